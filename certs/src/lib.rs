@@ -1,1 +1,64 @@
-//! Being written.
+//! Signatures on licences: CMS containers, certificate paths, revocation lists, batch manifests,
+//! evidence files, and a small certificate authority for tests and demo districts.
+//!
+//! Everything here is a function of its arguments. Time, trust anchors and revocation lists are
+//! handed in; nothing is read from a disk, a network or a clock. Cryptographic primitives come from
+//! `ring` (ECDSA P-256, Ed25519, RSA) and RustCrypto (`sm2`, `sm3`); path validation is `certval`.
+//! Who may issue which licence type, and whether a licence is still in force, is decided elsewhere.
+
+mod authority;
+mod certificate;
+mod chain;
+mod cms;
+mod crl;
+mod evidence;
+mod key;
+mod manifest;
+mod suite;
+mod time;
+mod trust;
+
+pub use authority::{
+    AuthorityError, CertIssuer, CertificateTemplate, Profile, issue_certificate, issue_crl,
+};
+pub use certificate::{Certificate, CertificateError};
+pub use chain::{ChainCertificate, ChainError, ChainRecord};
+pub use cms::{
+    MAX_CMS_BYTES, SignatureError, UnchainedSignature, VerifiedSignature, check_signature,
+    sign_attached, sign_detached, verify_detached,
+};
+pub use crl::{CrlError, Judgement, ChainVerdict, Revocation};
+pub use evidence::{Evidence, EvidenceError, EvidenceOrder, EvidenceVerdict, OrderError, VerifiedOrder};
+pub use key::{KeySigner, SignError, Signer, SigningIdentity};
+pub use manifest::{MAX_MANIFEST_LICENCES, Manifest, ManifestError};
+pub use suite::{PublicKey, Suite, Verifier, VerifyError};
+pub use trust::{TrustStore, Usage};
+
+use licence::Sha256Digest;
+
+/// The SHA-256 digest of `bytes`.
+pub fn sha256(bytes: &[u8]) -> Sha256Digest {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let mut out = [0; 32];
+    out.copy_from_slice(digest.as_ref());
+    Sha256Digest::from_bytes(out)
+}
+
+/// The link of the chain of trust that failed: what a refusal names first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Link {
+    /// The bytes are not of the form they claim to be.
+    Format,
+    /// The signature does not fit the bytes or the key.
+    Signature,
+    /// A certificate is damaged, expired or not yet valid.
+    Certificate,
+    /// No path leads from the certificate to a trust anchor.
+    Chain,
+    /// A certificate was revoked.
+    Revocation,
+    /// The certificate is meant for something else.
+    Usage,
+}
