@@ -1,1 +1,28 @@
-//! Being written.
+//! Where licences are kept and found: the licence store, its two logs, and the search index that follows them.
+//!
+//! * [`LicenceStore`] is the contract; [`RocksStore`] and [`MemoryStore`] keep it and both pass the suite in
+//!   [`rules`]. Whatever changes the registry goes through [`LicenceStore::append`], in one atomic, durable batch
+//!   with its entry in the registry log; every use goes through [`LicenceStore::record_use`].
+//! * [`Blobs`] keeps files by the SHA-256 of their bytes.
+//! * [`SearchIndex`] is a follower of the registry log: it may lag, be deleted and be rebuilt, and is never asked
+//!   whether something may be done.
+//!
+//! Left to others: whether a signature is good (`certs`), who may do what and why (`hub`), what a document means
+//! (`licence`). This crate stores what it is given, decides only what depends on what is already stored, and reads
+//! no clock: times come in as arguments.
+
+mod error;
+mod model;
+pub mod search;
+mod store;
+mod token;
+
+pub use error::StoreError;
+pub use model::{
+    Appended, Basis, BasisKind, ChainRecordBytes, Grant, NewEntry, NewGrant, NewLicence, NewStatus,
+    NewUse, Operator, Proof, Refusal, SetAside, Shown, StoredLicence, StoredManifest, StoredOrder,
+    UseAct, UseEntry,
+};
+pub use search::{SearchError, SearchFacets, SearchHit, SearchPage, SearchQuery};
+pub use store::LicenceStore;
+pub use token::{HolderToken, IndexKey};

@@ -1,0 +1,424 @@
+//! What goes into the store and what comes out.
+
+use std::fmt;
+
+use bytes::Bytes;
+use jiff::{Timestamp, civil::Date};
+use licence::{
+    CreditCode, IssuerId, LicenceId, LicenceStatus, LicenceTypeCode, MatterCode, ProjectCode, Seq,
+    Sha256Digest, StatusChange, TransitionError,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::HolderToken;
+
+/// The chain record of a checked signature, as `certs` writes it; opaque here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChainRecordBytes(pub Vec<u8>);
+
+/// What proves that the issuer signed a document.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A detached CMS signature over the document, DER.
+    Signature(Bytes),
+    /// The document's digest stands in a signed batch manifest.
+    Manifest {
+        /// Names the manifest: [`crate::LicenceStore::manifest`].
+        manifest: Sha256Digest,
+        /// Zero-based position of the document's digest in it.
+        position: u32,
+    },
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signature(bytes) => write!(formatter, "Signature({} bytes)", bytes.len()),
+            Self::Manifest { manifest, position } => {
+                write!(formatter, "Manifest({manifest} at {position})")
+            }
+        }
+    }
+}
+
+/// A licence as it is held: the signed bytes as they came, what proves them, and the status now.
+///
+/// `Debug` shows no document bytes and no licence number.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredLicence {
+    /// Names this version of this licence.
+    pub identifier: LicenceId,
+    /// The catalogue entry it is of.
+    pub licence_type: LicenceTypeCode,
+    /// Who issued it.
+    pub issuer: IssuerId,
+    /// Its holders, in the document's order.
+    pub holders: Vec<HolderToken>,
+    /// The project it belongs to.
+    pub project: Option<ProjectCode>,
+    /// The licence number 证照编号, as printed.
+    pub number: String,
+    /// The day of issue.
+    pub issued_on: Date,
+    /// The signed bytes, as they came.
+    pub document: Bytes,
+    /// What proves them.
+    pub proof: Proof,
+    /// The certificates the proof was checked with.
+    pub chain: ChainRecordBytes,
+    /// The status now.
+    pub status: LicenceStatus,
+    /// SHA-256 of `document`.
+    pub digest: Sha256Digest,
+    /// The registry log entry that brought it in.
+    pub seq: Seq,
+    /// When the hub took it in.
+    pub received_at: Timestamp,
+    /// The status orders applied, oldest first.
+    pub orders: Vec<StoredOrder>,
+}
+
+impl fmt::Debug for StoredLicence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoredLicence")
+            .field("identifier", &self.identifier)
+            .field("digest", &self.digest)
+            .field("seq", &self.seq)
+            .field("status", &self.status)
+            .field("orders", &self.orders.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A status order that was applied, with the bytes its issuer signed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredOrder {
+    /// The registry log entry of the change.
+    pub seq: Seq,
+    /// The signed bytes, as they came.
+    pub document: Bytes,
+    /// Detached CMS signature over them, DER.
+    pub signature: Bytes,
+    /// When the hub took it in.
+    pub at: Timestamp,
+}
+
+impl fmt::Debug for StoredOrder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "StoredOrder(seq {:?}, at {})", self.seq, self.at)
+    }
+}
+
+/// One thing to append to the registry log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewEntry {
+    /// A licence, already verified by the caller.
+    Licence(NewLicence),
+    /// A status order, already verified by the caller.
+    Status(NewStatus),
+}
+
+/// A verified licence to take in. Fields as in [`StoredLicence`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewLicence {
+    /// Names this version of this licence.
+    pub identifier: LicenceId,
+    /// The catalogue entry it is of.
+    pub licence_type: LicenceTypeCode,
+    /// Who issued it.
+    pub issuer: IssuerId,
+    /// Its holders, in the document's order.
+    pub holders: Vec<HolderToken>,
+    /// The project it belongs to.
+    pub project: Option<ProjectCode>,
+    /// The licence number 证照编号, as printed.
+    pub number: String,
+    /// The day of issue.
+    pub issued_on: Date,
+    /// The signed bytes, as they came.
+    pub document: Bytes,
+    /// What proves them.
+    pub proof: Proof,
+    /// The certificates the proof was checked with.
+    pub chain: ChainRecordBytes,
+    /// SHA-256 of `document`; the store computes it again and refuses another.
+    pub digest: Sha256Digest,
+    /// Now, by the caller's clock.
+    pub at: Timestamp,
+}
+
+impl fmt::Debug for NewLicence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("NewLicence")
+            .field("identifier", &self.identifier)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A verified status order to apply.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewStatus {
+    /// The licence it is about.
+    pub identifier: LicenceId,
+    /// What it orders.
+    pub change: StatusChange,
+    /// Who signed it; refused unless this is who issued the licence.
+    pub issuer: IssuerId,
+    /// The signed bytes, as they came.
+    pub document: Bytes,
+    /// Detached CMS signature over them, DER.
+    pub signature: Bytes,
+    /// SHA-256 of `document`; the store computes it again and refuses another.
+    pub digest: Sha256Digest,
+    /// Now, by the caller's clock.
+    pub at: Timestamp,
+}
+
+impl fmt::Debug for NewStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("NewStatus")
+            .field("identifier", &self.identifier)
+            .field("change", &self.change)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An entry is in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its number; of the first append, if it was there already.
+    pub seq: Seq,
+    /// False: the same bytes were held already and nothing was written.
+    pub new: bool,
+    /// The licence's status now.
+    pub status: LicenceStatus,
+}
+
+/// Why one entry was not appended. The other entries of the call are not affected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The identifier is taken by other bytes.
+    #[error("the identifier is held with other bytes (digest {held})")]
+    Conflict {
+        /// SHA-256 of the bytes held.
+        held: Sha256Digest,
+    },
+    /// A status order for a licence that is not held.
+    #[error("no such licence")]
+    UnknownLicence,
+    /// The licence's status does not allow the change.
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+    /// A status order signed by another than who issued the licence.
+    #[error("the order is not signed by the licence's issuer")]
+    NotIssuer,
+    /// The digest given is not that of the bytes given.
+    #[error("the digest is not that of the document")]
+    Digest,
+}
+
+impl Refusal {
+    /// Part of the public interface: never reworded.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "identifier_conflict",
+            Self::UnknownLicence => "unknown_licence",
+            Self::Transition(_) => "status_transition",
+            Self::NotIssuer => "not_issuer",
+            Self::Digest => "digest_mismatch",
+        }
+    }
+}
+
+/// A batch manifest and its signature.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredManifest {
+    /// The manifest, as it came.
+    pub document: Bytes,
+    /// Detached CMS signature over it, DER.
+    pub signature: Bytes,
+}
+
+impl fmt::Debug for StoredManifest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "StoredManifest({} bytes)", self.document.len())
+    }
+}
+
+/// Why a use is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// Which kind of basis.
+    pub kind: BasisKind,
+    /// The authorisation or the clause relied on.
+    pub reference: Option<String>,
+}
+
+/// The kinds of [`Basis`]. Stored by position: add at the end only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BasisKind {
+    /// The holder asked.
+    Holder,
+    /// The holder authorised.
+    Consent,
+    /// A mandated duty.
+    Duty,
+}
+
+/// What was done with the licences shown. Stored by position: add at the end only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UseAct {
+    /// Licences pulled for a matter.
+    Pull,
+    /// Content opened under a grant.
+    Open,
+    /// A search.
+    Search,
+    /// A page viewed.
+    View,
+}
+
+/// The person at the caller's end.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// The account there.
+    pub account: String,
+    /// The organisation the account belongs to.
+    pub organisation: String,
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Operator(withheld)")
+    }
+}
+
+/// One licence in a use, with the verdict it was shown with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The licence.
+    pub identifier: LicenceId,
+    /// `trusted`, `untrusted` or `undetermined`.
+    pub result: String,
+}
+
+/// The grant a use opens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewGrant {
+    /// Random; whoever knows it and may use it opens content.
+    pub id: String,
+    /// The end of the grant.
+    pub until: Timestamp,
+}
+
+impl fmt::Debug for NewGrant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "NewGrant(until {})", self.until)
+    }
+}
+
+/// A use to record, before the first byte of the answer leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewUse {
+    /// Now, by the caller's clock.
+    pub at: Timestamp,
+    /// The department that uses.
+    pub caller: CreditCode,
+    /// SHA-256 of the certificate it came with.
+    pub certificate: Sha256Digest,
+    /// The person there.
+    pub operator: Option<Operator>,
+    /// What is being handled.
+    pub matter: MatterCode,
+    /// The case there.
+    pub case: Option<String>,
+    /// Why it is allowed.
+    pub basis: Basis,
+    /// The reason given.
+    pub reason: String,
+    /// Whose licences.
+    pub holder: Option<HolderToken>,
+    /// Which project's licences.
+    pub project: Option<ProjectCode>,
+    /// What was shown.
+    pub shown: Vec<Shown>,
+    /// The grant it opens.
+    pub grant: Option<NewGrant>,
+    /// What was done.
+    pub act: UseAct,
+}
+
+/// One entry of the access log. Fields as in [`NewUse`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UseEntry {
+    /// Its number in the access log.
+    pub seq: Seq,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The department that used.
+    pub caller: CreditCode,
+    /// SHA-256 of the certificate it came with.
+    pub certificate: Sha256Digest,
+    /// The person there.
+    pub operator: Option<Operator>,
+    /// What was being handled.
+    pub matter: MatterCode,
+    /// The case there.
+    pub case: Option<String>,
+    /// Why it was allowed.
+    pub basis: Basis,
+    /// The reason given.
+    pub reason: String,
+    /// Whose licences.
+    pub holder: Option<HolderToken>,
+    /// Which project's licences.
+    pub project: Option<ProjectCode>,
+    /// What was shown.
+    pub shown: Vec<Shown>,
+    /// The id of the grant it opened.
+    pub grant: Option<String>,
+    /// What was done.
+    pub act: UseAct,
+}
+
+/// A grant, with the use that opened it: who may open which licences, for what.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Its random id.
+    pub id: String,
+    /// The end of it.
+    pub until: Timestamp,
+    /// The use that opened it: caller, matter, case, basis, licences shown.
+    pub opened_by: UseEntry,
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "Grant(use {:?}, until {})",
+            self.opened_by.seq, self.until
+        )
+    }
+}
+
+/// A change a counterpart would not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// The change.
+    pub seq: Seq,
+    /// The counterpart's code for why.
+    pub code: String,
+    /// The counterpart's remark.
+    pub remark: String,
+    /// When it was set aside.
+    pub at: Timestamp,
+}
