@@ -272,6 +272,22 @@ pub enum BasisKind {
     Duty,
 }
 
+impl BasisKind {
+    /// The word on the wire and in policies: `holder`, `consent`, `duty`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Holder => "holder",
+            Self::Consent => "consent",
+            Self::Duty => "duty",
+        }
+    }
+
+    /// The kind with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Holder, Self::Consent, Self::Duty].into_iter().find(|kind| kind.word() == word)
+    }
+}
+
 /// What was done with the licences shown. Stored by position: add at the end only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -336,12 +352,12 @@ pub struct NewUse {
     pub certificate: Sha256Digest,
     /// The person there.
     pub operator: Option<Operator>,
-    /// What is being handled.
-    pub matter: MatterCode,
+    /// What is being handled; a search need not name it.
+    pub matter: Option<MatterCode>,
     /// The case there.
     pub case: Option<String>,
-    /// Why it is allowed.
-    pub basis: Basis,
+    /// Why it is allowed; a search need not name it.
+    pub basis: Option<Basis>,
     /// The reason given.
     pub reason: String,
     /// Whose licences.
@@ -370,11 +386,11 @@ pub struct UseEntry {
     /// The person there.
     pub operator: Option<Operator>,
     /// What was being handled.
-    pub matter: MatterCode,
+    pub matter: Option<MatterCode>,
     /// The case there.
     pub case: Option<String>,
     /// Why it was allowed.
-    pub basis: Basis,
+    pub basis: Option<Basis>,
     /// The reason given.
     pub reason: String,
     /// Whose licences.

@@ -10,8 +10,8 @@ pub struct SearchQuery {
     /// Any text: names, numbers, parts of them. There is no query syntax; what is not a letter, a digit or an
     /// ideograph separates or is ignored. Empty finds everything.
     pub text: String,
-    /// Only this type.
-    pub licence_type: Option<LicenceTypeCode>,
+    /// Only these types; none named: all types. (The hub names those that the caller may find.)
+    pub licence_types: Vec<LicenceTypeCode>,
     /// Only from this issuer.
     pub issuer: Option<IssuerId>,
     /// Only from this region; a province or prefecture code takes in what lies in it.
@@ -61,6 +61,8 @@ pub struct SearchHit {
     pub name: String,
     /// Its holders' names.
     pub holder_names: Vec<String>,
+    /// Its holders' kinds, in the order of the names.
+    pub holder_kinds: Vec<HolderKind>,
     /// Its issuer's name.
     pub issuer_name: String,
     /// Its type.
