@@ -1,0 +1,284 @@
+//! Strict JSON: what every document from outside must pass before its content is looked at.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// How much of a stranger's JSON is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Whole document, in bytes.
+    pub bytes: usize,
+    /// Arrays and objects inside each other; the document itself is 1.
+    pub depth: usize,
+}
+
+/// For catalogues and lists of matters, which the operator provides.
+pub(crate) const CONFIGURATION: Limits = Limits {
+    bytes: 64 << 20,
+    depth: 64,
+};
+
+/// Why bytes are not JSON as this crate takes it. Positions are byte offsets from 0, or line and
+/// column from 1; no content is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// Nothing, or nothing but white space.
+    #[error("the document is empty")]
+    Empty,
+    /// Longer than the limit, in bytes.
+    #[error("the document is longer than {limit} bytes")]
+    TooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// It starts with a byte order mark (of UTF-8 or UTF-16).
+    #[error("the document starts with a byte order mark")]
+    ByteOrderMark,
+    /// Not UTF-8.
+    #[error("the document is not UTF-8 from byte {offset} on")]
+    NotUtf8 {
+        /// First byte that is not part of UTF-8.
+        offset: usize,
+    },
+    /// A NUL, as a byte or escaped.
+    #[error("NUL at byte {offset}")]
+    Nul {
+        /// Where it, or its escape, starts.
+        offset: usize,
+    },
+    /// An escaped half of a surrogate pair without the other.
+    #[error("half a surrogate pair at byte {offset}")]
+    LoneSurrogate {
+        /// Where the escape starts.
+        offset: usize,
+    },
+    /// Arrays and objects nested deeper than allowed.
+    #[error("nested deeper than {limit}")]
+    TooDeep {
+        /// Levels allowed.
+        limit: usize,
+    },
+    /// A key twice in one object.
+    #[error("a key occurs twice in one object, line {line} column {column}")]
+    DuplicateKey {
+        /// Line from 1.
+        line: usize,
+        /// Column from 1.
+        column: usize,
+    },
+    /// A number that no 64-bit number can hold.
+    #[error("a number is out of range, line {line} column {column}")]
+    NumberRange {
+        /// Line from 1.
+        line: usize,
+        /// Column from 1.
+        column: usize,
+    },
+    /// It ends before it is complete.
+    #[error("the document is cut off")]
+    Truncated,
+    /// Something follows the document.
+    #[error("something follows the end of the document")]
+    TrailingBytes,
+    /// Not JSON.
+    #[error("not JSON, line {line} column {column}")]
+    Syntax {
+        /// Line from 1.
+        line: usize,
+        /// Column from 1.
+        column: usize,
+    },
+}
+
+impl JsonError {
+    /// Stable name of the cause; part of the public interface.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "json_empty",
+            Self::TooLarge { .. } => "json_too_large",
+            Self::ByteOrderMark => "json_byte_order_mark",
+            Self::NotUtf8 { .. } => "json_not_utf8",
+            Self::Nul { .. } => "json_nul",
+            Self::LoneSurrogate { .. } => "json_lone_surrogate",
+            Self::TooDeep { .. } => "json_too_deep",
+            Self::DuplicateKey { .. } => "json_duplicate_key",
+            Self::NumberRange { .. } => "json_number_range",
+            Self::Truncated => "json_truncated",
+            Self::TrailingBytes => "json_trailing_bytes",
+            Self::Syntax { .. } => "json_syntax",
+        }
+    }
+}
+
+/// Reads one JSON value, refusing what two readers could understand in two ways.
+pub(crate) fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
+    if bytes.len() > limits.bytes {
+        return Err(JsonError::TooLarge {
+            limit: limits.bytes,
+        });
+    }
+    if [&b"\xEF\xBB\xBF"[..], b"\xFE\xFF", b"\xFF\xFE"]
+        .iter()
+        .any(|mark| bytes.starts_with(mark))
+    {
+        return Err(JsonError::ByteOrderMark);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| JsonError::NotUtf8 {
+        offset: error.valid_up_to(),
+    })?;
+    if text.trim_ascii().is_empty() {
+        return Err(JsonError::Empty);
+    }
+    scan(bytes, limits.depth)?;
+
+    let duplicate = Cell::new(false);
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Strict {
+        duplicate: &duplicate,
+    }
+    .deserialize(&mut reader)
+    .map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        // serde_json has no kind for this; its message is fixed text, and a test holds it to it.
+        let out_of_range =
+            error.is_syntax() && error.to_string().starts_with("number out of range");
+        match () {
+            () if duplicate.get() => JsonError::DuplicateKey { line, column },
+            () if error.is_eof() => JsonError::Truncated,
+            () if out_of_range => JsonError::NumberRange { line, column },
+            () => JsonError::Syntax { line, column },
+        }
+    })?;
+    reader.end().map_err(|_| JsonError::TrailingBytes)?;
+    Ok(value)
+}
+
+/// One pass over the bytes before anything recurses: depth, NUL, surrogates. Does not check syntax.
+fn scan(bytes: &[u8], max_depth: usize) -> Result<(), JsonError> {
+    let (mut depth, mut in_string, mut at) = (0usize, false, 0);
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            0 => return Err(JsonError::Nul { offset: at }),
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                at += escape(bytes, at)?;
+                continue;
+            }
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > max_depth {
+                    return Err(JsonError::TooDeep { limit: max_depth });
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// The length of the escape at `at`; a malformed one is left to the parser.
+fn escape(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    match code_unit(bytes, at) {
+        None => Ok(2),
+        Some(0) => Err(JsonError::Nul { offset: at }),
+        Some(0xD800..=0xDBFF) => match code_unit(bytes, at + 6) {
+            Some(0xDC00..=0xDFFF) => Ok(12),
+            _ => Err(JsonError::LoneSurrogate { offset: at }),
+        },
+        Some(0xDC00..=0xDFFF) => Err(JsonError::LoneSurrogate { offset: at }),
+        Some(_) => Ok(6),
+    }
+}
+
+/// The value of `\uXXXX` at `at`.
+fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
+    let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    digits.iter().try_fold(0, |value, &digit| {
+        Some(value << 4 | char::from(digit).to_digit(16)? as u16)
+    })
+}
+
+/// Builds a [`Value`], refusing a key that occurs twice in one object.
+#[derive(Clone, Copy)]
+struct Strict<'a> {
+    duplicate: &'a Cell<bool>,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = items.next_element_seed(self)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if map.contains_key(&key) {
+                self.duplicate.set(true);
+                return Err(A::Error::custom("duplicate key"));
+            }
+            let value = entries.next_value_seed(self)?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// One line of JSON, keys as declared. For types whose keys are texts: that cannot fail.
+pub(crate) fn to_line(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("keys are texts and numbers are finite")
+}
