@@ -1,9 +1,20 @@
 //! X.509 certificates, parsed once.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
+use certval::PDVCertificate;
+use der::pem;
 use jiff::Timestamp;
 use licence::{CreditCode, Sha256Digest};
+use x509_parser::oid_registry::{Oid, asn1_rs::oid};
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
+use x509_parser::x509::X509Name;
+
+use crate::{PublicKey, Usage, sha256, time};
+
+/// The largest certificate taken in, in bytes.
+pub(crate) const MAX_CERTIFICATE_BYTES: usize = 16 * 1024;
 
 /// An X.509 certificate (数字证书), read and checked for form; cheap to clone.
 ///
@@ -13,6 +24,40 @@ pub struct Certificate(Arc<Parsed>);
 
 struct Parsed {
     der: Vec<u8>,
+    sha256: Sha256Digest,
+    serial: Vec<u8>,
+    /// Raw DER of issuer and subject: names are matched byte for byte.
+    issuer: Vec<u8>,
+    subject: Vec<u8>,
+    issuer_text: String,
+    subject_text: String,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    spki: Vec<u8>,
+    key: Option<PublicKey>,
+    organisation: Option<CreditCode>,
+    organisation_name: Option<String>,
+    key_usage: Option<KeyUsage>,
+    extended: Option<ExtendedKeyUsage>,
+    is_ca: bool,
+    subject_key_id: Option<Vec<u8>>,
+    authority_key_id: Option<Vec<u8>>,
+    /// The same certificate as the path validator reads it, made when first needed.
+    validated_form: OnceLock<Option<PDVCertificate>>,
+}
+
+#[derive(Clone, Copy)]
+struct KeyUsage {
+    signs: bool,
+    digital_signature: bool,
+    signs_lists: bool,
+}
+
+#[derive(Clone, Copy)]
+struct ExtendedKeyUsage {
+    client: bool,
+    /// Something else than authenticating a TLS server or client.
+    beyond_tls: bool,
 }
 
 /// Why bytes are not a certificate we can use.
@@ -37,9 +82,6 @@ pub enum CertificateError {
     /// The public key is of no supported suite.
     #[error("the certificate's public key algorithm is not supported")]
     UnsupportedKey,
-    /// The subject's organizationIdentifier is there, but is not a credit code.
-    #[error("the certificate's organizationIdentifier is not a credit code")]
-    Organisation,
 }
 
 impl CertificateError {
@@ -51,39 +93,58 @@ impl CertificateError {
             Self::Pem => "certificate_pem",
             Self::Empty => "certificate_missing",
             Self::UnsupportedKey => "certificate_key_unsupported",
-            Self::Organisation => "certificate_organisation",
         }
     }
 }
 
 impl Certificate {
-    /// Reads one DER certificate; trailing bytes are refused.
+    /// Reads one DER certificate of at most 16 KiB; trailing bytes are refused.
     ///
     /// # Errors
-    /// See [`CertificateError`].
-    pub fn from_der(_der: &[u8]) -> Result<Self, CertificateError> {
-        todo!()
+    /// `TooLarge`, `Malformed`. A key of an unsupported kind is no error here.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        if der.len() > MAX_CERTIFICATE_BYTES {
+            return Err(CertificateError::TooLarge { bytes: der.len() });
+        }
+        let (rest, x509) =
+            X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
+        if !rest.is_empty() {
+            return Err(CertificateError::Malformed);
+        }
+        Parsed::new(der, &x509)
+            .map(|parsed| Self(Arc::new(parsed)))
+            .ok_or(CertificateError::Malformed)
     }
 
     /// Reads the first certificate of a PEM text.
     ///
     /// # Errors
     /// See [`CertificateError`].
-    pub fn from_pem(_pem: &[u8]) -> Result<Self, CertificateError> {
-        todo!()
+    pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
+        Self::many_from_pem(pem).map(|mut all| all.swap_remove(0))
     }
 
-    /// Reads every certificate of a PEM text, in order; other PEM blocks are skipped.
+    /// Reads every certificate of a PEM text, in order; other PEM blocks and text are skipped.
     ///
     /// # Errors
-    /// `Empty` if there is none.
-    pub fn many_from_pem(_pem: &[u8]) -> Result<Vec<Self>, CertificateError> {
-        todo!()
+    /// `Empty` if there is none, `Pem` if one is damaged, or as [`Certificate::from_der`].
+    pub fn many_from_pem(pem: &[u8]) -> Result<Vec<Self>, CertificateError> {
+        let text = std::str::from_utf8(pem).map_err(|_| CertificateError::Pem)?;
+        let mut all = Vec::new();
+        for block in pem_blocks(text, "CERTIFICATE") {
+            let (_, der) =
+                pem::decode_vec(block.as_bytes()).map_err(|_| CertificateError::Pem)?;
+            all.push(Self::from_der(&der)?);
+        }
+        if all.is_empty() {
+            return Err(CertificateError::Empty);
+        }
+        Ok(all)
     }
 
     /// The certificate as PEM, with LF line ends.
     pub fn to_pem(&self) -> String {
-        todo!()
+        to_pem("CERTIFICATE", &self.0.der)
     }
 
     /// The bytes as read.
@@ -93,46 +154,228 @@ impl Certificate {
 
     /// SHA-256 of the DER bytes.
     pub fn sha256(&self) -> Sha256Digest {
-        todo!()
+        self.0.sha256
     }
 
-    /// The serial number, lower-case hex without separators.
+    /// The serial number, lower-case hex without separators or leading zero bytes.
     pub fn serial_hex(&self) -> String {
-        todo!()
+        hex::encode(&self.0.serial)
     }
 
     /// First moment of validity.
     pub fn not_before(&self) -> Timestamp {
-        todo!()
+        self.0.not_before
     }
 
-    /// Last moment of validity, itself included.
+    /// Last second of validity, itself included.
     pub fn not_after(&self) -> Timestamp {
-        todo!()
+        self.0.not_after
     }
 
-    /// The subject as RFC 4514 text.
+    /// The subject, for people to read: `C=…, O=…, CN=…`.
     pub fn subject_text(&self) -> String {
-        todo!()
+        self.0.subject_text.clone()
     }
 
-    /// The issuer as RFC 4514 text.
+    /// The issuer, for people to read.
     pub fn issuer_text(&self) -> String {
-        todo!()
+        self.0.issuer_text.clone()
     }
 
-    /// The credit code in the subject's organizationIdentifier (2.5.4.97), if there is a valid one.
+    /// The credit code in the subject's organizationIdentifier (2.5.4.97), if there is exactly one
+    /// and it is well formed.
     pub fn organisation(&self) -> Option<CreditCode> {
-        todo!()
+        self.0.organisation.clone()
     }
 
-    /// The subject's organizationName.
+    /// The subject's organizationName, if there is exactly one.
     pub fn organisation_name(&self) -> Option<String> {
-        todo!()
+        self.0.organisation_name.clone()
     }
 
     /// The DER SubjectPublicKeyInfo.
     pub fn spki(&self) -> &[u8] {
-        todo!()
+        &self.0.spki
     }
+
+    /// The public key.
+    ///
+    /// # Errors
+    /// `UnsupportedKey`.
+    pub fn public_key(&self) -> Result<&PublicKey, CertificateError> {
+        self.0.key.as_ref().ok_or(CertificateError::UnsupportedKey)
+    }
+
+    /// Big-endian, without leading zeros.
+    pub(crate) fn serial(&self) -> &[u8] {
+        &self.0.serial
+    }
+
+    pub(crate) fn issuer_der(&self) -> &[u8] {
+        &self.0.issuer
+    }
+
+    pub(crate) fn subject_der(&self) -> &[u8] {
+        &self.0.subject
+    }
+
+    /// SHA-256 over name and key: who a revocation list must come from to count.
+    pub(crate) fn issuer_id(&self) -> Sha256Digest {
+        sha256(&[self.0.subject.as_slice(), self.0.spki.as_slice()].concat())
+    }
+
+    pub(crate) fn is_ca(&self) -> bool {
+        self.0.is_ca
+    }
+
+    /// By RFC 5280, 4.2.1.3, a key without the extension may sign lists.
+    pub(crate) fn may_sign_lists(&self) -> bool {
+        self.0.key_usage.is_none_or(|usage| usage.signs_lists)
+    }
+
+    pub(crate) fn subject_key_id(&self) -> Option<&[u8]> {
+        self.0.subject_key_id.as_deref()
+    }
+
+    /// Whether the key identifiers speak against `issuer`; absent ones do not.
+    pub(crate) fn names_other_key_than(&self, issuer: &Self) -> bool {
+        match (&self.0.authority_key_id, &issuer.0.subject_key_id) {
+            (Some(named), Some(found)) => named != found,
+            _ => false,
+        }
+    }
+
+    /// Whether key usages allow the leaf of a path to be used so.
+    pub(crate) fn may_be_used_for(&self, usage: Usage) -> bool {
+        match usage {
+            Usage::IssuingLicences => {
+                self.0.key_usage.is_some_and(|bits| bits.signs)
+                    && self.0.extended.is_none_or(|extended| extended.beyond_tls)
+            }
+            Usage::IssuingClients => {
+                self.0.key_usage.is_none_or(|bits| bits.digital_signature)
+                    && self.0.extended.is_none_or(|extended| extended.client)
+            }
+        }
+    }
+
+    pub(crate) fn validated_form(&self) -> Option<&PDVCertificate> {
+        let form = || PDVCertificate::try_from(self.0.der.as_slice()).ok();
+        self.0.validated_form.get_or_init(form).as_ref()
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.der == other.0.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("sha256", &self.0.sha256).finish_non_exhaustive()
+    }
+}
+
+impl Parsed {
+    fn new(der: &[u8], x509: &X509Certificate<'_>) -> Option<Self> {
+        let mut key_usage = None;
+        let mut extended = None;
+        let mut is_ca = false;
+        let mut subject_key_id = None;
+        let mut authority_key_id = None;
+        // RFC 5280, 4.2: no extension twice.
+        x509.extensions_map().ok()?;
+        for extension in x509.extensions() {
+            match extension.parsed_extension() {
+                ParsedExtension::KeyUsage(bits) => {
+                    key_usage = Some(KeyUsage {
+                        signs: bits.digital_signature() || bits.non_repudiation(),
+                        digital_signature: bits.digital_signature(),
+                        signs_lists: bits.crl_sign(),
+                    });
+                }
+                ParsedExtension::ExtendedKeyUsage(usage) => {
+                    extended = Some(ExtendedKeyUsage {
+                        client: usage.client_auth || usage.any,
+                        beyond_tls: usage.any
+                            || usage.code_signing
+                            || usage.email_protection
+                            || usage.time_stamping
+                            || usage.ocsp_signing
+                            || !usage.other.is_empty(),
+                    });
+                }
+                ParsedExtension::BasicConstraints(constraints) => is_ca = constraints.ca,
+                ParsedExtension::SubjectKeyIdentifier(id) => {
+                    subject_key_id = Some(id.0.to_vec());
+                }
+                ParsedExtension::AuthorityKeyIdentifier(id) => {
+                    authority_key_id = id.key_identifier.as_ref().map(|id| id.0.to_vec());
+                }
+                // One of the above that cannot be read must not pass for absent.
+                ParsedExtension::ParseError { .. } => return None,
+                _ => {}
+            }
+        }
+        let spki = x509.subject_pki.raw;
+        let organisation_oid = oid!(2.5.4.97);
+        Some(Self {
+            der: der.to_vec(),
+            sha256: sha256(der),
+            serial: without_leading_zeros(x509.raw_serial()).to_vec(),
+            issuer: x509.issuer().as_raw().to_vec(),
+            subject: x509.subject().as_raw().to_vec(),
+            issuer_text: x509.issuer().to_string(),
+            subject_text: x509.subject().to_string(),
+            not_before: time::from_seconds(x509.validity().not_before.timestamp())?,
+            not_after: time::from_seconds(x509.validity().not_after.timestamp())?,
+            spki: spki.to_vec(),
+            key: PublicKey::from_spki(spki).ok(),
+            organisation: only_attribute(x509.subject(), &organisation_oid)
+                .and_then(|text| text.parse().ok()),
+            organisation_name: only_attribute(x509.subject(), &oid!(2.5.4.10)),
+            key_usage,
+            extended,
+            is_ca,
+            subject_key_id,
+            authority_key_id,
+            validated_form: OnceLock::new(),
+        })
+    }
+}
+
+/// The value of an attribute that occurs exactly once.
+fn only_attribute(name: &X509Name<'_>, oid: &Oid<'static>) -> Option<String> {
+    let mut found = name.iter_by_oid(oid);
+    let value = found.next()?.as_str().ok()?.to_owned();
+    found.next().is_none().then_some(value)
+}
+
+pub(crate) fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    &bytes[zeros..]
+}
+
+/// The PEM blocks with `label` in a text that may hold others.
+pub(crate) fn pem_blocks<'a>(text: &'a str, label: &str) -> impl Iterator<Item = &'a str> {
+    let begin = format!("-----BEGIN {label}-----");
+    let end = format!("-----END {label}-----");
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.find(&begin)?;
+        let length = rest[start..].find(&end).map(|at| at + end.len());
+        // Without an end line the rest is handed on, for the decoder to refuse.
+        let stop = length.map_or(rest.len(), |length| start + length);
+        let block = &rest[start..stop];
+        rest = &rest[stop..];
+        Some(block)
+    })
+}
+
+pub(crate) fn to_pem(label: &str, der: &[u8]) -> String {
+    pem::encode_string(label, pem::LineEnding::LF, der)
+        .expect("a fixed label and bytes in memory always encode")
 }

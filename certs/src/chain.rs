@@ -1,9 +1,25 @@
 //! Certificate paths to a trust anchor, and what is kept of them.
 
+use certval::{
+    CertificationPath, CertificationPathResults, CertificationPathSettings, Error,
+    PathValidationStatus, PkiEnvironment, TimeOfInterest, enforce_trust_anchor_constraints,
+    validate_path_rfc5280,
+};
+use der::asn1::{AnyRef, BitString};
+use der::Encode;
 use jiff::Timestamp;
 use licence::Sha256Digest;
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
-use crate::{CertificateError, Link, Usage};
+use crate::trust::Anchor;
+use crate::{Certificate, CertificateError, Link, PublicKey, Usage, oids, time};
+
+/// The most certificates of a path, the anchor not counted.
+pub(crate) const MAX_PATH: usize = 6;
+
+/// The most paths tried for one certificate: a stranger can hand in certificates that cross-certify
+/// each other.
+const MAX_CANDIDATES: usize = 16;
 
 /// One certificate of a validated path, as kept beside a licence.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -134,5 +150,191 @@ impl ChainError {
             Self::Revoked { .. } => Link::Revocation,
             _ => Link::Chain,
         }
+    }
+}
+
+/// A validated path.
+pub(crate) struct Path<'a> {
+    /// Leaf first; empty if the leaf is the anchor.
+    pub(crate) certificates: Vec<&'a Certificate>,
+    pub(crate) anchor: &'a Anchor,
+}
+
+/// Finds and validates a path. Building it is ours: by names, byte for byte, those first whose key
+/// identifiers agree. Validating it (RFC 5280, 6.1) is certval's, with the suites of this crate.
+///
+/// # Errors
+/// Of several paths that fail, the error of the first.
+pub(crate) fn validate<'a>(
+    leaf: &'a Certificate,
+    others: &'a [Certificate],
+    known: &'a [Certificate],
+    anchors: &[&'a Anchor],
+    usage: Usage,
+    at: Timestamp,
+) -> Result<Path<'a>, ChainError> {
+    if let Some(anchor) = anchors.iter().copied().find(|anchor| anchor.certificate == *leaf) {
+        check_times(leaf, at)?;
+        check_usage(leaf, usage)?;
+        return Ok(Path { certificates: Vec::new(), anchor });
+    }
+    let mut search = Search { pool: known.iter().chain(others).collect(), anchors, found: Vec::new(), cut: false };
+    search.extend(&mut vec![leaf]);
+    let mut failure = None;
+    for path in search.found {
+        match check(&path, usage, at) {
+            Ok(()) => return Ok(path),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    Err(failure.unwrap_or(if search.cut { ChainError::TooLong } else { ChainError::UnknownIssuer }))
+}
+
+struct Search<'a, 'b> {
+    pool: Vec<&'a Certificate>,
+    anchors: &'b [&'a Anchor],
+    found: Vec<Path<'a>>,
+    /// A path was given up because of its length.
+    cut: bool,
+}
+
+impl<'a> Search<'a, '_> {
+    fn extend(&mut self, path: &mut Vec<&'a Certificate>) {
+        let last = path[path.len() - 1];
+        for anchor in by_key(last, self.anchors.iter().copied(), |anchor| &anchor.certificate) {
+            if self.found.len() < MAX_CANDIDATES {
+                self.found.push(Path { certificates: path.clone(), anchor });
+            }
+        }
+        for issuer in by_key(last, self.pool.iter().copied(), |certificate| certificate) {
+            if self.found.len() >= MAX_CANDIDATES || path.contains(&issuer) {
+                continue;
+            }
+            if path.len() >= MAX_PATH {
+                self.cut = true;
+                continue;
+            }
+            path.push(issuer);
+            self.extend(path);
+            path.pop();
+        }
+    }
+}
+
+/// Those of `issuers` that bear the issuer's name of `subject`, agreeing key identifiers first.
+fn by_key<'a, T: Copy>(
+    subject: &Certificate,
+    issuers: impl Iterator<Item = T>,
+    certificate: impl Fn(&T) -> &'a Certificate,
+) -> Vec<T> {
+    let mut found: Vec<T> = issuers
+        .filter(|issuer| certificate(issuer).subject_der() == subject.issuer_der())
+        .collect();
+    found.sort_by_key(|issuer| subject.names_other_key_than(certificate(issuer)));
+    found
+}
+
+fn check(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), ChainError> {
+    for certificate in &path.certificates {
+        check_times(certificate, at)?;
+    }
+    check_times(&path.anchor.certificate, at)?;
+    if !path.anchor.certificate.is_ca() {
+        return Err(ChainError::NotCa { position: path.certificates.len() });
+    }
+    check_usage(path.certificates[0], usage)?;
+    check_rfc5280(path, usage, at)
+}
+
+fn check_times(certificate: &Certificate, at: Timestamp) -> Result<(), ChainError> {
+    let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
+    // RFC 5280, 4.1.2.5: from notBefore through notAfter, to the second.
+    if at < not_before {
+        Err(ChainError::NotYetValid { at, not_before })
+    } else if at.as_second() > not_after.as_second() {
+        Err(ChainError::Expired { at, not_after })
+    } else {
+        Ok(())
+    }
+}
+
+fn check_usage(leaf: &Certificate, usage: Usage) -> Result<(), ChainError> {
+    if leaf.may_be_used_for(usage) { Ok(()) } else { Err(ChainError::WrongUsage { usage }) }
+}
+
+fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), ChainError> {
+    let length = path.certificates.len();
+    let form = |certificate: &Certificate| {
+        certificate.validated_form().cloned().ok_or(ChainError::NotConforming)
+    };
+    let target = form(path.certificates[0])?;
+    let intermediates: Result<Vec<_>, _> =
+        path.certificates[1..].iter().rev().map(|certificate| form(certificate)).collect();
+    let anchor = path.anchor.validated_form.clone().ok_or(ChainError::NotConforming)?;
+    let time = time::to_date_time(at).map(TimeOfInterest).filter(|time| !time.is_disabled());
+
+    let mut settings = CertificationPathSettings::new();
+    settings.set_time_of_interest(time.ok_or(ChainError::NotConforming)?);
+    settings.set_enforce_trust_anchor_constraints(true);
+    // The anchor comes from our own store, not from certval's.
+    settings.set_require_ta_store(false);
+    if usage == Usage::IssuingClients {
+        settings.set_extended_key_usage_path(true);
+        settings.set_extended_key_usage(vec![oids::CLIENT_AUTH.to_string()]);
+    }
+    let settings = enforce_trust_anchor_constraints(&settings, &anchor)
+        .map_err(|error| refusal(error, 0, length, usage))?;
+    let mut environment = PkiEnvironment::new();
+    environment.add_verify_signature_message_callback(verify_signature);
+    let intermediates = intermediates?.into_iter().map(Into::into).collect();
+    let candidate = CertificationPath::new(anchor, intermediates, target);
+    let mut results = CertificationPathResults::new();
+    validate_path_rfc5280(&environment, &settings, &candidate, &mut results).map_err(|error| {
+        let index = results.get_failure_index().unwrap_or(0);
+        refusal(error, index as usize, length, usage)
+    })
+}
+
+/// The signatures on certificates, for certval. `Unrecognized` comes out as a failed signature: a path
+/// signed with an algorithm we do not know is not trusted.
+fn verify_signature(
+    _: &PkiEnvironment,
+    message: &[u8],
+    signature: &BitString,
+    algorithm: &AlgorithmIdentifierOwned,
+    spki: &SubjectPublicKeyInfoOwned,
+) -> certval::Result<()> {
+    let failed = Error::PathValidation(PathValidationStatus::SignatureVerificationFailure);
+    let key = PublicKey::from_spki(&spki.to_der()?).map_err(|_| Error::Unrecognized)?;
+    let parameters = algorithm.parameters.as_ref().map(AnyRef::from);
+    let signature = signature.as_bytes().ok_or(failed)?;
+    match key.verify_as(algorithm.oid, parameters, message, signature) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::Unrecognized),
+        Err(_) => Err(failed),
+    }
+}
+
+/// * `index`: certval's: 0 is the anchor, `length` the leaf.
+fn refusal(error: Error, index: usize, length: usize, usage: Usage) -> ChainError {
+    use PathValidationStatus as Status;
+    let position = length.saturating_sub(index);
+    match error {
+        Error::PathValidation(status) => match status {
+            Status::SignatureVerificationFailure => ChainError::BadSignature { position },
+            Status::InvalidPathLength => ChainError::TooLong,
+            Status::MissingBasicConstraints | Status::InvalidBasicConstraints => {
+                ChainError::NotCa { position }
+            }
+            // The leaf's own usage was judged before: here it is an issuer's, or, with the extended
+            // usages of a client, the path's.
+            Status::InvalidKeyUsage if position == 0 => ChainError::WrongUsage { usage },
+            Status::InvalidKeyUsage => ChainError::NotCa { position },
+            Status::NameConstraintsViolation => ChainError::NameConstraints,
+            Status::NullPolicySet | Status::InvalidPolicyMapping => ChainError::Policy,
+            Status::UnprocessedCriticalExtension => ChainError::CriticalExtension,
+            _ => ChainError::NotConforming,
+        },
+        _ => ChainError::NotConforming,
     }
 }

@@ -1,8 +1,21 @@
 //! Signing keys and identities.
 
-use ring::rand::SecureRandom;
+use std::fmt;
 
-use crate::{Certificate, CertificateError, Suite};
+use der::asn1::{AnyRef, BitString, OctetStringRef};
+use der::{Encode, pem};
+use pkcs8::{DecodePrivateKey, EncodePrivateKey, PrivateKeyInfoRef, SecretDocument};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use sm2::dsa::signature::{Signer as _, hazmat::PrehashSigner};
+use spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef, SubjectPublicKeyInfoOwned};
+
+use crate::certificate::pem_blocks;
+use crate::suite::SM2_SIGNER_ID;
+use crate::{Certificate, CertificateError, Suite, Verifier, oids};
+
+/// The most certificates an identity puts into its signatures.
+pub(crate) const MAX_IDENTITY_CERTIFICATES: usize = 6;
 
 /// Why nothing was signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,48 +68,177 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// `Key` if the key, module or random source fails.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError>;
+    /// Signs a 32-byte value `e` with SM2 as it is, without the user information hash Z: DER. Only
+    /// [`crate::sign_attached`] with an SM2 key needs it.
+    ///
+    /// # Errors
+    /// `UnsupportedKey` unless the key is an SM2 key that can do it; `Key` as for `sign`.
+    fn sign_sm2_digest(&self, e: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        let _ = e;
+        Err(SignError::UnsupportedKey)
+    }
     /// The public key, DER SubjectPublicKeyInfo.
     fn spki(&self) -> Vec<u8>;
 }
 
-/// A private key held in memory.
-pub struct KeySigner {}
+/// A private key held in memory. ECDSA nonces draw on the operating system's random numbers; SM2
+/// nonces are derived from key and message (RFC 6979).
+pub struct KeySigner {
+    key: Key,
+    pkcs8: SecretDocument,
+}
+
+enum Key {
+    P256(Box<EcdsaKeyPair>),
+    Ed25519(Box<Ed25519KeyPair>),
+    Sm2(Box<sm2::dsa::SigningKey>),
+}
+
+impl fmt::Debug for KeySigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySigner").field("suite", &self.suite()).finish_non_exhaustive()
+    }
+}
 
 impl KeySigner {
-    /// Reads an unencrypted PKCS #8 PEM key (P-256, Ed25519 or SM2).
+    /// Reads an unencrypted PKCS #8 PEM key (P-256, Ed25519 or SM2); other PEM blocks are skipped.
     ///
     /// # Errors
     /// `NoKey`, `UnsupportedKey`.
-    pub fn from_pkcs8_pem(_pem: &[u8]) -> Result<Self, SignError> {
-        todo!()
+    pub fn from_pkcs8_pem(pem: &[u8]) -> Result<Self, SignError> {
+        let text = std::str::from_utf8(pem).map_err(|_| SignError::NoKey)?;
+        let block = pem_blocks(text, "PRIVATE KEY").next().ok_or(SignError::NoKey)?;
+        let (_, document) = SecretDocument::from_pem(block).map_err(|_| SignError::NoKey)?;
+        Self::from_pkcs8(document)
     }
 
     /// Makes a new key from `random`.
     ///
     /// # Errors
     /// `UnsupportedKey` for RSA, `Key` if the random source fails.
-    pub fn generate(_suite: Suite, _random: &dyn SecureRandom) -> Result<Self, SignError> {
-        todo!()
+    pub fn generate(suite: Suite, random: &dyn SecureRandom) -> Result<Self, SignError> {
+        let pkcs8 = match suite {
+            Suite::EcdsaP256Sha256 => {
+                let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, random)
+                    .map_err(|_| SignError::Key)?;
+                SecretDocument::try_from(document.as_ref()).map_err(|_| SignError::Key)?
+            }
+            Suite::Ed25519 => {
+                // RFC 8410, 7: an OCTET STRING in the OCTET STRING. Without the public key, which
+                // OpenSSL before 3.2 refuses.
+                let mut seed = [0; 32];
+                random.fill(&mut seed).map_err(|_| SignError::Key)?;
+                let inner = OctetStringRef::new(&seed)
+                    .and_then(|octets| octets.to_der())
+                    .map_err(|_| SignError::Encoding)?;
+                let algorithm = AlgorithmIdentifierRef { oid: oids::ED25519, parameters: None };
+                let inner = OctetStringRef::new(&inner).map_err(|_| SignError::Encoding)?;
+                SecretDocument::encode_msg(&PrivateKeyInfoRef::new(algorithm, inner))
+                    .map_err(|_| SignError::Encoding)?
+            }
+            Suite::Sm2Sm3 => loop {
+                let mut bytes = [0; 32];
+                random.fill(&mut bytes).map_err(|_| SignError::Key)?;
+                // Fails with probability below 2^-32: zero or not below the group order.
+                if let Ok(key) = sm2::SecretKey::from_slice(&bytes) {
+                    break key.to_pkcs8_der().map_err(|_| SignError::Encoding)?;
+                }
+            },
+            Suite::RsaPkcs1Sha256 => return Err(SignError::UnsupportedKey),
+        };
+        Self::from_pkcs8(pkcs8)
     }
 
     /// The key as PKCS #8 PEM. Whoever holds the text can sign.
     pub fn to_pkcs8_pem(&self) -> String {
-        todo!()
+        self.pkcs8
+            .to_pem("PRIVATE KEY", pem::LineEnding::LF)
+            .map(|text| text.to_string())
+            .expect("a fixed label and bytes in memory always encode")
+    }
+
+    fn from_pkcs8(pkcs8: SecretDocument) -> Result<Self, SignError> {
+        let unsupported = SignError::UnsupportedKey;
+        let info: PrivateKeyInfoRef<'_> =
+            pkcs8.decode_msg().map_err(|_| unsupported.clone())?;
+        let curve = info.algorithm.parameters.and_then(|any: AnyRef<'_>| any.decode_as().ok());
+        let der = pkcs8.as_bytes();
+        let key = match (info.algorithm.oid, curve) {
+            (oids::EC_PUBLIC_KEY, Some(oids::P256)) => Key::P256(Box::new(
+                EcdsaKeyPair::from_pkcs8(
+                    &ECDSA_P256_SHA256_ASN1_SIGNING,
+                    der,
+                    &SystemRandom::new(),
+                )
+                .map_err(|_| unsupported)?,
+            )),
+            (oids::EC_PUBLIC_KEY, Some(oids::SM2_CURVE)) => {
+                let secret = sm2::SecretKey::from_pkcs8_der(der).map_err(|_| unsupported.clone())?;
+                let key = sm2::dsa::SigningKey::new(SM2_SIGNER_ID, &secret);
+                Key::Sm2(Box::new(key.map_err(|_| unsupported)?))
+            }
+            (oids::ED25519, None) => Key::Ed25519(Box::new(
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| unsupported)?,
+            )),
+            _ => return Err(unsupported),
+        };
+        Ok(Self { key, pkcs8 })
     }
 }
 
 impl Signer for KeySigner {
     fn suite(&self) -> Suite {
-        todo!()
+        match &self.key {
+            Key::P256(_) => Suite::EcdsaP256Sha256,
+            Key::Ed25519(_) => Suite::Ed25519,
+            Key::Sm2(_) => Suite::Sm2Sm3,
+        }
     }
 
-    fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, SignError> {
-        todo!()
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        match &self.key {
+            Key::P256(key) => key
+                .sign(&SystemRandom::new(), message)
+                .map(|signature| signature.as_ref().to_vec())
+                .map_err(|_| SignError::Key),
+            Key::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
+            Key::Sm2(key) => sm2_der(key.try_sign(message)),
+        }
+    }
+
+    fn sign_sm2_digest(&self, e: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        match &self.key {
+            Key::Sm2(key) => sm2_der(key.sign_prehash(e)),
+            _ => Err(SignError::UnsupportedKey),
+        }
     }
 
     fn spki(&self) -> Vec<u8> {
-        todo!()
+        let (oid, curve, point) = match &self.key {
+            Key::P256(key) => {
+                (oids::EC_PUBLIC_KEY, Some(oids::P256), key.public_key().as_ref().to_vec())
+            }
+            Key::Ed25519(key) => (oids::ED25519, None, key.public_key().as_ref().to_vec()),
+            Key::Sm2(key) => (
+                oids::EC_PUBLIC_KEY,
+                Some(oids::SM2_CURVE),
+                key.verifying_key().to_sec1_bytes().into_vec(),
+            ),
+        };
+        let algorithm = AlgorithmIdentifierOwned { oid, parameters: curve.map(der::Any::from) };
+        BitString::from_bytes(&point)
+            .and_then(|subject_public_key| {
+                SubjectPublicKeyInfoOwned { algorithm, subject_public_key }.to_der()
+            })
+            .expect("a public key of fixed size always encodes")
     }
+}
+
+fn sm2_der(
+    signature: Result<sm2::dsa::Signature, sm2::dsa::signature::Error>,
+) -> Result<Vec<u8>, SignError> {
+    let signature = signature.map_err(|_| SignError::Key)?;
+    signature.to_der().to_der().map_err(|_| SignError::Key)
 }
 
 /// A signer and the certificates that speak for it.
@@ -105,12 +247,28 @@ pub struct SigningIdentity {
     signer: Box<dyn Signer>,
 }
 
+impl fmt::Debug for SigningIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningIdentity").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
 impl SigningIdentity {
-    /// * `chain`: the signer's certificate first, then its issuers; the anchor may be left out.
+    /// * `chain`: the signer's certificate first, then its issuers; the anchor may be left out. 1 to
+    ///   6 certificates, all of which go into every signature.
     ///
     /// # Errors
-    /// `ChainLength`, `KeyMismatch`.
+    /// `ChainLength`; `KeyMismatch` if a trial signature does not fit the first certificate;
+    /// `Certificate` if that holds a key of no suite.
     pub fn new(chain: Vec<Certificate>, signer: Box<dyn Signer>) -> Result<Self, SignError> {
+        if !(1..=MAX_IDENTITY_CERTIFICATES).contains(&chain.len()) {
+            return Err(SignError::ChainLength);
+        }
+        let key = chain[0].public_key()?;
+        let trial = b"yihao: does this key belong to this certificate?";
+        if key.suite() != signer.suite() || key.verify(trial, &signer.sign(trial)?).is_err() {
+            return Err(SignError::KeyMismatch);
+        }
         Ok(Self { chain, signer })
     }
 
@@ -118,8 +276,9 @@ impl SigningIdentity {
     ///
     /// # Errors
     /// See [`SignError`].
-    pub fn from_pem(_chain: &[u8], _key: &[u8]) -> Result<Self, SignError> {
-        todo!()
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, SignError> {
+        let signer = KeySigner::from_pkcs8_pem(key)?;
+        Self::new(Certificate::many_from_pem(chain)?, Box::new(signer))
     }
 
     /// The signer's certificate.

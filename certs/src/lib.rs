@@ -14,8 +14,10 @@ mod crl;
 mod evidence;
 mod key;
 mod manifest;
+mod oids;
 mod suite;
 mod time;
+mod tlv;
 mod trust;
 
 pub use authority::{
@@ -25,7 +27,7 @@ pub use certificate::{Certificate, CertificateError};
 pub use chain::{ChainCertificate, ChainError, ChainRecord};
 pub use cms::{
     MAX_CMS_BYTES, SignatureError, UnchainedSignature, VerifiedSignature, check_signature,
-    sign_attached, sign_detached, verify_detached,
+    cms_from_pem, cms_to_pem, sign_attached, sign_detached, verify_detached,
 };
 pub use crl::{CrlError, Judgement, ChainVerdict, Revocation};
 pub use evidence::{Evidence, EvidenceError, EvidenceOrder, EvidenceVerdict, OrderError, VerifiedOrder};

@@ -1,11 +1,23 @@
 //! Trust anchors, intermediate certificates and revocation lists.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, RwLock};
 
+use certval::PDVTrustAnchorChoice;
 use jiff::Timestamp;
 use licence::Sha256Digest;
 
-use crate::{Certificate, ChainError, ChainRecord, CrlError, Judgement};
+use crate::chain::{self, Path};
+use crate::crl::Crl;
+use crate::{
+    Certificate, ChainCertificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement,
+    Revocation,
+};
+
+/// How many validated paths are remembered. When full, all are forgotten: only certificates that did
+/// lead to an anchor get in, and a city has fewer.
+const REMEMBERED_PATHS: usize = 4096;
 
 /// What a certificate is used for; each use has anchors of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -26,8 +38,46 @@ impl fmt::Display for Usage {
 }
 
 /// Everything a verdict rests on besides the signature itself.
+///
+/// Reading is concurrent. A change of anchors, intermediates or lists needs exclusive access and
+/// forgets the paths remembered.
 #[derive(Default)]
-pub struct TrustStore {}
+pub struct TrustStore {
+    anchors: Vec<Anchor>,
+    intermediates: Vec<Certificate>,
+    /// By the issuer's [`Certificate::issuer_id`].
+    crls: HashMap<Sha256Digest, Crl>,
+    validated: RwLock<HashMap<(Sha256Digest, Usage), Arc<Validated>>>,
+}
+
+pub(crate) struct Anchor {
+    usage: Usage,
+    pub(crate) certificate: Certificate,
+    /// As the path validator reads it; `None` if it cannot.
+    pub(crate) validated_form: Option<PDVTrustAnchorChoice>,
+}
+
+/// A path that was validated, and when that holds.
+pub(crate) struct Validated {
+    pub(crate) leaf: Certificate,
+    pub(crate) record: ChainRecord,
+    /// Certificates of the path that the store does not know: who relies on the path must hand them in
+    /// again, so that a verdict never depends on what was verified before.
+    handed_in: Vec<Certificate>,
+    /// Every certificate of the path and the anchor are valid from here to there, both included.
+    from: Timestamp,
+    until: Timestamp,
+}
+
+impl Validated {
+    fn holds(&self, at: Timestamp, has: impl Fn(&Certificate) -> bool) -> bool {
+        // Whole seconds, like the certificates' own times.
+        let second = at.as_second();
+        self.from.as_second() <= second
+            && second <= self.until.as_second()
+            && self.handed_in.iter().all(has)
+    }
+}
 
 impl TrustStore {
     /// A store that trusts nobody.
@@ -35,51 +85,194 @@ impl TrustStore {
         Self::default()
     }
 
-    /// Trusts `anchor` for `usage`.
-    pub fn add_anchor(&mut self, _usage: Usage, _anchor: Certificate) {
-        todo!()
+    /// Trusts `anchor` for `usage`. It may issue only if it says of itself that it is a CA; one that does
+    /// not is trusted as a signer alone.
+    pub fn add_anchor(&mut self, usage: Usage, anchor: Certificate) {
+        self.remove_anchor(usage, &anchor.sha256());
+        let validated_form = PDVTrustAnchorChoice::try_from(anchor.der()).ok();
+        self.anchors.push(Anchor { usage, certificate: anchor, validated_form });
+        self.forget();
     }
 
     /// Withdraws trust; whether the anchor was there.
-    pub fn remove_anchor(&mut self, _usage: Usage, _sha256: &Sha256Digest) -> bool {
-        todo!()
+    pub fn remove_anchor(&mut self, usage: Usage, sha256: &Sha256Digest) -> bool {
+        let before = self.anchors.len();
+        self.anchors
+            .retain(|anchor| anchor.usage != usage || anchor.certificate.sha256() != *sha256);
+        self.forget();
+        self.anchors.len() != before
     }
 
     /// Makes an intermediate CA certificate known; it is not trusted by itself.
-    pub fn add_intermediate(&mut self, _certificate: Certificate) {
-        todo!()
+    pub fn add_intermediate(&mut self, certificate: Certificate) {
+        if !self.intermediates.contains(&certificate) {
+            self.intermediates.push(certificate);
+        }
+        self.forget();
     }
 
-    /// Takes in a revocation list, PEM or DER, replacing an older one of the same issuer. The issuer must be
-    /// an anchor or an intermediate added before.
+    /// Takes in a revocation list, PEM or DER, replacing the one of the same issuer. The issuer must be
+    /// an anchor or an intermediate added before. Complete, direct lists only.
     ///
     /// # Errors
     /// See [`CrlError`]; the store is unchanged then.
-    pub fn add_crl(&mut self, _crl: &[u8]) -> Result<(), CrlError> {
-        todo!()
+    pub fn add_crl(&mut self, crl: &[u8]) -> Result<(), CrlError> {
+        let anchors = self.anchors.iter().map(|anchor| &anchor.certificate);
+        let (crl, issuer) = Crl::verify(crl, anchors.chain(&self.intermediates))?;
+        let issuer = issuer.issuer_id();
+        if let Some(held) = self.crls.get(&issuer)
+            && held.this_update() > crl.this_update()
+        {
+            return Err(CrlError::Older { held: held.this_update() });
+        }
+        self.crls.insert(issuer, crl);
+        self.forget();
+        Ok(())
     }
 
     /// The anchors for `usage`.
-    pub fn anchors(&self, _usage: Usage) -> Vec<Certificate> {
-        todo!()
+    pub fn anchors(&self, usage: Usage) -> Vec<Certificate> {
+        self.anchors_for(usage).map(|anchor| anchor.certificate.clone()).collect()
     }
 
-    /// Validates a path from `leaf` through `others` and the known intermediates to an anchor.
+    /// Validates a path from `leaf` through `others` and the known intermediates to an anchor
+    /// (RFC 5280, 6), as of `at`, and judges revocation. At most 6 certificates besides the anchor.
+    ///
+    /// The leaf must allow `usage`: for issuing licences, key usage digitalSignature or nonRepudiation,
+    /// and an extended key usage, if there is one, beyond TLS server and client; for clients,
+    /// digitalSignature if there is a key usage, and clientAuth if there is an extended one.
     ///
     /// # Errors
-    /// See [`ChainError`].
+    /// See [`ChainError`]. That no current revocation list is at hand is no error: see
+    /// [`TrustStore::judge`].
     pub fn verify_chain(
         &self,
-        _leaf: &Certificate,
-        _others: &[Certificate],
-        _usage: Usage,
-        _at: Timestamp,
+        leaf: &Certificate,
+        others: &[Certificate],
+        usage: Usage,
+        at: Timestamp,
     ) -> Result<ChainRecord, ChainError> {
-        todo!()
+        let has = |needed: &Certificate| others.contains(needed);
+        if let Some(known) = self.recall(&leaf.sha256(), usage, at, has) {
+            return self.unless_revoked(&known, at).map(|known| known.record.clone());
+        }
+        let validated = self.validate(leaf, others, usage, at)?;
+        Ok(validated.record.clone())
     }
 
-    /// Judges a path validated before by what is known now: hash look-ups only.
-    pub fn judge(&self, _record: &ChainRecord, _now: Timestamp) -> Judgement {
-        todo!()
+    /// Judges a path validated before by what is known now: hash look-ups only. A record of another use
+    /// or anchor than the store has comes out as `AnchorWithdrawn`.
+    pub fn judge(&self, record: &ChainRecord, now: Timestamp) -> Judgement {
+        let stands = self
+            .anchors_for(record.usage)
+            .any(|anchor| anchor.certificate.sha256() == record.anchor);
+        let verdicts = record.certificates.iter().map(|certificate| {
+            let list = self.crls.get(&certificate.issuer);
+            list.map_or(Revocation::NoCrl, |list| list.judge(&certificate.serial, now))
+        });
+        Judgement {
+            chain: if stands { ChainVerdict::Ok } else { ChainVerdict::AnchorWithdrawn },
+            // An anchor that signs by itself is on no list; withdrawing it is what revokes it.
+            revocation: verdicts
+                .reduce(Revocation::worse)
+                .unwrap_or(Revocation::Good { as_of: now }),
+        }
+    }
+
+    /// A path remembered for the certificate with this digest, if it holds at `at` with what was handed
+    /// in. Revocation is the caller's to judge.
+    pub(crate) fn recall(
+        &self,
+        leaf: &Sha256Digest,
+        usage: Usage,
+        at: Timestamp,
+        has: impl Fn(&Certificate) -> bool,
+    ) -> Option<Arc<Validated>> {
+        // A poisoned lock only means that a reader panicked: the map is as good as before.
+        let validated = self.validated.read().unwrap_or_else(|error| error.into_inner());
+        validated.get(&(*leaf, usage)).filter(|path| path.holds(at, has)).cloned()
+    }
+
+    pub(crate) fn validate(
+        &self,
+        leaf: &Certificate,
+        others: &[Certificate],
+        usage: Usage,
+        at: Timestamp,
+    ) -> Result<Arc<Validated>, ChainError> {
+        let anchors: Vec<&Anchor> = self.anchors_for(usage).collect();
+        let path = chain::validate(leaf, others, &self.intermediates, &anchors, usage, at)?;
+        let validated = Arc::new(self.keep(path, usage));
+        self.unless_revoked(&validated, at)?;
+        let mut remembered = self.validated.write().unwrap_or_else(|error| error.into_inner());
+        if remembered.len() >= REMEMBERED_PATHS {
+            remembered.clear();
+        }
+        remembered.insert((leaf.sha256(), usage), Arc::clone(&validated));
+        Ok(validated)
+    }
+
+    pub(crate) fn unless_revoked<'a>(
+        &self,
+        path: &'a Validated,
+        at: Timestamp,
+    ) -> Result<&'a Validated, ChainError> {
+        for (position, certificate) in path.record.certificates.iter().enumerate() {
+            if let Some(list) = self.crls.get(&certificate.issuer)
+                && let Revocation::Revoked { at } = list.judge(&certificate.serial, at)
+            {
+                return Err(ChainError::Revoked { position, revoked_at: at });
+            }
+        }
+        Ok(path)
+    }
+
+    fn keep(&self, path: Path<'_>, usage: Usage) -> Validated {
+        let anchor = &path.anchor.certificate;
+        let issuers = path.certificates.iter().skip(1).copied().chain([anchor]);
+        let certificates: Vec<_> = path
+            .certificates
+            .iter()
+            .zip(issuers)
+            .map(|(certificate, issuer)| ChainCertificate {
+                sha256: certificate.sha256(),
+                serial: certificate.serial().to_vec(),
+                issuer: issuer.issuer_id(),
+                not_before: certificate.not_before(),
+                not_after: certificate.not_after(),
+            })
+            .collect();
+        let all = || path.certificates.iter().copied().chain([anchor]);
+        Validated {
+            leaf: path.certificates.first().copied().unwrap_or(anchor).clone(),
+            handed_in: path
+                .certificates
+                .iter()
+                .skip(1)
+                .filter(|certificate| !self.intermediates.contains(certificate))
+                .map(|certificate| (*certificate).clone())
+                .collect(),
+            from: all().map(Certificate::not_before).max().unwrap_or(Timestamp::MAX),
+            until: all().map(Certificate::not_after).min().unwrap_or(Timestamp::MIN),
+            record: ChainRecord { usage, anchor: anchor.sha256(), certificates },
+        }
+    }
+
+    fn anchors_for(&self, usage: Usage) -> impl Iterator<Item = &Anchor> {
+        self.anchors.iter().filter(move |anchor| anchor.usage == usage)
+    }
+
+    fn forget(&mut self) {
+        self.validated.get_mut().unwrap_or_else(|error| error.into_inner()).clear();
+    }
+}
+
+impl fmt::Debug for TrustStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrustStore")
+            .field("anchors", &self.anchors.len())
+            .field("intermediates", &self.intermediates.len())
+            .field("crls", &self.crls.len())
+            .finish_non_exhaustive()
     }
 }
