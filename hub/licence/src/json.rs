@@ -71,13 +71,11 @@ pub enum JsonError {
         /// Column from 1.
         column: usize,
     },
-    /// A number that no 64-bit number can hold.
-    #[error("a number is out of range, line {line} column {column}")]
+    /// A whole number beyond 64 bits, which readers would round, or a number without finite value.
+    #[error("a number at byte {offset} is out of range")]
     NumberRange {
-        /// Line from 1.
-        line: usize,
-        /// Column from 1.
-        column: usize,
+        /// Where it starts.
+        offset: usize,
     },
     /// It ends before it is complete.
     #[error("the document is cut off")]
@@ -134,7 +132,7 @@ pub(crate) fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
     if text.trim_ascii().is_empty() {
         return Err(JsonError::Empty);
     }
-    scan(bytes, limits.depth)?;
+    scan(text, limits.depth)?;
 
     let duplicate = Cell::new(false);
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -144,22 +142,22 @@ pub(crate) fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
     .deserialize(&mut reader)
     .map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        // serde_json has no kind for this; its message is fixed text, and a test holds it to it.
-        let out_of_range =
-            error.is_syntax() && error.to_string().starts_with("number out of range");
-        match () {
-            () if duplicate.get() => JsonError::DuplicateKey { line, column },
-            () if error.is_eof() => JsonError::Truncated,
-            () if out_of_range => JsonError::NumberRange { line, column },
-            () => JsonError::Syntax { line, column },
+        if duplicate.get() {
+            JsonError::DuplicateKey { line, column }
+        } else if error.is_eof() {
+            JsonError::Truncated
+        } else {
+            JsonError::Syntax { line, column }
         }
     })?;
     reader.end().map_err(|_| JsonError::TrailingBytes)?;
     Ok(value)
 }
 
-/// One pass over the bytes before anything recurses: depth, NUL, surrogates. Does not check syntax.
-fn scan(bytes: &[u8], max_depth: usize) -> Result<(), JsonError> {
+/// One pass over the text before anything recurses: depth, NUL, surrogates, size of numbers. Does
+/// not check syntax.
+fn scan(text: &str, max_depth: usize) -> Result<(), JsonError> {
+    let bytes = text.as_bytes();
     let (mut depth, mut in_string, mut at) = (0usize, false, 0);
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -175,12 +173,33 @@ fn scan(bytes: &[u8], max_depth: usize) -> Result<(), JsonError> {
                     return Err(JsonError::TooDeep { limit: max_depth });
                 }
             }
+            b'-' | b'0'..=b'9' if !in_string => {
+                at += number(text, at)?;
+                continue;
+            }
             b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
         at += 1;
     }
     Ok(())
+}
+
+/// The length of the number at `at`; a malformed one is left to the parser.
+fn number(text: &str, at: usize) -> Result<usize, JsonError> {
+    let rest = &text[at..];
+    let end = rest.find(|c: char| !(c.is_ascii_digit() || "+-.eE".contains(c)));
+    let number = &rest[..end.unwrap_or(rest.len())];
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    let fits = if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        number.parse::<f64>().map_or(true, f64::is_finite)
+    } else {
+        number.parse::<u64>().is_ok() || number.parse::<i64>().is_ok()
+    };
+    match fits {
+        true => Ok(number.len()),
+        false => Err(JsonError::NumberRange { offset: at }),
+    }
 }
 
 /// The length of the escape at `at`; a malformed one is left to the parser.
@@ -245,7 +264,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
         Number::from_f64(value)
             .map(Value::Number)
-            .ok_or_else(|| E::custom("number out of range"))
+            .ok_or_else(|| E::custom("not a finite number"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

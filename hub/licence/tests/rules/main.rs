@@ -1,0 +1,12 @@
+//! The rules of the domain types, one module a subject.
+
+mod bad_documents;
+mod catalogue;
+mod codes;
+mod documents;
+mod holders;
+mod properties;
+mod regions;
+mod samples;
+mod status;
+mod stored_shapes;
