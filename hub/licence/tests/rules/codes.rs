@@ -237,7 +237,10 @@ fn matter_codes_have_31_or_33_characters_and_a_real_body() {
         refused(&text.replace("84337", "84A37")),
         CodeError::Character { position: 18 }
     );
-    assert_eq!(refused(&text.replace("2011", "201中")), CodeError::Length);
+    assert_eq!(
+        refused(&text.replace("2011", "201中")),
+        CodeError::Character { position: 30 }
+    );
     assert_eq!(
         refused(&text.replace("MB28", "MB29")),
         CodeError::CheckCharacter

@@ -8,50 +8,59 @@ use serde_json::{Map, Value};
 
 use crate::samples;
 
-fn credit_code() -> impl Strategy<Value = CreditCode> {
-    "[159N][1-9][0-9]{6}[0-9ABCDEFGHJKLMNPQRTUWXY]{9}".prop_map(|body| samples::credit_code(&body))
+fn credit_code() -> BoxedStrategy<CreditCode> {
+    "[159N][1-9][0-9]{6}[0-9ABCDEFGHJKLMNPQRTUWXY]{9}"
+        .prop_map(|body| samples::credit_code(&body))
+        .boxed()
 }
 
-fn day() -> impl Strategy<Value = Date> {
-    (1i16..=9999, 1i8..=12, 1i8..=31).prop_filter_map("no such day", |(year, month, day)| {
-        Date::new(year, month, day).ok()
-    })
+fn day() -> BoxedStrategy<Date> {
+    (1i16..=9999, 1i8..=12, 1i8..=31)
+        .prop_filter_map("no such day", |(year, month, day)| {
+            Date::new(year, month, day).ok()
+        })
+        .boxed()
 }
 
-fn citizen() -> impl Strategy<Value = CitizenNumber> {
-    ("[1-9][0-9]{5}", day(), 0u16..1000).prop_map(|(region, born, sequence)| {
-        let body = format!("{region}{}{sequence:03}", born.strftime("%Y%m%d"));
-        let check = check::mod_11_2(body.as_bytes().try_into().unwrap()).unwrap();
-        format!("{body}{}", char::from(check)).parse().unwrap()
-    })
+fn citizen() -> BoxedStrategy<CitizenNumber> {
+    ("[1-9][0-9]{5}", day(), 0u16..1000)
+        .prop_map(|(region, born, sequence)| {
+            let body = format!("{region}{}{sequence:03}", born.strftime("%Y%m%d"));
+            let check = check::mod_11_2(body.as_bytes().try_into().unwrap()).unwrap();
+            format!("{body}{}", char::from(check)).parse().unwrap()
+        })
+        .boxed()
 }
 
-fn project() -> impl Strategy<Value = ProjectCode> {
+fn project() -> BoxedStrategy<ProjectCode> {
     let new =
         ("(2[1-9]|3[0-9])(0[1-9]|1[0-2])-[0-9]{6}-[0-9]{2}-[0-9]{2}-[0-9]{5}").prop_map(|body| {
             let check = check::mod_11_10(body.bytes().filter(|&byte| byte != b'-')).unwrap();
             format!("{body}{}", char::from(check))
         });
     let legacy = "20(1[5-9]|20)-[0-9]{6}-[0-9]{2}-[0-9]{2}-[0-9]{6}";
-    prop_oneof![new, legacy].prop_map(|text| text.parse().unwrap())
+    prop_oneof![new, legacy]
+        .prop_map(|text| text.parse().unwrap())
+        .boxed()
 }
 
-fn holder_id() -> impl Strategy<Value = HolderId> {
+fn holder_id() -> BoxedStrategy<HolderId> {
     prop_oneof![
         credit_code().prop_map(HolderId::Organisation),
         citizen().prop_map(HolderId::Citizen),
         "[A-Z][0-9]{8}"
             .prop_map(|text| HolderId::parse(HolderKind::OrdinaryPassport, &text).unwrap()),
-        "[\\p{Han}A-Z0-9-]{1,20}1".prop_map(|text| HolderId::parse(
+        "[一-龥A-Z0-9-]{1,20}1".prop_map(|text| HolderId::parse(
             HolderKind::MilitaryOfficer,
             &text
         )
         .unwrap()),
     ]
+    .boxed()
 }
 
 /// Any JSON that a licence may carry.
-fn json() -> impl Strategy<Value = Value> {
+fn json() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -67,14 +76,15 @@ fn json() -> impl Strategy<Value = Value> {
                 .prop_map(|map| Value::Object(map.into_iter().collect::<Map<_, _>>())),
         ]
     })
+    .boxed()
 }
 
-fn name() -> impl Strategy<Value = String> {
-    "[\\p{Han}A-Za-z（）·\\PC]{1,40}x"
+fn name() -> BoxedStrategy<String> {
+    "[\\p{Han}A-Za-z（）·\\PC]{1,40}x".boxed()
 }
 
 prop_compose! {
-    fn licence()(
+    fn any_licence()(
         authority in credit_code(), number in 0u16..1000, issuer in credit_code(), serial in "[A-Z0-9]{1,32}",
         version in 2u16..1000, texts in [name(), name(), name()], issued_on in day(),
         holders in prop::collection::hash_map(holder_id(), name(), 1..5), mut validity in (day(), day()),
@@ -109,6 +119,10 @@ prop_compose! {
             }).collect(),
         }
     }
+}
+
+fn licence() -> BoxedStrategy<Licence> {
+    any_licence().boxed()
 }
 
 proptest! {
