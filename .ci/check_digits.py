@@ -28,7 +28,7 @@ CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 UPPER = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ROOT = "1.2.156.3005.2."
 
-# Where we mean to differ: (kind, ours, stdnum's) -> why. Each needs a look at the number, see `explained`.
+# Where we mean to differ, and why; `explained` decides which numbers a reason covers.
 EXPLAINED = {
     "spelling": "stdnum strips blanks and dashes and raises letters to capitals; here a number has one spelling",
     "legacy": "15 digits are upgraded here; stdnum knows 18 only",
@@ -114,6 +114,21 @@ def damaged(rng, text):
 # --- the other opinion -----------------------------------------------------------------------------------
 
 
+def birth_place_known(text):
+    """stdnum falls over regions above county level (KeyError): it does not know them as birth places."""
+    try:
+        return bool(ric.get_birth_place(text))
+    except (InvalidComponent, KeyError):
+        return False
+
+
+def theirs_citizen(text):
+    try:
+        return ric.is_valid(text)
+    except KeyError:
+        return False
+
+
 def theirs_licence_id(text):
     match = re.fullmatch(r"1\.2\.156\.3005\.2\.([0-9A-Z]{18})([0-9]{3})\.([0-9A-Z]{18}|[0-9]{6})\.([0-9A-Z]{1,32})\.([0-9]{3})\.([0-9A-Z])", text)
     if not match or match[5] == "000":
@@ -138,7 +153,7 @@ def theirs_foreign_resident(text):
 
 
 KINDS = {
-    "citizen": (citizen, ric.is_valid),
+    "citizen": (citizen, theirs_citizen),
     "credit_code": (credit_code, uscc.is_valid),
     "licence_id": (licence_id, theirs_licence_id),
     "project": (project, theirs_project),
@@ -155,11 +170,8 @@ def explained(kind, text, ours):
         if re.fullmatch("[0-9]{15}", text):
             full = text[:6] + "19" + text[6:]
             return "legacy" if is_valid(ric.get_birth_date, full) else None
-        if mod_11_2.is_valid(text) and is_valid(ric.get_birth_date, text):
-            try:
-                ric.get_birth_place(text)
-            except InvalidComponent:
-                return "birth place"
+        if mod_11_2.is_valid(text) and is_valid(ric.get_birth_date, text) and not birth_place_known(text):
+            return "birth place"
     if kind == "credit_code" and re.match("[A-Z]|.[A-Z]", text) and uscc.calc_check_digit(text[:17]) == text[17]:
         return "letter authority"
     return None
