@@ -1,7 +1,8 @@
 //! `docs/formats/errors.md` lists every stable code that the sources can say, and no other.
 //!
 //! Codes are read from the sources as text: the arms of every `fn code(&self)`, the codes given to
-//! the constructors of `Problem`, and the few places that write a code without an error type.
+//! the constructors of `Problem` and of the pages' `Failure`, and the few places that write a code
+//! without an error type.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,8 +11,19 @@ use std::{
 };
 
 /// The crates whose codes reach an operator or a caller.
-const SOURCES: [&str; 5] =
-    ["certs/src", "connectors/src", "hub/licence/src", "hub/src", "indexes/src"];
+const SOURCES: [&str; 5] = [
+    "certs/src",
+    "connectors/src",
+    "hub/licence/src",
+    "hub/src",
+    "indexes/src",
+];
+
+/// Types with constructors that take a code: the file that has them, and where they are called.
+const CONSTRUCTED: [(&str, &str, &str); 2] = [
+    ("Problem::", "hub/src/http/error.rs", "hub/src/"),
+    ("Failure::", "hub/src/pages/visitor.rs", "hub/src/pages/"),
+];
 
 /// Codes that are written without an error type: where, and what stands before the first text.
 const PLACES: [(&str, &str); 6] = [
@@ -31,10 +43,22 @@ fn every_code_of_the_sources_is_described_and_no_other() {
     let said = codes_of_the_sources();
     let described = codes_of_the_page();
 
-    let missing: Vec<_> = said.iter().filter(|(code, _)| !described.contains(*code)).collect();
-    assert!(missing.is_empty(), "not in docs/formats/errors.md: {missing:#?}");
-    let gone: Vec<_> = described.iter().filter(|code| !said.contains_key(*code)).collect();
-    assert!(gone.is_empty(), "in docs/formats/errors.md, but no source says them: {gone:?}");
+    let missing: Vec<_> = said
+        .iter()
+        .filter(|(code, _)| !described.contains(*code))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "not in docs/formats/errors.md: {missing:#?}"
+    );
+    let gone: Vec<_> = described
+        .iter()
+        .filter(|code| !said.contains_key(*code))
+        .collect();
+    assert!(
+        gone.is_empty(),
+        "in docs/formats/errors.md, but no source says them: {gone:?}"
+    );
 }
 
 #[test]
@@ -64,7 +88,10 @@ fn the_reading_of_sources_finds_codes_and_nothing_else() {
         );
         Problem::bad_request(error.code(), "words");
     "#;
-    assert_eq!(codes_of_problems(source, "Problem::", &constructors), ["four", "five"]);
+    assert_eq!(
+        codes_of_problems(source, "Problem::", &constructors),
+        ["four", "five"]
+    );
     assert_eq!(without_tests("a\n#[cfg(test)]\nmod tests { }"), "a\n");
 }
 
@@ -77,8 +104,11 @@ fn every_row_of_the_page_has_a_known_status_and_link() {
         };
         let known = http == "–"
             || http.split(", ").all(|status| {
-                ["400", "401", "403", "404", "409", "410", "413", "415", "422", "500", "503"]
-                    .contains(&status)
+                [
+                    "400", "401", "403", "404", "405", "409", "410", "413", "415", "422", "500",
+                    "503",
+                ]
+                .contains(&status)
             });
         assert!(known, "{code}: HTTP status {http:?}");
         for word in link.split(", ") {
@@ -91,15 +121,18 @@ fn every_row_of_the_page_has_a_known_status_and_link() {
 }
 
 fn codes_of_the_sources() -> Found {
-    let constructors = constructors();
+    let constructed =
+        CONSTRUCTED.map(|(name, home, called)| (name, home, called, constructors(home)));
     let mut found = Found::new();
     for (path, text) in sources() {
         let mut codes = codes_of_functions(&text);
-        if path.starts_with("hub/src") {
-            codes.extend(codes_of_problems(&text, "Problem::", &constructors));
-        }
-        if path == "hub/src/http/error.rs" {
-            codes.extend(codes_of_problems(&text, "Self::", &constructors));
+        for (name, home, called, constructors) in &constructed {
+            if path.starts_with(called) {
+                codes.extend(codes_of_problems(&text, name, constructors));
+            }
+            if path == *home {
+                codes.extend(codes_of_problems(&text, "Self::", constructors));
+            }
         }
         for (place, before) in PLACES {
             if path == place {
@@ -117,20 +150,27 @@ fn codes_of_the_sources() -> Found {
     found
 }
 
-/// The constructors of `Problem` that take a code, and at which position.
-fn constructors() -> Vec<(String, usize)> {
-    let text = read(&root().join("hub/src/http/error.rs"));
+/// The functions of a file that take a code, and at which position.
+fn constructors(file: &str) -> Vec<(String, usize)> {
+    let text = read(&root().join(file));
     let mut found = Vec::new();
-    for (start, _) in text.match_indices("pub fn ") {
-        let rest = &text[start + "pub fn ".len()..];
-        let Some((name, rest)) = rest.split_once('(') else { continue };
-        let Some((parameters, _)) = rest.split_once(')') else { continue };
+    for (start, _) in text.match_indices(" fn ") {
+        let rest = &text[start + " fn ".len()..];
+        let Some((name, rest)) = rest.split_once('(') else {
+            continue;
+        };
+        let Some((parameters, _)) = rest.split_once(')') else {
+            continue;
+        };
         let position = parameters
             .split(',')
             .position(|parameter| parameter.trim_start().starts_with("code:"));
         found.extend(position.map(|position| (name.to_owned(), position)));
     }
-    assert!(found.len() >= 3, "the constructors of Problem were not found: {found:?}");
+    assert!(
+        found.len() >= 3,
+        "{file} has no constructors any more: {found:?}"
+    );
     found
 }
 
@@ -165,7 +205,9 @@ fn codes_of_problems(text: &str, before: &str, constructors: &[(String, usize)])
     for (start, _) in text.match_indices(before) {
         let rest = &text[start + before.len()..];
         for (name, position) in constructors {
-            let Some(arguments) = rest.strip_prefix(&format!("{name}(")) else { continue };
+            let Some(arguments) = rest.strip_prefix(&format!("{name}(")) else {
+                continue;
+            };
             let mut argument = arguments;
             for _ in 0..*position {
                 argument = argument.split_once(',').map_or("", |(_, rest)| rest);
@@ -194,7 +236,11 @@ fn leading_text(text: &str) -> Option<String> {
 
 /// All texts between quotation marks.
 fn texts(text: &str) -> Vec<String> {
-    text.split('"').skip(1).step_by(2).map(ToOwned::to_owned).collect()
+    text.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// Every source file with its path from the root, without its tests.
@@ -226,8 +272,11 @@ fn codes_of_the_page() -> BTreeSet<String> {
     rows("code")
         .into_iter()
         .map(|row| {
-            let code = row[0].strip_prefix('`').and_then(|code| code.strip_suffix('`'));
-            code.unwrap_or_else(|| panic!("no code in {row:?}")).to_owned()
+            let code = row[0]
+                .strip_prefix('`')
+                .and_then(|code| code.strip_suffix('`'));
+            code.unwrap_or_else(|| panic!("no code in {row:?}"))
+                .to_owned()
         })
         .collect()
 }
@@ -238,8 +287,12 @@ fn rows(first_column: &str) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut inside = false;
     for line in page.lines() {
-        let cells: Vec<String> =
-            line.trim().trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        let cells: Vec<String> = line
+            .trim()
+            .trim_matches('|')
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect();
         if !line.starts_with('|') {
             inside = false;
         } else if cells[0] == first_column {
@@ -253,7 +306,10 @@ fn rows(first_column: &str) -> Vec<Vec<String>> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("hub lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("hub lies in the workspace")
+        .to_owned()
 }
 
 fn read(path: &Path) -> String {
