@@ -8,6 +8,7 @@ use x509_parser::oid_registry::asn1_rs::oid;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, ReasonCode, RevokedCertificate};
 
 use crate::certificate::{pem_blocks, without_leading_zeros};
+use crate::tlv::Members;
 use crate::{Certificate, Link, time};
 
 /// The largest revocation list taken in, in bytes: about 700 000 entries.
@@ -197,26 +198,19 @@ impl Crl {
     }
 }
 
-/// The certificate whose key made the list's signature.
+/// The certificate whose key made the list's signature. What is not signed is read strictly here.
 fn signer<'a>(
     der: &[u8],
     list: &CertificateRevocationList<'_>,
     candidates: impl Iterator<Item = &'a Certificate>,
 ) -> Result<&'a Certificate, CrlError> {
-    let tbs = tbs(der).ok_or(CrlError::Malformed)?;
-    let algorithm = &list.signature_algorithm;
-    let oid = const_oid::ObjectIdentifier::from_bytes(algorithm.algorithm.as_bytes())
-        .map_err(|_| CrlError::Malformed)?;
-    let parameters = match &algorithm.parameters {
-        None => None,
-        Some(any) if any.tag() == x509_parser::oid_registry::asn1_rs::Tag::Null => {
-            Some(der::asn1::AnyRef::NULL)
-        }
-        Some(_) => return Err(CrlError::BadSignature),
+    let read = || {
+        let mut outer = Members::of_sequence(der)?;
+        let read = (outer.next_bytes()?, outer.next_algorithm()?, outer.next_bits()?);
+        outer.finish()?;
+        Ok(read)
     };
-    if list.signature_value.unused_bits != 0 {
-        return Err(CrlError::Malformed);
-    }
+    let (tbs, algorithm, signature) = read().map_err(|_: der::Error| CrlError::Malformed)?;
     let mut failure = CrlError::UnknownIssuer;
     for candidate in candidates {
         if candidate.subject_der() != list.issuer().as_raw() {
@@ -224,7 +218,7 @@ fn signer<'a>(
         }
         let verdict = candidate
             .public_key()
-            .map(|key| key.verify_as(oid, parameters, tbs, &list.signature_value.data));
+            .map(|key| key.verify_as(algorithm.oid, algorithm.parameters, tbs, signature));
         match verdict {
             Ok(Ok(true)) if candidate.may_sign_lists() => return Ok(candidate),
             Ok(Ok(true)) => failure = CrlError::WrongUsage,
@@ -233,13 +227,6 @@ fn signer<'a>(
         }
     }
     Err(failure)
-}
-
-/// The bytes of the tbsCertList, which is what was signed.
-fn tbs(der: &[u8]) -> Option<&[u8]> {
-    use der::{Decode, Reader, SliceReader, asn1::AnyRef};
-    let outer = AnyRef::from_der(der).ok()?;
-    SliceReader::new(outer.value()).ok()?.tlv_bytes().ok()
 }
 
 /// The reason of an entry. An entry that speaks for another issuer, or carries a critical extension we

@@ -2,7 +2,7 @@
 //! bytes, and a container must carry certificates as they came. Strict DER by the `der` crate.
 
 use const_oid::ObjectIdentifier;
-use der::asn1::AnyRef;
+use der::asn1::{AnyRef, BitStringRef};
 use der::{Decode, Encode, Header, Length, Reader, SliceReader, Tag, TagNumber};
 use spki::AlgorithmIdentifierRef;
 
@@ -56,6 +56,12 @@ impl<'a> Members<'a> {
 
     pub(crate) fn next_algorithm(&mut self) -> der::Result<AlgorithmIdentifierRef<'a>> {
         AlgorithmIdentifierRef::decode(&mut self.0)
+    }
+
+    /// The octets of a BIT STRING without unused bits.
+    pub(crate) fn next_bits(&mut self) -> der::Result<&'a [u8]> {
+        let bits = BitStringRef::decode(&mut self.0)?;
+        bits.as_bytes().ok_or(Tag::BitString.value_error().into())
     }
 
     pub(crate) fn next_small(&mut self) -> der::Result<u8> {
