@@ -1,0 +1,79 @@
+//! Pages for clerks and operators: search, licence, connectors; Chinese first, English second.
+//!
+//! Until people can log in they are served in demo mode only, on the loopback, and act for one
+//! department ([`visitor`]). What every page shows stands in [`views`] as plain text, every text in
+//! [`texts`], how it looks in `hub/static/pages.css` (`docs/design-system.md`). Every page can be
+//! read and worked without JavaScript. What a clerk searches for travels by POST, so that no name
+//! stands in an address; what is shown of a licence is a use, recorded before it is shown.
+
+mod assets;
+mod connectors;
+mod guard;
+mod home;
+mod licence;
+mod search;
+mod texts;
+mod verification;
+mod views;
+mod visitor;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource, Route, guard as when,
+    http::header,
+    middleware::from_fn,
+    web,
+};
+
+use visitor::{Failure, Visitor};
+
+/// Registers the pages. The application data must hold a [`crate::Hub`].
+pub fn configure(config: &mut web::ServiceConfig) {
+    config.service(
+        web::scope("")
+            .wrap(from_fn(guard::guard))
+            .service(page("/", read().to(home::home)))
+            .service(
+                page("/licences", read().to(search::form)).route(web::post().to(search::results)),
+            )
+            .service(
+                page("/licences/{identifier}", read().to(licence::look))
+                    .route(web::post().to(licence::open)),
+            )
+            .service(page("/connectors", read().to(connectors::list)))
+            .service(page("/connectors/{name}/set-aside", read().to(connectors::set_aside)))
+            .service(page("/connectors/{name}/pause", web::post().to(connectors::pause)))
+            .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
+            .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))
+            .service(page("/static/{file}", read().to(asset)))
+            .default_service(web::to(no_such_page)),
+    );
+}
+
+fn page(path: &str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(web::to(wrong_method))
+}
+
+/// A route for reading.
+fn read() -> Route {
+    web::route().guard(when::Any(when::Get()).or(when::Head()))
+}
+
+async fn no_such_page(visitor: Visitor) -> HttpResponse {
+    visitor.failed(&Failure::not_found("no_such_page", |t| t.say_not_found))
+}
+
+async fn wrong_method(visitor: Visitor) -> HttpResponse {
+    visitor.failed(&Failure::wrong_method())
+}
+
+/// An embedded file. Its name changes with its content, so it may be kept for a year.
+async fn asset(request: HttpRequest, visitor: Visitor) -> HttpResponse {
+    match assets::ASSETS.at(request.path()) {
+        Some(asset) => HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, asset.media_type))
+            .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
+            .body(asset.content),
+        None => no_such_page(visitor).await,
+    }
+}
+

@@ -1,0 +1,543 @@
+//! Every text of the pages, in both languages, in one place.
+//!
+//! A text that is missing in one language does not compile; that none is empty, that each is in its
+//! language and that the places to fill agree, the tests below check. `{name}` marks a place.
+
+/// A language of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// Chinese, the default.
+    Chinese,
+    /// English.
+    English,
+}
+
+impl Language {
+    /// The word in the address and in the cookie.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Chinese => "zh",
+            Self::English => "en",
+        }
+    }
+
+    /// The language with this word.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Chinese, Self::English].into_iter().find(|language| language.word() == word)
+    }
+
+    /// The tag for the `lang` attribute.
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Self::Chinese => "zh-CN",
+            Self::English => "en",
+        }
+    }
+
+    /// The one to switch to.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Chinese => Self::English,
+            Self::English => Self::Chinese,
+        }
+    }
+
+    /// Its own name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Chinese => "中文",
+            Self::English => "English",
+        }
+    }
+
+    /// The texts.
+    pub(crate) fn texts(self) -> &'static Texts {
+        match self {
+            Self::Chinese => &CHINESE,
+            Self::English => &ENGLISH,
+        }
+    }
+
+    /// One of two.
+    pub(crate) fn pick<'a>(self, chinese: &'a str, english: &'a str) -> &'a str {
+        match self {
+            Self::Chinese => chinese,
+            Self::English => english,
+        }
+    }
+}
+
+/// Puts values into the places of a text. A value that looks like a place is left as it is.
+pub(crate) fn fill(text: &str, values: &[(&str, &dyn std::fmt::Display)]) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let (name, behind) = after.split_once('}').unwrap_or((after, ""));
+        if let Some((_, value)) = values.iter().find(|(key, _)| *key == name) {
+            filled.push_str(&value.to_string());
+        }
+        rest = behind;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+macro_rules! texts {
+    ($($key:ident: $chinese:literal, $english:literal;)*) => {
+        /// The texts of one language.
+        pub(crate) struct Texts {
+            $(pub(crate) $key: &'static str,)*
+        }
+
+        static CHINESE: Texts = Texts { $($key: $chinese,)* };
+        static ENGLISH: Texts = Texts { $($key: $english,)* };
+
+        #[cfg(test)]
+        const ALL: &[(&str, &str, &str)] = &[$((stringify!($key), $chinese, $english),)*];
+    };
+}
+
+texts! {
+    // The frame of every page.
+    product: "一号证照库", "Yihao licence repository";
+    skip: "跳到正文", "Skip to content";
+    main_navigation: "主导航", "Main navigation";
+    home: "首页", "Home";
+    search: "证照检索", "Licence search";
+    connectors: "推送状态", "Connectors";
+    demo_mode: "演示模式", "Demo mode";
+    acting_as: "以{name}的身份操作", "You act as {name}";
+    acting_as_nobody: "没有获准检索的部门", "No department may search";
+    switch_language: "切换语言", "Switch language";
+    footer: "演示模式仅限本机访问，数据均为虚构。", "Demo mode: reachable from this machine only. All data is invented.";
+
+    // Front page.
+    home_lead: "颁发部门的电子证照签名入库，办事部门说明事由后取用核验过的证照，共享记录实时推送到省、市系统。", "Issuing departments hand in signed licences, departments use verified ones for a stated purpose, and shared records flow on to the systems of province and city.";
+    home_counts: "库中现有", "In the repository";
+    home_licences: "可检索的证照", "Licences that can be found";
+    home_changes: "登记日志条目", "Entries of the registry log";
+    home_uses: "使用日志条目", "Entries of the access log";
+    home_counterparts: "推送对象", "Counterparts";
+    home_waiting: "等待推送的记录", "Records waiting to be sent";
+    unknown_count: "暂不可知", "not known now";
+    home_do: "可以做什么", "What you can do";
+    home_search_does: "按名称、编号、持证主体查找证照，打开后逐环节查看核验结论。", "Find licences by name, number or holder; open one to see each link of its verification.";
+    home_connectors_does: "查看每个推送对象的进度、延迟、退回记录和最近错误，可暂停、恢复和对账。", "See progress, lag, refused records and the last error of each counterpart; pause, resume and reconcile.";
+    home_about: "关于本演示", "About this demo";
+    home_about_data: "这里是一个虚构城区的完整证照库：人员、企业、证照、部门均为虚构，签名、核验、日志和推送都是真的。", "This is the complete repository of an invented district: persons, enterprises, licences and departments are made up; signatures, verification, logs and deliveries are real.";
+    home_about_login: "演示模式不登录，页面只在本机可见，以一个部门的身份操作；正式使用须登录。", "Demo mode has no login: the pages are visible on this machine only and act for one department. Real use needs a login.";
+    home_about_uses: "每次检索和查阅都先记入使用日志，再显示结果。", "Every search and every view is on the access log before its result is shown.";
+
+    // Search.
+    search_lead: "检索词不会出现在网址中；自然人姓名在结果中隐去。", "What you search for never appears in an address; names of persons are masked in the results.";
+    search_text: "检索词", "Search for";
+    search_text_hint: "证照名称、持证主体、颁发机构或编号的任意部分，两个字即可", "Any part of a licence's name, holder, issuer or number; two characters are enough";
+    search_reason: "申请事由", "Reason";
+    search_reason_hint: "打开证照时记入使用日志，最多 200 字", "Goes on the access log when you open a licence; at most 200 characters";
+    default_reason: "演示：窗口查阅", "Demo: viewed at the window";
+    search_button: "检索", "Search";
+    more_filters: "更多条件", "More filters";
+    filter_type: "证照类型", "Licence type";
+    filter_status: "证照状态", "Status";
+    filter_kind: "持证主体类型", "Kind of holder";
+    filter_from: "颁发日期起", "Issued from";
+    filter_to: "颁发日期止", "Issued until";
+    any: "不限", "Any";
+    results: "检索结果", "Results";
+    results_total: "共 {total} 件，显示第 {first}–{last} 件", "{total} found, showing {first}–{last}";
+    results_none: "没有找到证照", "No licence found";
+    results_none_hint: "换一个词，或去掉一些条件再试。新入库的证照约一秒后可检索。", "Try another word, or fewer filters. A new licence can be found after about a second.";
+    results_recorded: "本次检索已记入使用日志第 {seq} 号。", "This search is entry {seq} of the access log.";
+    results_deep: "只能翻到第 1000 件，请增加条件缩小范围。", "Paging ends at 1,000: add filters to narrow the search.";
+    facets: "缩小范围", "Narrow down";
+    facet_all: "全部", "All";
+    column_licence: "证照", "Licence";
+    column_holder: "持证主体", "Holder";
+    column_issuer: "颁发机构", "Issuer";
+    column_issued: "颁发日期", "Issued";
+    column_status: "状态", "Status";
+    pages: "翻页", "Pages";
+    previous: "上一页", "Previous page";
+    next: "下一页", "Next page";
+
+    // Licence.
+    back_to_results: "返回检索结果", "Back to the results";
+    new_search: "重新检索", "New search";
+    verdict: "核验结论", "Verification";
+    checked_at: "核验时间 {at}（北京时间）", "Checked at {at} (China time)";
+    trusted: "可信", "Trusted";
+    untrusted: "不可信", "Not trusted";
+    undetermined: "暂不能确定", "Undetermined";
+    trusted_means: "每个环节都成立，现在可以作为办事依据。", "Every link holds: it can be relied on now.";
+    untrusted_means: "有环节不成立，不能作为办事依据；照面内容不予显示。", "A link is broken: it cannot be relied on, and its content is not shown.";
+    undetermined_means: "没有环节不成立，但有环节现在无法判断；使用前请再核实。", "No link is broken, but one cannot be judged now: check again before relying on it.";
+    mark_ok: "成立", "Holds";
+    mark_broken: "不成立", "Broken";
+    mark_unknown: "无法判断", "Cannot be judged";
+    link_signature: "内容与签名", "Content and signature";
+    signature_ok: "所存内容与入库时核验过签名的内容逐字节一致。", "The content is, byte for byte, what was verified with its signature at intake.";
+    signature_damaged: "所存内容与入库时核验过的不一致，签名不再成立。", "The content is not what was verified at intake: the signature no longer holds.";
+    link_chain: "证书链", "Certificate chain";
+    chain_ok: "签名证书可追溯到受信任的根证书。", "The signer's certificate leads to a trusted root.";
+    chain_anchor_withdrawn: "签名证书所依据的根证书已不再受信任。", "The root that the signer's certificate leads to is no longer trusted.";
+    chain_damaged: "证书链记录已损坏，无法读取。", "The record of the certificate chain is damaged.";
+    link_revocation: "证书吊销", "Certificate revocation";
+    revocation_good: "签名证书未被吊销（依据 {at} 的吊销列表）。", "The signer's certificate is not revoked (list of {at}).";
+    revocation_revoked: "签名证书已于 {at} 被吊销。", "The signer's certificate was revoked at {at}.";
+    revocation_stale: "吊销列表已过期（最近一份为 {at}），现在无法判断证书是否被吊销。", "The revocation list is out of date (the last is of {at}): whether the certificate is revoked cannot be told now.";
+    revocation_no_crl: "没有该证书颁发者的吊销列表，无法判断证书是否被吊销。", "There is no revocation list of the certificate's issuer: whether it is revoked cannot be told.";
+    link_status: "证照状态", "Status of the licence";
+    status_ok: "颁发机构登记为有效。", "Valid in its issuer's record.";
+    status_suspended_means: "颁发机构已暂扣此证照。", "Suspended by its issuer.";
+    status_revoked_means: "颁发机构已使此证照失效（{cause}）。", "Ended by its issuer ({cause}).";
+    status_superseded_means: "已被另一证照取代。", "Another licence has taken its place.";
+    show_successor: "查看取代它的证照", "Show the licence that took its place";
+    link_validity: "有效期", "Period of validity";
+    validity_ok: "今天在有效期内（{period}）。", "Today lies in its period ({period}).";
+    validity_not_yet: "尚未到有效期（{period}）。", "Its period has not begun ({period}).";
+    validity_expired: "已过有效期（{period}）。", "Its period is over ({period}).";
+    validity_damaged: "有效期无法读取。", "Its period cannot be read.";
+    period: "{from} 至 {to}", "{from} to {to}";
+    period_open: "{from} 起长期", "from {from}, without end";
+    period_until: "至 {to}", "until {to}";
+    period_none: "长期", "without end";
+    link_log: "登记日志", "Registry log";
+    log_ok: "登记日志第 {seq} 号记有此证照，内容摘要一致：", "Entry {seq} of the registry log is this licence, with the same digest:";
+    log_differs: "登记日志第 {seq} 号与所存证照不一致：", "Entry {seq} of the registry log does not agree with the licence held:";
+    face: "证照内容", "Content";
+    public_face: "公开信息", "Public information";
+    public_face_hint: "公开信息不含个人数据。查看照面内容须说明事由，并记入使用日志。", "Public information holds no personal data. To see the content, state a reason; it goes on the access log.";
+    show_face: "查看照面内容", "Show the content";
+    not_permitted_type: "没有策略允许{name}查阅此类证照，只显示公开信息。", "No policy lets {name} view licences of this type: only public information is shown.";
+    viewed: "本次查阅已记入使用日志第 {seq} 号，事由：", "This view is entry {seq} of the access log; reason:";
+    viewed_public: "本次查看已记入使用日志第 {seq} 号。", "This look is entry {seq} of the access log.";
+    public_view_reason: "查看公开信息", "Public information viewed";
+    identifier: "证照标识", "Identifier";
+    licence_name: "证照名称", "Name";
+    type_name: "证照类型", "Type";
+    type_code: "类型代码", "Type code";
+    number: "证照编号", "Number";
+    issuer: "颁发机构", "Issuer";
+    issuer_code: "颁发机构代码", "Issuer's code";
+    issued_on: "颁发日期", "Issued on";
+    validity_period: "有效期", "Validity";
+    status: "状态", "Status";
+    holders: "持证主体", "Holders";
+    region: "行政区划", "Division";
+    project: "投资项目代码", "Project code";
+    predecessor: "关联证照", "Earlier licence";
+    show_predecessor: "查看", "Show";
+    face_fields: "照面内容", "Face fields";
+    files: "附件", "Files";
+    file_name: "文件名", "Name";
+    file_type: "格式", "Format";
+    file_size: "大小", "Size";
+    digest: "摘要（SHA-256）", "Digest (SHA-256)";
+    history: "状态变更记录", "History of its status";
+    history_when: "登记时间", "Recorded";
+    history_what: "变更", "Change";
+    history_why: "事由", "Reason";
+    history_entry: "日志序号", "Log entry";
+    history_issued: "入库", "Taken in";
+    history_unreadable: "变更令无法读取", "The order cannot be read";
+    change_suspend: "暂扣", "Suspended";
+    change_restore: "恢复", "Restored";
+    change_revoke: "失效", "Ended";
+    change_supersede: "取代", "Superseded";
+    technical: "技术信息", "Technical details";
+    proof: "签名方式", "Signed";
+    proof_own: "单独签名（CMS）", "By a signature of its own (CMS)";
+    proof_manifest: "批次清单第 {position} 项，清单摘要 {digest}", "As item {position} of a batch manifest, digest {digest}";
+    received_at: "入库时间", "Taken in at";
+    certificates: "签名证书序列号", "Signer's certificates, serial numbers";
+    anchor: "根证书摘要", "Digest of the root certificate";
+    yes: "是", "Yes";
+    no: "否", "No";
+
+    // Statuses of licences and causes.
+    status_valid: "有效", "Valid";
+    status_suspended: "暂扣", "Suspended";
+    status_revoked: "失效", "Ended";
+    status_superseded: "被取代", "Superseded";
+    cause_annulled: "撤销", "annulled";
+    cause_withdrawn: "吊销", "withdrawn";
+    cause_deregistered: "注销", "deregistered";
+
+    // Connectors.
+    connectors_lead: "登记日志的每条变更按顺序推送给每个对象，直到对方收下为止。", "Every change of the registry log goes to every counterpart, in order, until it is taken.";
+    connectors_none: "没有配置推送对象", "No counterpart is set up";
+    connectors_none_hint: "在配置文件中增加 [[connectors]] 后重新启动。", "Add a [[connectors]] table to the settings and start again.";
+    refresh_on: "本页每 2 秒自动更新。", "This page renews itself every 2 seconds.";
+    refresh_off: "本页不自动更新。", "This page does not renew itself.";
+    refresh_stop: "停止自动更新", "Stop renewing";
+    refresh_start: "自动更新", "Renew by itself";
+    refresh_now: "立即更新", "Renew now";
+    kind_frontdb: "前置库", "Exchange database";
+    kind_http: "HTTPS 接口", "HTTPS receiver";
+    state_level: "已同步", "Up to date";
+    state_sending: "推送中", "Sending";
+    state_paused: "已暂停", "Paused";
+    state_failing: "出错，等待重试", "Failing, will retry";
+    lag_records: "待推送", "Waiting";
+    records: "{n} 条", "{n} records";
+    lag_seconds: "延迟", "Lag";
+    seconds: "{n} 秒", "{n} s";
+    delivered: "已送达", "Delivered";
+    set_aside: "退回待处理", "Set aside";
+    position: "进度", "Position";
+    position_of: "{cursor} / {head}", "{cursor} of {head}";
+    last_success: "最近成功", "Last success";
+    never: "尚无", "none yet";
+    last_error: "最近错误", "Last error";
+    error_now: "推送受阻", "Delivery is held up";
+    error_past: "此前的错误（之后已恢复）", "An earlier error (it has worked since)";
+    what_to_do: "怎么办", "What to do";
+    next_attempt: "下次重试 {at}", "Next attempt at {at}";
+    error_code: "错误代码", "Error code";
+    pause: "暂停推送", "Pause";
+    resume: "恢复推送", "Resume";
+    reconcile: "对账", "Reconcile";
+    pause_of: "暂停推送：{name}", "Pause {name}";
+    resume_of: "恢复推送：{name}", "Resume {name}";
+    reconcile_of: "对账：{name}", "Reconcile {name}";
+    show_set_aside: "查看退回记录（{n} 条）", "Show what was set aside ({n})";
+    set_aside_title: "退回记录：{name}", "Set aside: {name}";
+    set_aside_lead: "对方没有收下、重发也不会收下的记录。请对方说明原因；处理后可用接口 replay 重新推送。", "Records that the counterpart did not take and would not take again. Ask it why; when that is settled, the interface's `replay` sends them again.";
+    set_aside_none: "没有退回记录", "Nothing is set aside";
+    set_aside_first: "只显示前 1000 条。", "Only the first 1,000 are shown.";
+    set_aside_seq: "日志序号", "Log entry";
+    set_aside_code: "代码", "Code";
+    set_aside_remark: "对方说明", "Counterpart's remark";
+    set_aside_at: "时间", "Time";
+    reconcile_title: "对账结果：{name}", "Reconciliation: {name}";
+    reconcile_equal: "两边的有效证照数一致。", "Both sides hold the same number of valid licences.";
+    reconcile_differs: "两边的有效证照数不一致。先等待推送完成再对账；仍不一致时查看退回记录。", "The numbers of valid licences differ. Wait until nothing is waiting and reconcile again; if they still differ, look at what was set aside.";
+    reconcile_explained: "计数时待推送 {lag} 条，退回待处理 {set_aside} 条（{at}）。", "When counted, {lag} records were waiting and {set_aside} were set aside ({at}).";
+    reconcile_ours: "本库", "Here";
+    reconcile_theirs: "对方", "There";
+    reconcile_difference: "差", "Difference";
+    reconcile_sum: "合计", "Sum";
+    back_to_connectors: "返回推送状态", "Back to the connectors";
+
+    // Errors.
+    error_heading: "出了问题", "Something went wrong";
+    error_kept: "没有记录被改动。", "No record was changed.";
+    error_code_is: "代码：{code}", "Code: {code}";
+    to_home: "回到首页", "To the front page";
+    title_bad_request: "请求无法处理", "The request cannot be handled";
+    title_forbidden: "不允许", "Not allowed";
+    title_not_found: "没有找到", "Not found";
+    title_method: "不支持这种访问方式", "This address does not take that";
+    title_unavailable: "暂时无法提供服务", "Not available right now";
+    say_bad_request: "提交的内容不完整或格式不对。请返回检查后再提交。", "What was sent is incomplete or malformed. Go back, check it and send it again.";
+    say_forbidden: "本部门没有做这件事的权限。", "This department has no right to do that.";
+    say_not_found: "网址不存在，或已经变动。请从首页重新进入。", "There is no such page, or it has moved. Start from the front page.";
+    say_method: "请从页面上的按钮操作。", "Use the buttons on the pages.";
+    say_unavailable: "证照库现在不能回答。请稍后再试；如持续出现，请管理员运行 hub doctor。", "The repository cannot answer now. Try again in a moment; if it goes on, have the operator run `hub doctor`.";
+    say_unknown_licence: "库中没有这个标识的证照。请核对证照标识。", "No licence is held under this identifier. Check the identifier.";
+    say_identifier: "证照标识的格式或校验字符不对。请逐位核对。", "The identifier is malformed or its check character is wrong. Compare it digit by digit.";
+    say_unknown_connector: "没有这个名称的推送对象。", "There is no counterpart of this name.";
+    say_filter: "有一项条件的格式不对，请检查日期和选项。", "One of the filters is malformed: check dates and choices.";
+    say_query_too_long: "检索词最多 200 字。", "At most 200 characters can be searched for.";
+    say_reason: "请填写申请事由，最多 200 字。", "State a reason of at most 200 characters.";
+    say_not_permitted: "没有策略允许本部门检索此类证照。", "No policy lets this department search licences of this type.";
+    say_search_unavailable: "检索索引现在不能回答，请稍后再试。证照本身不受影响。", "The search index cannot answer now: try again in a moment. The licences themselves are not affected.";
+    say_operate: "没有策略允许本部门操作推送。", "No policy lets this department operate the connectors.";
+    say_connector_failed: "对方现在没有回答，未能完成。推送本身会自动重试。", "The counterpart did not answer, so this was not done. Sending itself is retried.";
+    say_cross_site: "请求来自另一个网站，已拒绝。请从本站页面操作。", "The request came from another site and was refused. Use the pages of this site.";
+    say_host: "只能用 localhost 或 127.0.0.1 访问本页。", "These pages answer to localhost and 127.0.0.1 only.";
+}
+
+impl Texts {
+    /// The name of a licence status word; the word itself if it is new.
+    pub(crate) fn status_name<'a>(&'a self, word: &'a str) -> &'a str {
+        match word {
+            "valid" => self.status_valid,
+            "suspended" => self.status_suspended,
+            "revoked" => self.status_revoked,
+            "superseded" => self.status_superseded,
+            other => other,
+        }
+    }
+
+    /// The name of a kind of connector; the word itself if it is new.
+    pub(crate) fn connector_kind<'a>(&'a self, word: &'a str) -> &'a str {
+        match word {
+            "frontdb" => self.kind_frontdb,
+            "http" => self.kind_http,
+            other => other,
+        }
+    }
+}
+
+/// English names of the kinds of holders; the Chinese ones are the type's own.
+pub(crate) fn holder_kind(language: Language, kind: licence::HolderKind) -> &'static str {
+    use licence::HolderKind as K;
+    let english = match kind {
+        K::Organisation => "Organisation (unified social credit code)",
+        K::OtherOrganisation => "Other organisation",
+        K::Citizen => "Citizen (citizen number)",
+        K::MilitaryOfficer => "Military officer's card",
+        K::ArmedPoliceOfficer => "Armed police officer's card",
+        K::Soldier => "Soldier's card",
+        K::ArmedPoliceSoldier => "Armed police soldier's card",
+        K::CivilianStaff120 => "Civilian staff of the army",
+        K::CivilianStaff122 => "Civilian staff of the armed police",
+        K::DiplomaticPassport => "Diplomatic passport",
+        K::ServicePassport => "Service passport",
+        K::PublicAffairsPassport => "Passport for public affairs",
+        K::OrdinaryPassport => "Passport",
+        K::TaiwanTravelPermit => "Mainland travel permit for Taiwan residents",
+        K::HongKongMacaoTravelPermit => "Mainland travel permit for Hong Kong and Macao residents",
+        K::ForeignResident => "Foreign permanent resident's card",
+        K::OtherPerson => "Other person",
+    };
+    language.pick(kind.name_zh(), english)
+}
+
+/// What a connector's error code means and what to do, in Chinese and English.
+pub(crate) struct ErrorWords {
+    /// What happened.
+    pub(crate) what: &'static str,
+    /// What to do.
+    pub(crate) advice: &'static str,
+}
+
+/// The words for an error code of a connector.
+pub(crate) fn connector_error(language: Language, code: &str) -> ErrorWords {
+    let row = CONNECTOR_ERRORS.iter().find(|row| row.0 == code).unwrap_or(&OTHER_ERROR);
+    match language {
+        Language::Chinese => ErrorWords { what: row.1, advice: row.2 },
+        Language::English => ErrorWords { what: row.3, advice: row.4 },
+    }
+}
+
+type ErrorRow = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+static OTHER_ERROR: ErrorRow = (
+    "",
+    "推送没有成功。",
+    "未送达的记录都还在，会自动重试。请管理员查看下面的代码和日志。",
+    "The delivery did not succeed.",
+    "What was not delivered is kept and tried again. Have the operator look at the code below and at the log.",
+);
+
+/// By code of `connectors::Problem` and of the runner.
+static CONNECTOR_ERRORS: &[ErrorRow] = &[
+    ("connect_failed", "连不上对方。", "检查对方是否在运行，地址、端口和中间的防火墙是否正确。记录不会丢失，恢复后自动续推。",
+     "The counterpart cannot be reached.", "Check that it runs and that address, port and the firewall between are right. Nothing is lost; sending goes on by itself."),
+    ("tls_failed", "与对方建立不了安全连接。", "把 ca、certificate、key 三个文件与对方的核对：颁发者、名称、有效期。下次重试会重新读取。",
+     "No secure connection comes about.", "Compare ca, certificate and key with what the counterpart has: issuer, name and dates. The files are read again at the next attempt."),
+    ("timed_out", "对方没有按时回答。", "询问对方是否过载；也可减小 batch 或加大 timeout_ms。",
+     "The counterpart did not answer in time.", "Ask whether it is overloaded; a smaller batch or a larger timeout_ms may help."),
+    ("connection_lost", "回答之前连接断开。", "多半是对方在重启，会自动续推。",
+     "The connection ended before the answer.", "Usually a restart over there; sending goes on by itself."),
+    ("file_unreadable", "配置中指明的文件读不了。", "放好文件并让本程序可读；下次重试会重新读取。",
+     "A file named in the settings cannot be read.", "Put it there and make it readable for the hub; it is read again at the next attempt."),
+    ("file_unusable", "配置中指明的文件内容不对。", "换上正确的文件；下次重试会重新读取。",
+     "A file named in the settings does not hold what it should.", "Put the right file there; it is read again at the next attempt."),
+    ("receiver_failing", "对方接口暂时不能工作。", "通知对方；恢复后自动续推。",
+     "The receiver cannot work now.", "Tell the counterpart; sending goes on by itself when it works again."),
+    ("access_refused", "对方不接受我们的身份。", "请对方准入本库的客户端证书，或更换证书。",
+     "The receiver does not let us in.", "Have the counterpart admit the hub's client certificate, or renew it."),
+    ("no_interface", "这个地址上没有接收接口。", "把 url 与对方提供的核对。",
+     "There is no receiver at this address.", "Compare url with what the counterpart says."),
+    ("batch_refused", "对方整批退回。", "查看退回记录，向对方询问原因。",
+     "The receiver refused the whole batch.", "See what was set aside, and ask the counterpart why."),
+    ("answer_too_large", "对方的回答过大，不是约定的内容。", "这个地址上可能是别的程序，或对方程序与约定的接口不一致。",
+     "The answer is larger than any right answer.", "Something else may be answering there, or the counterpart's program differs from the agreed interface."),
+    ("answer_malformed", "看不懂对方的回答。", "这个地址上可能是别的程序，或对方程序与约定的接口不一致。",
+     "The answer cannot be understood.", "Something else may be answering there, or the counterpart's program differs from the agreed interface."),
+    ("answer_does_not_add_up", "对方回答的条数与发送的对不上。", "对方程序与约定的接口不一致，请对方检查。",
+     "The answer speaks of another number of records than were sent.", "The counterpart's program differs from the agreed interface: have it checked."),
+    ("answer_names_other", "对方退回了没有发送过的记录。", "对方程序与约定的接口不一致，请对方检查。",
+     "The answer refuses a record that was not sent.", "The counterpart's program differs from the agreed interface: have it checked."),
+    ("table_missing", "前置库里没有约定的表。", "请对方建表；若允许本库建表，设置 create_tables = true。",
+     "The exchange database lacks a table.", "Have the tables created, or set create_tables = true if the hub may create them."),
+    ("table_differs", "前置库的表结构与约定不一致。", "请与对方核对表结构。",
+     "A table of the exchange database is not as agreed.", "Compare the tables with the agreed ones."),
+    ("right_missing", "前置库没有给予所需权限。", "用户需要对 up_lic_data 有 INSERT、SELECT 权限，对 dn_lic_data_error 有 SELECT 权限。",
+     "The exchange database gives us no right to do this.", "The user needs INSERT and SELECT on up_lic_data and SELECT on dn_lic_data_error."),
+    ("login_refused", "前置库拒绝登录。", "检查 user 和 password_file 的内容，以及对方是否允许本机连接。",
+     "The exchange database does not let us in.", "Check user and the content of password_file, and whether the server admits this machine."),
+    ("login_impossible", "前置库要求的登录方式没有配置。", "检查 user 和 password_file。",
+     "The exchange database wants a login that the settings do not provide for.", "Check user and password_file."),
+    ("database_missing", "服务器上没有这个数据库。", "检查 database。",
+     "The server has no such database.", "Check database."),
+    ("value_refused", "前置库不接受某个值。", "查看退回记录，与对方核对字段。",
+     "The exchange database refused a value.", "See what was set aside, and compare the columns with the counterpart."),
+    ("database_failing", "前置库暂时不能工作。", "通知前置库管理方；恢复后自动续推。",
+     "The exchange database cannot work now.", "Tell whoever runs it; sending goes on by itself when it works again."),
+    ("unknown_type_counted", "对方的计数里有不是证照类型的内容。", "对方程序与约定的接口不一致，请对方检查。",
+     "The counterpart counts something that is no licence type.", "The counterpart's program differs from the agreed interface: have it checked."),
+    ("every_record_refused", "连续多条记录都被退回，没有一条收下。", "多半是两个系统之间的问题，而不是记录的问题，请询问对方。在对方收下一条之前，每次只试一条。",
+     "Many records in a row were refused and none was taken.", "Something is wrong between the two systems rather than with the records: ask the counterpart. Until one is taken, one record is tried at a time."),
+    ("store_unavailable", "本库存储暂时不能读取。", "请管理员运行 hub doctor。",
+     "The hub's own store cannot be read now.", "Have the operator run hub doctor."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has_chinese(text: &str) -> bool {
+        text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+    }
+
+    fn places(text: &str) -> Vec<&str> {
+        let mut found: Vec<&str> = text
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn no_text_is_missing_in_either_language() {
+        // What reads the same in both: only a place and a sign.
+        let same = ["position_of"];
+        for (key, chinese, english) in ALL {
+            assert!(!chinese.trim().is_empty() && !english.trim().is_empty(), "{key} is empty");
+            assert!(has_chinese(chinese) || same.contains(key), "{key}: not Chinese");
+            assert!(!has_chinese(english), "{key}: not English");
+            assert_eq!(places(chinese), places(english), "{key}: the places differ");
+        }
+    }
+
+    #[test]
+    fn every_connector_error_has_words_in_both_languages() {
+        let other = std::iter::once(&OTHER_ERROR);
+        for (code, what, advice, what_en, advice_en) in CONNECTOR_ERRORS.iter().chain(other) {
+            assert!(has_chinese(what) && has_chinese(advice), "{code}: not Chinese");
+            for english in [what_en, advice_en] {
+                assert!(!english.is_empty() && !has_chinese(english), "{code}: not English");
+            }
+        }
+        // The list of codes is read where they are defined, so a new one fails here.
+        let source = include_str!("../../../connectors/src/problem.rs");
+        let codes = source.split("=> \"").skip(1).filter_map(|rest| rest.split_once('"'));
+        let mut seen = 0;
+        for (code, _) in codes.filter(|(code, _)| code.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
+            assert!(CONNECTOR_ERRORS.iter().any(|row| row.0 == code), "no words for {code}");
+            seen += 1;
+        }
+        assert!(seen >= 20, "only {seen} codes were found: has their place moved?");
+    }
+
+    #[test]
+    fn every_kind_of_holder_has_a_name_in_both_languages() {
+        for kind in licence::HolderKind::ALL {
+            assert!(has_chinese(holder_kind(Language::Chinese, kind)));
+            let english = holder_kind(Language::English, kind);
+            assert!(!english.is_empty() && !has_chinese(english));
+        }
+    }
+
+    #[test]
+    fn places_are_filled() {
+        assert_eq!(fill("{a} of {b}, {a}.", &[("a", &1), ("b", &"{a}")]), "1 of {a}, 1.");
+    }
+}

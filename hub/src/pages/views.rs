@@ -1,0 +1,354 @@
+//! What the pages show, as plain text in the reader's language. Templates add structure only.
+//!
+//! Nothing here knows the hub: [`super::home`], [`super::search`], [`super::licence`] and
+//! [`super::connectors`] fill these in.
+
+use askama::Template;
+
+use super::{
+    assets::{ASSETS, Assets},
+    texts::{Language, Texts},
+};
+
+/// Part of the site, for the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    Home,
+    Search,
+    Connectors,
+    None,
+}
+
+impl Section {
+    fn is_home(self) -> bool {
+        self == Self::Home
+    }
+
+    fn is_search(self) -> bool {
+        self == Self::Search
+    }
+
+    fn is_connectors(self) -> bool {
+        self == Self::Connectors
+    }
+}
+
+/// Hidden members of a form: what a later request must say again.
+pub(crate) type Hidden = Vec<(&'static str, String)>;
+
+/// What surrounds every page.
+pub(crate) struct Frame {
+    pub(crate) language: Language,
+    pub(crate) t: &'static Texts,
+    pub(crate) title: String,
+    pub(crate) section: Section,
+    /// `以…的身份操作`, around the name of the department: before, name, after.
+    pub(crate) acting: Option<(&'static str, String, &'static str)>,
+    /// The page answers a form: switching the language sends these members again. `None`: a link does.
+    pub(crate) again: Option<Hidden>,
+    /// Kept in the address when the language is switched.
+    pub(crate) keep: &'static str,
+    pub(crate) assets: &'static Assets,
+}
+
+impl Frame {
+    pub(crate) fn new(language: Language, section: Section, title: impl Into<String>) -> Self {
+        Self {
+            language,
+            t: language.texts(),
+            title: title.into(),
+            section,
+            acting: None,
+            again: None,
+            keep: "",
+            assets: &ASSETS,
+        }
+    }
+}
+
+/// How much a message matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Warning,
+    Bad,
+}
+
+impl Tone {
+    /// The class in the style sheet.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Good => "good",
+            Self::Warning => "warning",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// A short word with a sign, so that it does not speak by colour alone.
+pub(crate) struct Badge {
+    pub(crate) tone: Tone,
+    pub(crate) sign: &'static str,
+    pub(crate) word: String,
+}
+
+/// A message above the content.
+pub(crate) struct Notice {
+    pub(crate) tone: Tone,
+    pub(crate) title: String,
+    pub(crate) says: Vec<String>,
+}
+
+/// One label and its value.
+pub(crate) struct Fact {
+    pub(crate) label: String,
+    pub(crate) value: String,
+    /// The label is Chinese whatever the page's language: it comes from the catalogue.
+    pub(crate) chinese_label: Option<String>,
+    /// The value is Chinese whatever the page's language: it comes from the licence.
+    pub(crate) data: bool,
+    /// Digits and codes, set in equal widths.
+    pub(crate) code: bool,
+    /// Where more of it stands.
+    pub(crate) link: Option<(String, String)>,
+}
+
+impl Fact {
+    /// In the page's language.
+    pub(crate) fn new(label: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            value: value.into(),
+            chinese_label: None,
+            data: false,
+            code: false,
+            link: None,
+        }
+    }
+
+    /// A value that stands on the licence.
+    pub(crate) fn data(label: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { data: true, ..Self::new(label, value) }
+    }
+
+    /// A code or number.
+    pub(crate) fn code(label: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { code: true, ..Self::new(label, value) }
+    }
+}
+
+/// The front page.
+#[derive(Template)]
+#[template(path = "home.html")]
+pub(crate) struct Home {
+    pub(crate) page: Frame,
+    pub(crate) counts: Vec<(&'static str, String)>,
+}
+
+/// A choice in a form.
+pub(crate) struct Choice {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) selected: bool,
+}
+
+/// Search form and results.
+#[derive(Template)]
+#[template(path = "search.html")]
+pub(crate) struct Search {
+    pub(crate) page: Frame,
+    pub(crate) text: String,
+    pub(crate) reason: String,
+    pub(crate) types: Vec<Choice>,
+    pub(crate) statuses: Vec<Choice>,
+    pub(crate) kinds: Vec<Choice>,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) filtered: bool,
+    pub(crate) notice: Option<Notice>,
+    pub(crate) results: Option<Results>,
+}
+
+/// One page of hits.
+pub(crate) struct Results {
+    pub(crate) summary: String,
+    pub(crate) recorded: String,
+    pub(crate) hits: Vec<Hit>,
+    pub(crate) facets: Vec<Facet>,
+    /// Sent along when a licence is opened.
+    pub(crate) carried: Hidden,
+    pub(crate) previous: Option<Hidden>,
+    pub(crate) next: Option<Hidden>,
+    /// There are more than can be paged to.
+    pub(crate) deep: bool,
+}
+
+/// One licence found.
+pub(crate) struct Hit {
+    pub(crate) identifier: String,
+    pub(crate) name: Vec<Piece>,
+    pub(crate) plain_name: String,
+    pub(crate) holders: Vec<Vec<Piece>>,
+    pub(crate) first_holder: String,
+    pub(crate) issuer: Vec<Piece>,
+    pub(crate) issued_on: String,
+    pub(crate) status: Badge,
+    pub(crate) highlights: Vec<Vec<Piece>>,
+}
+
+/// A piece of text that matches the search, or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) text: String,
+    pub(crate) marked: bool,
+}
+
+/// One way to narrow the results.
+pub(crate) struct Facet {
+    pub(crate) title: &'static str,
+    /// The form member that the buttons set.
+    pub(crate) member: &'static str,
+    pub(crate) hidden: Hidden,
+    pub(crate) options: Vec<FacetOption>,
+}
+
+/// One button of a facet.
+pub(crate) struct FacetOption {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) count: Option<String>,
+    pub(crate) selected: bool,
+}
+
+/// A licence.
+#[derive(Template)]
+#[template(path = "licence.html")]
+pub(crate) struct Licence {
+    pub(crate) page: Frame,
+    pub(crate) identifier: String,
+    pub(crate) back: Option<Hidden>,
+    pub(crate) recorded: (String, String),
+    pub(crate) notice: Option<Notice>,
+    pub(crate) badge: Badge,
+    pub(crate) means: &'static str,
+    pub(crate) checked_at: String,
+    pub(crate) links: Vec<Link>,
+    pub(crate) face_title: &'static str,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) fields: Vec<Fact>,
+    pub(crate) files: Vec<File>,
+    pub(crate) history: Vec<Event>,
+    pub(crate) with_reasons: bool,
+    pub(crate) technical: Vec<Fact>,
+    /// Asks for a reason before the content is shown; holds the one to start with.
+    pub(crate) ask: Option<String>,
+}
+
+/// One link of the verification.
+pub(crate) struct Link {
+    pub(crate) badge: Badge,
+    pub(crate) title: &'static str,
+    pub(crate) says: String,
+    pub(crate) code: Option<String>,
+    pub(crate) link: Option<(String, String)>,
+}
+
+/// A file of a licence.
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) media_type: String,
+    pub(crate) size: String,
+    pub(crate) digest: String,
+}
+
+/// One change of a licence's status.
+pub(crate) struct Event {
+    pub(crate) at: String,
+    pub(crate) what: String,
+    pub(crate) why: String,
+    pub(crate) seq: String,
+}
+
+/// All counterparts.
+#[derive(Template)]
+#[template(path = "connectors.html")]
+pub(crate) struct Connectors {
+    pub(crate) page: Frame,
+    pub(crate) renew: bool,
+    pub(crate) connectors: Vec<Connector>,
+}
+
+/// One counterpart.
+pub(crate) struct Connector {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) badge: Badge,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) error: Option<ConnectorError>,
+    pub(crate) paused: bool,
+    pub(crate) set_aside: Option<String>,
+    pub(crate) pause_label: String,
+    pub(crate) resume_label: String,
+    pub(crate) reconcile_label: String,
+}
+
+/// The last error of a counterpart.
+pub(crate) struct ConnectorError {
+    pub(crate) title: &'static str,
+    pub(crate) tone: Tone,
+    pub(crate) at: String,
+    pub(crate) what: &'static str,
+    pub(crate) advice: &'static str,
+    pub(crate) code: String,
+    pub(crate) said: String,
+    pub(crate) next: Option<String>,
+}
+
+/// What a counterpart refused.
+#[derive(Template)]
+#[template(path = "set_aside.html")]
+pub(crate) struct SetAside {
+    pub(crate) page: Frame,
+    pub(crate) rows: Vec<SetAsideRow>,
+    pub(crate) more: bool,
+}
+
+/// One refused record.
+pub(crate) struct SetAsideRow {
+    pub(crate) seq: String,
+    pub(crate) code: String,
+    pub(crate) remark: String,
+    pub(crate) at: String,
+}
+
+/// Counts on both sides.
+#[derive(Template)]
+#[template(path = "reconciliation.html")]
+pub(crate) struct Reconciliation {
+    pub(crate) page: Frame,
+    pub(crate) notice: Notice,
+    pub(crate) rows: Vec<CountRow>,
+    pub(crate) sum: CountRow,
+}
+
+/// The counts of one licence type.
+pub(crate) struct CountRow {
+    pub(crate) name: String,
+    pub(crate) ours: String,
+    pub(crate) theirs: String,
+    pub(crate) difference: String,
+    pub(crate) differs: bool,
+}
+
+/// Something went wrong.
+#[derive(Template)]
+#[template(path = "error.html")]
+pub(crate) struct Error {
+    pub(crate) page: Frame,
+    pub(crate) says: &'static str,
+    pub(crate) kept: Option<&'static str>,
+    pub(crate) code: String,
+    pub(crate) status: u16,
+}
