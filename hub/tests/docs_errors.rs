@@ -11,13 +11,8 @@ use std::{
 };
 
 /// The crates whose codes reach an operator or a caller.
-const SOURCES: [&str; 5] = [
-    "certs/src",
-    "connectors/src",
-    "hub/licence/src",
-    "hub/src",
-    "indexes/src",
-];
+const SOURCES: [&str; 5] =
+    ["certs/src", "connectors/src", "hub/licence/src", "hub/src", "indexes/src"];
 
 /// Types with constructors that take a code: the file that has them, and where they are called.
 const CONSTRUCTED: [(&str, &str, &str); 2] = [
@@ -43,22 +38,10 @@ fn every_code_of_the_sources_is_described_and_no_other() {
     let said = codes_of_the_sources();
     let described = codes_of_the_page();
 
-    let missing: Vec<_> = said
-        .iter()
-        .filter(|(code, _)| !described.contains(*code))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "not in docs/formats/errors.md: {missing:#?}"
-    );
-    let gone: Vec<_> = described
-        .iter()
-        .filter(|code| !said.contains_key(*code))
-        .collect();
-    assert!(
-        gone.is_empty(),
-        "in docs/formats/errors.md, but no source says them: {gone:?}"
-    );
+    let missing: Vec<_> = said.iter().filter(|(code, _)| !described.contains(*code)).collect();
+    assert!(missing.is_empty(), "not in docs/formats/errors.md: {missing:#?}");
+    let gone: Vec<_> = described.iter().filter(|code| !said.contains_key(*code)).collect();
+    assert!(gone.is_empty(), "in docs/formats/errors.md, but no source says them: {gone:?}");
 }
 
 #[test]
@@ -88,10 +71,7 @@ fn the_reading_of_sources_finds_codes_and_nothing_else() {
         );
         Problem::bad_request(error.code(), "words");
     "#;
-    assert_eq!(
-        codes_of_problems(source, "Problem::", &constructors),
-        ["four", "five"]
-    );
+    assert_eq!(codes_of_problems(source, "Problem::", &constructors), ["four", "five"]);
     assert_eq!(without_tests("a\n#[cfg(test)]\nmod tests { }"), "a\n");
 }
 
@@ -104,11 +84,8 @@ fn every_row_of_the_page_has_a_known_status_and_link() {
         };
         let known = http == "–"
             || http.split(", ").all(|status| {
-                [
-                    "400", "401", "403", "404", "405", "409", "410", "413", "415", "422", "500",
-                    "503",
-                ]
-                .contains(&status)
+                ["400", "401", "403", "404", "405", "409", "410", "413", "415", "422", "500", "503"]
+                    .contains(&status)
             });
         assert!(known, "{code}: HTTP status {http:?}");
         for word in link.split(", ") {
@@ -162,15 +139,11 @@ fn constructors(file: &str) -> Vec<(String, usize)> {
         let Some((parameters, _)) = rest.split_once(')') else {
             continue;
         };
-        let position = parameters
-            .split(',')
-            .position(|parameter| parameter.trim_start().starts_with("code:"));
+        let position =
+            parameters.split(',').position(|parameter| parameter.trim_start().starts_with("code:"));
         found.extend(position.map(|position| (name.to_owned(), position)));
     }
-    assert!(
-        found.len() >= 3,
-        "{file} has no constructors any more: {found:?}"
-    );
+    assert!(found.len() >= 3, "{file} has no constructors any more: {found:?}");
     found
 }
 
@@ -236,11 +209,7 @@ fn leading_text(text: &str) -> Option<String> {
 
 /// All texts between quotation marks.
 fn texts(text: &str) -> Vec<String> {
-    text.split('"')
-        .skip(1)
-        .step_by(2)
-        .map(ToOwned::to_owned)
-        .collect()
+    text.split('"').skip(1).step_by(2).map(ToOwned::to_owned).collect()
 }
 
 /// Every source file with its path from the root, without its tests.
@@ -272,11 +241,8 @@ fn codes_of_the_page() -> BTreeSet<String> {
     rows("code")
         .into_iter()
         .map(|row| {
-            let code = row[0]
-                .strip_prefix('`')
-                .and_then(|code| code.strip_suffix('`'));
-            code.unwrap_or_else(|| panic!("no code in {row:?}"))
-                .to_owned()
+            let code = row[0].strip_prefix('`').and_then(|code| code.strip_suffix('`'));
+            code.unwrap_or_else(|| panic!("no code in {row:?}")).to_owned()
         })
         .collect()
 }
@@ -287,12 +253,8 @@ fn rows(first_column: &str) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut inside = false;
     for line in page.lines() {
-        let cells: Vec<String> = line
-            .trim()
-            .trim_matches('|')
-            .split('|')
-            .map(|cell| cell.trim().to_owned())
-            .collect();
+        let cells: Vec<String> =
+            line.trim().trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
         if !line.starts_with('|') {
             inside = false;
         } else if cells[0] == first_column {
@@ -306,10 +268,7 @@ fn rows(first_column: &str) -> Vec<Vec<String>> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("hub lies in the workspace")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("hub lies in the workspace").to_owned()
 }
 
 fn read(path: &Path) -> String {
