@@ -11,15 +11,19 @@ use jiff::Timestamp;
 use licence::CreditCode;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::attr::AttributeTypeAndValue;
-use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName};
 use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{
+    BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
+};
 use x509_cert::name::{RdnSequence, RelativeDistinguishedName};
 use x509_cert::time::{Time, Validity};
 
 use crate::certificate::without_leading_zeros;
 use crate::tlv::{OCTET_STRING, SEQUENCE, context, tlv};
-use crate::{Certificate, CertificateError, SignError, Signer, SigningIdentity, oids, sha256, time};
+use crate::{
+    Certificate, CertificateError, SignError, Signer, SigningIdentity, oids, sha256, time,
+};
 
 /// What a certificate is to be good for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +161,9 @@ pub fn issue_certificate(
     let encode = || {
         let (signer, issuer) = match &issuer {
             CertIssuer::SelfSigned(signer) => (*signer, Any::encode_from(&subject)?),
-            CertIssuer::Authority(identity) => (identity.signer(), any(identity.certificate().subject_der())?),
+            CertIssuer::Authority(identity) => {
+                (identity.signer(), any(identity.certificate().subject_der())?)
+            }
         };
         let tbs = TbsCertificate {
             version: 2,
@@ -195,7 +201,9 @@ pub fn issue_crl(
     }
     let revoked: Vec<RevokedCertificate> = revoked
         .iter()
-        .map(|(number, at)| Ok(RevokedCertificate { serial_number: serial(number)?, at: time(*at)? }))
+        .map(|(number, at)| {
+            Ok(RevokedCertificate { serial_number: serial(number)?, at: time(*at)? })
+        })
         .collect::<Result<_, AuthorityError>>()?;
     let (this_update, next_update) = (time(this_update)?, time(next_update)?);
     let encode = || {
@@ -260,7 +268,9 @@ fn serial(bytes: &[u8]) -> Result<Any, AuthorityError> {
     if number.is_empty() || octets > 20 {
         return Err(AuthorityError::Serial);
     }
-    UintRef::new(number).and_then(|number| Any::encode_from(&number)).map_err(|_| AuthorityError::Serial)
+    UintRef::new(number)
+        .and_then(|number| Any::encode_from(&number))
+        .map_err(|_| AuthorityError::Serial)
 }
 
 fn extensions(

@@ -132,8 +132,7 @@ impl Certificate {
         let text = std::str::from_utf8(pem).map_err(|_| CertificateError::Pem)?;
         let mut all = Vec::new();
         for block in pem_blocks(text, "CERTIFICATE") {
-            let (_, der) =
-                pem::decode_vec(block.as_bytes()).map_err(|_| CertificateError::Pem)?;
+            let (_, der) = pem::decode_vec(block.as_bytes()).map_err(|_| CertificateError::Pem)?;
             all.push(Self::from_der(&der)?);
         }
         if all.is_empty() {

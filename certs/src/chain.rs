@@ -5,8 +5,8 @@ use certval::{
     PathValidationStatus, PkiEnvironment, TimeOfInterest, enforce_trust_anchor_constraints,
     validate_path_rfc5280,
 };
-use der::asn1::{AnyRef, BitString};
 use der::Encode;
+use der::asn1::{AnyRef, BitString};
 use jiff::Timestamp;
 use licence::Sha256Digest;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
@@ -178,7 +178,12 @@ pub(crate) fn validate<'a>(
         check_usage(leaf, usage)?;
         return Ok(Path { certificates: Vec::new(), anchor });
     }
-    let mut search = Search { pool: known.iter().chain(others).collect(), anchors, found: Vec::new(), cut: false };
+    let mut search = Search {
+        pool: known.iter().chain(others).collect(),
+        anchors,
+        found: Vec::new(),
+        cut: false,
+    };
     search.extend(&mut vec![leaf]);
     let mut failure = None;
     for path in search.found {

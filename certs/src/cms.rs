@@ -6,8 +6,8 @@
 //! | --- | --- | --- | --- |
 //! | ECDSA P-256 | SHA-256 | signed attributes | `openssl cms -verify` |
 //! | RSA (taken in only) | SHA-256 | signed attributes | `openssl cms -verify` |
-//! | Ed25519 (RFC 8419) | SHA-512 | signed attributes | OpenSSL 3.2 and newer |
-//! | SM2 | SM3 | signed attributes, with Z of the default signer id | |
+//! | Ed25519 (RFC 8419) | SHA-512 | signed attributes | not by OpenSSL 3.0 (openssl/openssl#11915) |
+//! | SM2 | SM3 | signed attributes, with Z of the default signer id | not by GmSSL, see below |
 //!
 //! Containers without signed attributes are taken in too; the signature is then over the content
 //! itself.
@@ -467,9 +467,7 @@ impl<'a> Attributes<'a> {
             attribute.finish()?;
             let repeated = match kind {
                 oids::CONTENT_TYPE => content_type.replace(values.next_oid()?).is_some(),
-                oids::MESSAGE_DIGEST => {
-                    digest.replace(values.next_as(Tag::OctetString)?).is_some()
-                }
+                oids::MESSAGE_DIGEST => digest.replace(values.next_as(Tag::OctetString)?).is_some(),
                 oids::SIGNING_TIME => {
                     let value = Time::from_der(values.next_bytes()?)?;
                     signing_time.replace(time::from_x509(value).ok_or_else(wrong)?).is_some()
@@ -617,8 +615,7 @@ fn assemble(
             &tlv(SET, &[&signer])?,
         ],
     )?;
-    let kind =
-        if suite == Suite::Sm2Sm3 { oids::GM_SIGNED_DATA } else { oids::ID_SIGNED_DATA };
+    let kind = if suite == Suite::Sm2Sm3 { oids::GM_SIGNED_DATA } else { oids::ID_SIGNED_DATA };
     tlv(SEQUENCE, &[&kind.to_der()?, &tlv(context(0), &[&data])?])
 }
 

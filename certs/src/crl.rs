@@ -139,13 +139,14 @@ impl Crl {
             return Err(CrlError::TooLarge { bytes: bytes.len() });
         }
         let decoded;
-        let der = match std::str::from_utf8(bytes).ok().map(|text| pem_blocks(text, "X509 CRL").next()) {
-            Some(Some(block)) => {
-                decoded = pem::decode_vec(block.as_bytes()).map_err(|_| CrlError::Malformed)?.1;
-                &decoded
-            }
-            _ => bytes,
-        };
+        let der =
+            match std::str::from_utf8(bytes).ok().map(|text| pem_blocks(text, "X509 CRL").next()) {
+                Some(Some(block)) => {
+                    decoded = pem::decode_vec(block.as_bytes()).map_err(|_| CrlError::Malformed)?.1;
+                    &decoded
+                }
+                _ => bytes,
+            };
         let (rest, list) =
             CertificateRevocationList::from_der(der).map_err(|_| CrlError::Malformed)?;
         if !rest.is_empty() || list.signature_algorithm != list.tbs_cert_list.signature {

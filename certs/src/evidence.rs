@@ -9,8 +9,8 @@ use licence::{Licence, LicenceStatus, Sha256Digest, StatusOrder, Validity};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Judgement, Link, Manifest, ManifestError, SignatureError, TrustStore, VerifiedSignature, sha256,
-    verify_detached,
+    Judgement, Link, Manifest, ManifestError, SignatureError, TrustStore, VerifiedSignature,
+    sha256, verify_detached,
 };
 
 const FORMAT: &str = "yihao-evidence-1";

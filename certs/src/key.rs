@@ -119,13 +119,14 @@ impl KeySigner {
     pub fn generate(suite: Suite, random: &dyn SecureRandom) -> Result<Self, SignError> {
         let pkcs8 = match suite {
             Suite::EcdsaP256Sha256 => {
-                let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, random)
-                    .map_err(|_| SignError::Key)?;
+                let document =
+                    EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, random)
+                        .map_err(|_| SignError::Key)?;
                 SecretDocument::try_from(document.as_ref()).map_err(|_| SignError::Key)?
             }
             Suite::Ed25519 => {
-                // RFC 8410, 7: an OCTET STRING in the OCTET STRING. Without the public key, which
-                // OpenSSL before 3.2 refuses.
+                // RFC 8410, 7: an OCTET STRING in the OCTET STRING. Version 1, without the public key:
+                // OpenSSL 3.0 does not read version 2, which ring would write.
                 let mut seed = [0; 32];
                 random.fill(&mut seed).map_err(|_| SignError::Key)?;
                 let inner = OctetStringRef::new(&seed)
@@ -159,8 +160,7 @@ impl KeySigner {
 
     fn from_pkcs8(pkcs8: SecretDocument) -> Result<Self, SignError> {
         let unsupported = SignError::UnsupportedKey;
-        let info: PrivateKeyInfoRef<'_> =
-            pkcs8.decode_msg().map_err(|_| unsupported.clone())?;
+        let info: PrivateKeyInfoRef<'_> = pkcs8.decode_msg().map_err(|_| unsupported.clone())?;
         let curve = info.algorithm.parameters.and_then(|any: AnyRef<'_>| any.decode_as().ok());
         let der = pkcs8.as_bytes();
         let key = match (info.algorithm.oid, curve) {
@@ -173,7 +173,8 @@ impl KeySigner {
                 .map_err(|_| unsupported)?,
             )),
             (oids::EC_PUBLIC_KEY, Some(oids::SM2_CURVE)) => {
-                let secret = sm2::SecretKey::from_pkcs8_der(der).map_err(|_| unsupported.clone())?;
+                let secret =
+                    sm2::SecretKey::from_pkcs8_der(der).map_err(|_| unsupported.clone())?;
                 let key = sm2::dsa::SigningKey::new(SM2_SIGNER_ID, &secret);
                 Key::Sm2(Box::new(key.map_err(|_| unsupported)?))
             }

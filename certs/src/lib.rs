@@ -29,8 +29,10 @@ pub use cms::{
     MAX_CMS_BYTES, SignatureError, UnchainedSignature, VerifiedSignature, check_signature,
     cms_from_pem, cms_to_pem, sign_attached, sign_detached, verify_detached,
 };
-pub use crl::{CrlError, Judgement, ChainVerdict, Revocation};
-pub use evidence::{Evidence, EvidenceError, EvidenceOrder, EvidenceVerdict, OrderError, VerifiedOrder};
+pub use crl::{ChainVerdict, CrlError, Judgement, Revocation};
+pub use evidence::{
+    Evidence, EvidenceError, EvidenceOrder, EvidenceVerdict, OrderError, VerifiedOrder,
+};
 pub use key::{KeySigner, SignError, Signer, SigningIdentity};
 pub use manifest::{MAX_MANIFEST_LICENCES, Manifest, ManifestError};
 pub use suite::{PublicKey, Suite, Verifier, VerifyError};

@@ -166,7 +166,10 @@ impl Manifest {
         for (position, digest) in (0_u32..).zip(&digests) {
             if let Some(first) = positions.insert(*digest, position) {
                 let line = |position: u32| HEADER_LINES + 1 + position as usize;
-                return Err(ManifestError::Duplicate { first: line(first), second: line(position) });
+                return Err(ManifestError::Duplicate {
+                    first: line(first),
+                    second: line(position),
+                });
             }
         }
         Ok(Self { issuer, batch, digests, positions })

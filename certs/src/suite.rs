@@ -44,9 +44,7 @@ impl Suite {
             Self::EcdsaP256Sha256 | Self::RsaPkcs1Sha256 => {
                 ring::digest::digest(&ring::digest::SHA256, content).as_ref().to_vec()
             }
-            Self::Ed25519 => {
-                ring::digest::digest(&ring::digest::SHA512, content).as_ref().to_vec()
-            }
+            Self::Ed25519 => ring::digest::digest(&ring::digest::SHA512, content).as_ref().to_vec(),
             Self::Sm2Sm3 => Sm3::digest(content).to_vec(),
         }
     }
@@ -154,7 +152,9 @@ impl PublicKey {
             (Key::P256(_), oids::ECDSA_SHA_256) | (Key::Ed25519(_), oids::ED25519) if plain => {
                 self.verify(message, signature)?;
             }
-            (Key::Sm2(_), oids::SM2_WITH_SM3) if plain || null => self.verify(message, signature)?,
+            (Key::Sm2(_), oids::SM2_WITH_SM3) if plain || null => {
+                self.verify(message, signature)?
+            }
             (Key::Rsa(key), oids::RSA_SHA_256 | oids::RSA_SHA_384 | oids::RSA_SHA_512)
                 if plain || null =>
             {

@@ -70,8 +70,7 @@ impl<'a> Members<'a> {
 
     /// The value of `[number]`, if that comes next.
     pub(crate) fn next_context(&mut self, number: u32) -> der::Result<Option<&'a [u8]>> {
-        let wanted =
-            Tag::ContextSpecific { constructed: true, number: TagNumber(number) };
+        let wanted = Tag::ContextSpecific { constructed: true, number: TagNumber(number) };
         if self.is_finished() || Header::peek(&mut self.0)?.tag() != wanted {
             return Ok(None);
         }

@@ -159,8 +159,9 @@ fn the_signers_certificate_must_be_there() {
     let missing = remade(&issuer, |data, _| data.certificates = None);
     assert_eq!(refusal(&missing, CONTENT), SignatureError::SignerCertificateMissing);
     let other_serial = remade(&issuer, |_, signer| {
-        let SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber { serial_number, .. }) =
-            &mut signer.sid
+        let SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber {
+            serial_number, ..
+        }) = &mut signer.sid
         else {
             panic!("issuer and serial number expected");
         };
@@ -220,8 +221,7 @@ fn without_signed_attributes_the_signature_is_over_the_content() {
         let (_, issuer, trust) = issuer(suite);
         let bare = remade(&issuer, |_, signer| {
             signer.signed_attrs = None;
-            signer.signature =
-                OctetString::new(issuer.signer().sign(CONTENT).unwrap()).unwrap();
+            signer.signature = OctetString::new(issuer.signer().sign(CONTENT).unwrap()).unwrap();
         });
         verify_detached(&bare, CONTENT, &trust, now()).unwrap();
         assert_eq!(refusal(&bare, b"other"), SignatureError::BadSignature);
@@ -256,7 +256,8 @@ fn sm2_containers_seen_in_the_wild_are_tolerated() {
         Box::new(|data, _| data.digest_algorithms = algorithms(&[SM2_WITH_SM3])),
         Box::new(move |data, signer| {
             data.digest_algorithms = algorithms(&[SM3]);
-            signer.digest_alg = AlgorithmIdentifierOwned { oid: oid(SM2_WITH_SM3), parameters: null() };
+            signer.digest_alg =
+                AlgorithmIdentifierOwned { oid: oid(SM2_WITH_SM3), parameters: null() };
         }),
         // The content types of RFC 5652 instead of those of GM/T 0010.
         Box::new(|data, signer| {

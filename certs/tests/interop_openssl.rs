@@ -147,9 +147,11 @@ fn we_accept_p256_and_rsa_signatures_of_openssl() {
         let error = check_signature(&desk.read("licence.p7s"), CONTENT).err().unwrap();
         assert_eq!(error, SignatureError::SignerCertificateMissing);
         // The PEM form.
-        desk.run("openssl cms -sign -binary -in licence -signer chain.pem -inkey issuer.key \
-                  -outform PEM -out licence.pem")
-            .unwrap();
+        desk.run(
+            "openssl cms -sign -binary -in licence -signer chain.pem -inkey issuer.key \
+                  -outform PEM -out licence.pem",
+        )
+        .unwrap();
         let cms = certs::cms_from_pem(&desk.read("licence.pem")).unwrap();
         verify_detached(&cms, CONTENT, &trust, Timestamp::now()).unwrap();
     }
@@ -159,9 +161,11 @@ fn we_accept_p256_and_rsa_signatures_of_openssl() {
 fn two_signers_by_openssl_are_one_too_many() {
     let desk = Desk::new();
     desk.theirs("-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
-    desk.run("openssl cms -sign -binary -in licence -signer chain.pem -inkey issuer.key \
-              -signer root.pem -inkey root.key -outform DER -out licence.p7s")
-        .unwrap();
+    desk.run(
+        "openssl cms -sign -binary -in licence -signer chain.pem -inkey issuer.key \
+              -signer root.pem -inkey root.key -outform DER -out licence.p7s",
+    )
+    .unwrap();
     let error = check_signature(&desk.read("licence.p7s"), CONTENT).err().unwrap();
     assert_eq!(error, SignatureError::SeveralSigners { count: 2 });
 }
@@ -231,7 +235,11 @@ fn openssl_checks_servers_and_clients_by_our_certificates() {
         ips: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
     };
     for (profile, options, wrong) in [
-        (server, "-purpose sslserver -verify_ip 127.0.0.1 -verify_hostname localhost", "-purpose sslclient"),
+        (
+            server,
+            "-purpose sslserver -verify_ip 127.0.0.1 -verify_hostname localhost",
+            "-purpose sslclient",
+        ),
         (Profile::Client, "-purpose sslclient", "-purpose sslserver"),
     ] {
         let mut template = template("样例", profile, 5);
@@ -256,9 +264,11 @@ fn we_judge_by_a_list_of_openssl() {
     );
     let make = "openssl ca -config ca.conf -keyfile root.key -cert root.pem -gencrl -out root.crl";
     desk.run(make).unwrap();
-    desk.run("openssl cms -sign -binary -in licence -signer chain.pem -inkey issuer.key \
-              -outform DER -out licence.p7s")
-        .unwrap();
+    desk.run(
+        "openssl cms -sign -binary -in licence -signer chain.pem -inkey issuer.key \
+              -outform DER -out licence.p7s",
+    )
+    .unwrap();
     let cms = desk.read("licence.p7s");
     let verified = verify_detached(&cms, CONTENT, &trust, Timestamp::now()).unwrap();
     let judge = |trust: &TrustStore, at| trust.judge(&verified.chain, at).revocation;
@@ -268,9 +278,11 @@ fn we_judge_by_a_list_of_openssl() {
     let later = Timestamp::now() + SignedDuration::from_hours(48);
     assert!(matches!(judge(&trust, later), Revocation::Stale { .. }));
 
-    desk.run("openssl ca -config ca.conf -keyfile root.key -cert root.pem -revoke chain.pem \
-              -crl_reason keyCompromise")
-        .unwrap();
+    desk.run(
+        "openssl ca -config ca.conf -keyfile root.key -cert root.pem -revoke chain.pem \
+              -crl_reason keyCompromise",
+    )
+    .unwrap();
     desk.run(make).unwrap();
     trust.add_crl(&desk.read("root.crl")).unwrap();
     assert!(matches!(judge(&trust, Timestamp::now()), Revocation::Revoked { .. }));

@@ -131,9 +131,8 @@ fn sm3_digests() {
     let text = std::fs::read_to_string(folder("sm2").join("evpmd_sm3.txt")).unwrap();
     let mut checked = 0;
     for case in evp_cases(&text).iter().filter(|case| case[0] == ("Digest".into(), "SM3".into())) {
-        let value = |name: &str| {
-            hex::decode(&case.iter().find(|(key, _)| key == name).unwrap().1).unwrap()
-        };
+        let value =
+            |name: &str| hex::decode(&case.iter().find(|(key, _)| key == name).unwrap().1).unwrap();
         assert_eq!(sm3(&[&value("Input")]), value("Output"));
         checked += 1;
     }

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use certs::{
-    CertIssuer, Certificate, CertificateTemplate, KeySigner, Profile, Signer, SigningIdentity, Suite,
-    TrustStore, Usage, issue_certificate,
+    CertIssuer, Certificate, CertificateTemplate, KeySigner, Profile, Signer, SigningIdentity,
+    Suite, TrustStore, Usage, issue_certificate,
 };
 use jiff::Timestamp;
 use licence::CreditCode;
@@ -98,7 +98,9 @@ pub fn run(folder: &std::path::Path, line: &str) -> Result<String, String> {
         .current_dir(folder)
         .output()
         .unwrap_or_else(|error| {
-            panic!("the program `{program}` is needed ({error}): ./dev test installs it and runs this")
+            panic!(
+                "the program `{program}` is needed ({error}): ./dev test installs it and runs this"
+            )
         });
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() {
