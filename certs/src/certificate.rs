@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use certval::PDVCertificate;
+use const_oid::ObjectIdentifier;
 use der::pem;
 use jiff::Timestamp;
 use licence::{CreditCode, Sha256Digest};
@@ -33,6 +34,7 @@ struct Parsed {
     subject_text: String,
     not_before: Timestamp,
     not_after: Timestamp,
+    signature_algorithm: Option<ObjectIdentifier>,
     spki: Vec<u8>,
     key: Option<PublicKey>,
     organisation: Option<CreditCode>,
@@ -184,7 +186,7 @@ impl Certificate {
     /// The credit code in the subject's organizationIdentifier (2.5.4.97), if there is exactly one
     /// and it is well formed.
     pub fn organisation(&self) -> Option<CreditCode> {
-        self.0.organisation.clone()
+        self.0.organisation
     }
 
     /// The subject's organizationName, if there is exactly one.
@@ -230,6 +232,10 @@ impl Certificate {
     /// By RFC 5280, 4.2.1.3, a key without the extension may sign lists.
     pub(crate) fn may_sign_lists(&self) -> bool {
         self.0.key_usage.is_none_or(|usage| usage.signs_lists)
+    }
+
+    pub(crate) fn signature_algorithm(&self) -> Option<ObjectIdentifier> {
+        self.0.signature_algorithm
     }
 
     pub(crate) fn subject_key_id(&self) -> Option<&[u8]> {
@@ -331,6 +337,10 @@ impl Parsed {
             subject_text: x509.subject().to_string(),
             not_before: time::from_seconds(x509.validity().not_before.timestamp())?,
             not_after: time::from_seconds(x509.validity().not_after.timestamp())?,
+            signature_algorithm: ObjectIdentifier::from_bytes(
+                x509.signature_algorithm.algorithm.as_bytes(),
+            )
+            .ok(),
             spki: spki.to_vec(),
             key: PublicKey::from_spki(spki).ok(),
             organisation: only_attribute(x509.subject(), &organisation_oid)

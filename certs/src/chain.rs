@@ -12,7 +12,7 @@ use licence::Sha256Digest;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use crate::trust::Anchor;
-use crate::{Certificate, CertificateError, Link, PublicKey, Usage, oids, time};
+use crate::{Certificate, CertificateError, Link, PublicKey, Usage, oids, suite, time};
 
 /// The most certificates of a path, the anchor not counted.
 pub(crate) const MAX_PATH: usize = 6;
@@ -291,17 +291,28 @@ fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), Cha
         .map_err(|error| refusal(error, 0, length, usage))?;
     let mut environment = PkiEnvironment::new();
     environment.add_verify_signature_message_callback(verify_signature);
-    let intermediates = intermediates?.into_iter().map(Into::into).collect();
-    let candidate = CertificationPath::new(anchor, intermediates, target);
+    let candidate = CertificationPath::new(anchor, intermediates?, target);
     let mut results = CertificationPathResults::new();
     validate_path_rfc5280(&environment, &settings, &candidate, &mut results).map_err(|error| {
         let index = results.get_failure_index().unwrap_or(0);
-        refusal(error, index as usize, length, usage)
+        match refusal(error, index as usize, length, usage) {
+            ChainError::BadSignature { position } if !is_checkable(path, position) => {
+                ChainError::UnsupportedAlgorithm
+            }
+            error => error,
+        }
     })
 }
 
-/// The signatures on certificates, for certval. `Unrecognized` comes out as a failed signature: a path
-/// signed with an algorithm we do not know is not trusted.
+/// Whether the signature on a certificate is of an algorithm, and by a key, that we know.
+fn is_checkable(path: &Path<'_>, position: usize) -> bool {
+    let issuer = path.certificates.get(position + 1).copied();
+    let issuer = issuer.unwrap_or(&path.anchor.certificate);
+    let algorithm = path.certificates.get(position).and_then(|found| found.signature_algorithm());
+    issuer.public_key().is_ok() && algorithm.is_some_and(suite::is_signature_algorithm)
+}
+
+/// The signatures on certificates, for certval, which takes every error for a failed signature.
 fn verify_signature(
     _: &PkiEnvironment,
     message: &[u8],

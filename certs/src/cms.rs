@@ -344,7 +344,9 @@ impl<'a> SignedData<'a> {
         // only 1.
         let by_key = matches!(signer.id, SignerId::KeyIdentifier(_));
         let gm = content_type == oids::GM_DATA;
-        if !matches!((version, by_key), (1, false) | (3, true)) && !(version == 3 && gm) {
+        let as_rfc_5652 =
+            matches!((version, by_key, gm), (1, false, _) | (3, true, _) | (3, _, true));
+        if !as_rfc_5652 {
             return Err(SignatureError::Malformed);
         }
         if let Some(embedded) = embedded

@@ -107,7 +107,11 @@ impl KeySigner {
     /// `NoKey`, `UnsupportedKey`.
     pub fn from_pkcs8_pem(pem: &[u8]) -> Result<Self, SignError> {
         let text = std::str::from_utf8(pem).map_err(|_| SignError::NoKey)?;
-        let block = pem_blocks(text, "PRIVATE KEY").next().ok_or(SignError::NoKey)?;
+        let Some(block) = pem_blocks(text, "PRIVATE KEY").next() else {
+            // ENCRYPTED, EC or RSA PRIVATE KEY: a key, but not one we read.
+            let other = text.contains(" PRIVATE KEY-----");
+            return Err(if other { SignError::UnsupportedKey } else { SignError::NoKey });
+        };
         let (_, document) = SecretDocument::from_pem(block).map_err(|_| SignError::NoKey)?;
         Self::from_pkcs8(document)
     }

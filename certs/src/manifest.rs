@@ -135,7 +135,7 @@ impl Manifest {
         batch: &str,
         digests: &[Sha256Digest],
     ) -> Result<Vec<u8>, ManifestError> {
-        let manifest = Self::new(issuer.clone(), batch.to_owned(), digests.to_vec())?;
+        let manifest = Self::new(*issuer, batch.to_owned(), digests.to_vec())?;
         let mut text = format!(
             "{FORMAT}\nissuer {}\nbatch {batch}\nalgorithm sha256\ncount {}\n",
             issuer.as_str(),

@@ -197,6 +197,19 @@ impl Verifier for PublicKey {
     }
 }
 
+/// Whether certificates and lists may be signed so.
+pub(crate) fn is_signature_algorithm(oid: ObjectIdentifier) -> bool {
+    matches!(
+        oid,
+        oids::ECDSA_SHA_256
+            | oids::ED25519
+            | oids::RSA_SHA_256
+            | oids::RSA_SHA_384
+            | oids::RSA_SHA_512
+            | oids::SM2_WITH_SM3
+    )
+}
+
 fn ring_verify(
     algorithm: &'static dyn VerificationAlgorithm,
     key: &[u8],

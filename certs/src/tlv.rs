@@ -71,14 +71,14 @@ impl<'a> Members<'a> {
     /// The value of `[number]`, if that comes next.
     pub(crate) fn next_context(&mut self, number: u32) -> der::Result<Option<&'a [u8]>> {
         let wanted = Tag::ContextSpecific { constructed: true, number: TagNumber(number) };
-        if self.is_finished() || Header::peek(&mut self.0)?.tag() != wanted {
+        if self.is_finished() || Header::peek(&self.0)?.tag() != wanted {
             return Ok(None);
         }
         self.next().map(|any| Some(any.value()))
     }
 
     pub(crate) fn next_tag(&mut self) -> der::Result<Tag> {
-        Header::peek(&mut self.0).map(|header| header.tag())
+        Header::peek(&self.0).map(|header| header.tag())
     }
 
     pub(crate) fn is_finished(&self) -> bool {

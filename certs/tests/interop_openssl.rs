@@ -4,8 +4,9 @@
 mod support;
 
 use certs::{
-    Certificate, CrlError, KeySigner, Profile, Revocation, SignatureError, SigningIdentity, Suite,
-    TrustStore, Usage, check_signature, issue_crl, sign_attached, sign_detached, verify_detached,
+    Certificate, ChainError, CrlError, KeySigner, Profile, Revocation, SignatureError,
+    SigningIdentity, Suite, TrustStore, Usage, check_signature, issue_crl, sign_attached,
+    sign_detached, verify_detached,
 };
 use cms::content_info::ContentInfo;
 use cms::signed_data::SignedData;
@@ -99,6 +100,25 @@ impl Desk {
         let root = Certificate::from_pem(&self.read("root.pem")).unwrap();
         trust.add_anchor(Usage::IssuingLicences, root);
         trust
+    }
+}
+
+impl Desk {
+    /// A P-256 certificate `{name}.pem` with the extensions given, issued by `{authority}.pem`.
+    fn issued(&self, name: &str, authority: &str, extensions: &str) -> Certificate {
+        self.put(&format!("{name}.ext"), extensions);
+        let key = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+        for line in [
+            format!("openssl genpkey {key} -out {name}.key"),
+            format!("openssl req -new -key {name}.key -subj /CN={name} -out {name}.csr"),
+            format!(
+                "openssl x509 -req -in {name}.csr -CA {authority}.pem -CAkey {authority}.key \
+                 -set_serial 5 -days 2 -extfile {name}.ext -out {name}.pem"
+            ),
+        ] {
+            self.run(&line).unwrap();
+        }
+        Certificate::from_pem(&self.read(&format!("{name}.pem"))).unwrap()
     }
 }
 
@@ -292,4 +312,112 @@ fn we_judge_by_a_list_of_openssl() {
     let mut other = TrustStore::new();
     other.add_anchor(Usage::IssuingLicences, desk.root(Suite::Ed25519).certificate().clone());
     assert_eq!(other.add_crl(&desk.read("root.crl")), Err(CrlError::UnknownIssuer));
+}
+
+/// What RFC 5280 forbids, made by openssl: each leaf is sound but for one thing in its path.
+#[test]
+fn paths_that_rfc_5280_refuses() {
+    let usage = Usage::IssuingLicences;
+    let leaf = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n";
+    let ca = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n";
+    let no_extension = String::new();
+    for (middle, leaf, expected) in [
+        (ca.to_owned(), leaf.to_owned(), None),
+        (
+            ca.to_owned(),
+            format!("{leaf}1.2.3.4=critical,DER:0500\n"),
+            Some(ChainError::CriticalExtension),
+        ),
+        (ca.to_owned(), format!("{leaf}1.2.3.4=DER:0500\n"), None),
+        (
+            format!("{ca}nameConstraints=critical,excluded;DNS:bad.example\n"),
+            format!("{leaf}subjectAltName=DNS:hub.bad.example\n"),
+            Some(ChainError::NameConstraints),
+        ),
+        (
+            format!("{ca}nameConstraints=critical,excluded;DNS:bad.example\n"),
+            format!("{leaf}subjectAltName=DNS:hub.good.example\n"),
+            None,
+        ),
+        (
+            "basicConstraints=CA:FALSE\nkeyUsage=keyCertSign\n".to_owned(),
+            leaf.to_owned(),
+            Some(ChainError::NotCa { position: 1 }),
+        ),
+        (
+            "keyUsage=keyCertSign\n".to_owned(),
+            leaf.to_owned(),
+            Some(ChainError::NotCa { position: 1 }),
+        ),
+        (
+            "basicConstraints=CA:TRUE\nkeyUsage=digitalSignature\n".to_owned(),
+            leaf.to_owned(),
+            Some(ChainError::NotCa { position: 1 }),
+        ),
+        (
+            format!("{ca}policyConstraints=critical,requireExplicitPolicy:0\n"),
+            leaf.to_owned(),
+            Some(ChainError::Policy),
+        ),
+        (
+            ca.to_owned(),
+            format!("{leaf}extendedKeyUsage=serverAuth,clientAuth\n"),
+            Some(ChainError::WrongUsage { usage }),
+        ),
+        (ca.to_owned(), format!("{leaf}extendedKeyUsage=serverAuth,emailProtection\n"), None),
+        (ca.to_owned(), format!("{leaf}extendedKeyUsage=critical,1.2.3.4\n"), None),
+        (
+            ca.to_owned(),
+            "keyUsage=keyEncipherment\n".to_owned(),
+            Some(ChainError::WrongUsage { usage }),
+        ),
+        (ca.to_owned(), no_extension, Some(ChainError::WrongUsage { usage })),
+    ] {
+        let desk = Desk::new();
+        // An RSA root above a P-256 CA above a P-256 leaf.
+        let trust = desk.theirs("-algorithm RSA -pkeyopt rsa_keygen_bits:2048");
+        let middle_found = desk.issued("middle", "root", &middle);
+        let leaf_found = desk.issued("leaf", "middle", &leaf);
+        let verdict = trust.verify_chain(&leaf_found, &[middle_found], usage, Timestamp::now());
+        assert_eq!(verdict.err(), expected, "middle {middle:?}, leaf {leaf:?}");
+    }
+}
+
+#[test]
+fn a_path_length_of_zero_and_an_algorithm_we_do_not_know() {
+    let usage = Usage::IssuingLicences;
+    let desk = Desk::new();
+    let trust = desk.theirs("-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    let ca = "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=keyCertSign\n";
+    let leaf = "keyUsage=digitalSignature\n";
+    let others = [desk.issued("first", "root", ca), desk.issued("second", "first", ca)];
+    let allowed = desk.issued("allowed", "first", leaf);
+    trust.verify_chain(&allowed, &others, usage, Timestamp::now()).unwrap();
+    let too_long = desk.issued("long", "second", leaf);
+    let error = trust.verify_chain(&too_long, &others, usage, Timestamp::now()).err();
+    assert_eq!(error, Some(ChainError::TooLong));
+
+    // P-256 with SHA-512, and a key on P-384.
+    desk.run(
+        "openssl x509 -req -in long.csr -CA root.pem -CAkey root.key -set_serial 9 -sha512 -days 2 \
+              -extfile long.ext -out sha512.pem",
+    )
+    .unwrap();
+    let sha512 = Certificate::from_pem(&desk.read("sha512.pem")).unwrap();
+    let error = trust.verify_chain(&sha512, &[], usage, Timestamp::now()).err();
+    assert_eq!(error, Some(ChainError::UnsupportedAlgorithm));
+
+    let other = Desk::new();
+    let trust = other.theirs("-algorithm EC -pkeyopt ec_paramgen_curve:P-384");
+    let leaf = Certificate::from_pem(&other.read("chain.pem")).unwrap();
+    let error = trust.verify_chain(&leaf, &[], usage, Timestamp::now()).err();
+    assert_eq!(error, Some(ChainError::UnsupportedAlgorithm));
+    other
+        .run(
+            "openssl cms -sign -binary -in licence -signer chain.pem -inkey issuer.key -outform DER \
+             -out licence.p7s",
+        )
+        .unwrap();
+    let error = check_signature(&other.read("licence.p7s"), CONTENT).err().unwrap();
+    assert_eq!(error.code(), "certificate_key_unsupported");
 }
