@@ -11,18 +11,28 @@
 //! (`licence`). This crate stores what it is given, decides only what depends on what is already stored, and reads
 //! no clock: times come in as arguments.
 
+mod blobs;
+mod decide;
 mod error;
+mod memory;
 mod model;
+mod rocks;
 pub mod search;
 mod store;
 mod token;
 
+pub use blobs::{BlobError, Blobs};
 pub use error::StoreError;
+pub use memory::MemoryStore;
 pub use model::{
     Appended, Basis, BasisKind, ChainRecordBytes, Grant, NewEntry, NewGrant, NewLicence, NewStatus,
     NewUse, Operator, Proof, Refusal, SetAside, Shown, StoredLicence, StoredManifest, StoredOrder,
     UseAct, UseEntry,
 };
-pub use search::{SearchError, SearchFacets, SearchHit, SearchPage, SearchQuery};
+pub use rocks::{Defect, Fault, IntegrityReport, RocksOptions, RocksStore, WriteFaults};
+pub use search::{
+    SearchError, SearchFacets, SearchFollower, SearchHit, SearchIndex, SearchPage, SearchQuery,
+    SearchSettings,
+};
 pub use store::LicenceStore;
 pub use token::{HolderToken, IndexKey};

@@ -119,6 +119,16 @@ pub enum NewEntry {
     Status(NewStatus),
 }
 
+impl NewEntry {
+    /// The licence it is about.
+    pub fn identifier(&self) -> &LicenceId {
+        match self {
+            Self::Licence(new) => &new.identifier,
+            Self::Status(new) => &new.identifier,
+        }
+    }
+}
+
 /// A verified licence to take in. Fields as in [`StoredLicence`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewLicence {
@@ -418,11 +428,7 @@ pub struct Grant {
 
 impl fmt::Debug for Grant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "Grant(use {:?}, until {})",
-            self.opened_by.seq, self.until
-        )
+        write!(formatter, "Grant(use {:?}, until {})", self.opened_by.seq, self.until)
     }
 }
 
