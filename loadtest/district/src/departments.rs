@@ -169,10 +169,7 @@ pub fn policies() -> String {
 }
 
 fn type_list<'a>(types: impl Iterator<Item = &'a str>) -> String {
-    types
-        .map(|code| format!("LicenceType::\"{code}\""))
-        .collect::<Vec<_>>()
-        .join(", ")
+    types.map(|code| format!("LicenceType::\"{code}\"")).collect::<Vec<_>>().join(", ")
 }
 
 /// One pull that the policies allow.

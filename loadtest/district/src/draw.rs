@@ -46,11 +46,7 @@ impl Source {
         while gcd(factor, size) != 1 {
             factor += 1;
         }
-        Shuffle {
-            size,
-            factor,
-            offset: draw.next(size),
-        }
+        Shuffle { size, factor, offset: draw.next(size) }
     }
 }
 

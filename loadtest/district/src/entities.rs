@@ -171,10 +171,7 @@ impl Register {
             spans.push((*region, low, days));
             days += u64::from((high - low).get_days().unsigned_abs()) + 1;
         }
-        Self {
-            spans,
-            shuffle: source.shuffle(Purpose::Couple, days * COUPLES_A_DAY),
-        }
+        Self { spans, shuffle: source.shuffle(Purpose::Couple, days * COUPLES_A_DAY) }
     }
 
     /// Numbers and birth dates of the two persons of a couple.
@@ -235,11 +232,7 @@ impl District {
             id: holder(HolderKind::Citizen, &number),
             born,
             male,
-            ethnicity: if draw.chance(80) {
-                "汉"
-            } else {
-                draw.frequent(names::MINORITIES)
-            },
+            ethnicity: if draw.chance(80) { "汉" } else { draw.frequent(names::MINORITIES) },
             address: self.home(couple),
         }
     }
@@ -293,11 +286,7 @@ impl District {
             Line::Builder => ("有限公司", "Co., Ltd."),
             _ => (form, form_en),
         };
-        let place = if draw.chance(40) {
-            "汀陵市澜溪区"
-        } else {
-            "汀陵"
-        };
+        let place = if draw.chance(40) { "汀陵市澜溪区" } else { "汀陵" };
         let name = match form {
             "个体工商户" => format!("{place}{word}{}店", trade.word),
             form => format!("{place}{word}{}{form}", trade.word),
@@ -305,18 +294,11 @@ impl District {
         let mut sounds = pinyin.chars();
         let english_name = format!(
             "Tingling {}{} {} {form_en}",
-            sounds
-                .next()
-                .map(|first| first.to_ascii_uppercase())
-                .unwrap_or_default(),
+            sounds.next().map(|first| first.to_ascii_uppercase()).unwrap_or_default(),
             sounds.as_str(),
             trade.english,
         );
-        let kind = if form == "个体工商户" {
-            "92"
-        } else {
-            "91"
-        };
+        let kind = if form == "个体工商户" { "92" } else { "91" };
         let body = numbers::body(self.registers.bodies.place(index));
         let representative = self.person(draw.next(self.size.persons.max(1))).name;
         Enterprise {

@@ -213,10 +213,7 @@ impl Kind {
             ),
             Self::PropertyTitle => object(
                 &[
-                    (
-                        "co_ownership",
-                        one_of("共有情况", &["单独所有", "共同共有", "按份共有"]),
-                    ),
+                    ("co_ownership", one_of("共有情况", &["单独所有", "共同共有", "按份共有"])),
                     ("location", text("坐落", 200)),
                     (
                         "unit_number",
@@ -228,14 +225,7 @@ impl Kind {
                     ("area_m2", number("建筑面积（平方米）")),
                     ("use_until", date("使用期限至")),
                 ],
-                &[
-                    "co_ownership",
-                    "location",
-                    "unit_number",
-                    "right_kind",
-                    "purpose",
-                    "area_m2",
-                ],
+                &["co_ownership", "location", "unit_number", "right_kind", "purpose", "area_m2"],
             ),
             Self::BirthCertificate => object(
                 &[
@@ -258,10 +248,7 @@ impl Kind {
                     ("premises", text("经营场所", 200)),
                     (
                         "business_form",
-                        one_of(
-                            "主体业态",
-                            &["食品销售经营者", "餐饮服务经营者", "单位食堂"],
-                        ),
+                        one_of("主体业态", &["食品销售经营者", "餐饮服务经营者", "单位食堂"]),
                     ),
                     ("items", list("经营项目", text("经营项目", 60))),
                     ("supervisor", text("日常监督管理机构", 100)),
@@ -273,19 +260,10 @@ impl Kind {
                     ("legal_representative", text("法定代表人", 60)),
                     ("quality_manager", text("质量负责人", 60)),
                     ("premises", text("经营地址", 200)),
-                    (
-                        "mode",
-                        one_of("经营方式", &["零售", "零售（连锁）", "批发"]),
-                    ),
+                    ("mode", one_of("经营方式", &["零售", "零售（连锁）", "批发"])),
                     ("scope", list("经营范围", text("经营范围", 60))),
                 ],
-                &[
-                    "legal_representative",
-                    "quality_manager",
-                    "premises",
-                    "mode",
-                    "scope",
-                ],
+                &["legal_representative", "quality_manager", "premises", "mode", "scope"],
             ),
             Self::BuilderQualification => object(
                 &[
@@ -314,10 +292,7 @@ impl Kind {
                 &[
                     ("sex", sex()),
                     ("employer", text("聘用企业", 100)),
-                    (
-                        "employer_code",
-                        pattern("聘用企业代码", "^[0-9A-HJ-NPQRTUWXY]{18}$"),
-                    ),
+                    ("employer_code", pattern("聘用企业代码", "^[0-9A-HJ-NPQRTUWXY]{18}$")),
                     ("specialities", list("注册专业", text("注册专业", 30))),
                 ],
                 &["sex", "employer", "specialities"],
@@ -328,10 +303,7 @@ impl Kind {
                     ("location", text("用地位置", 200)),
                     ("area_m2", number("用地面积（平方米）")),
                     ("land_use", text("土地用途", 60)),
-                    (
-                        "acquired_by",
-                        one_of("土地取得方式", &["出让", "划拨", "租赁"]),
-                    ),
+                    ("acquired_by", one_of("土地取得方式", &["出让", "划拨", "租赁"])),
                 ],
                 &["project_name", "location", "area_m2", "land_use"],
             ),
@@ -342,20 +314,11 @@ impl Kind {
                     ("floor_area_m2", number("建设规模（平方米）")),
                     ("price_wan_yuan", number("合同价格（万元）")),
                     ("contractor", text("施工单位", 100)),
-                    (
-                        "contractor_code",
-                        pattern("施工单位代码", "^[0-9A-HJ-NPQRTUWXY]{18}$"),
-                    ),
+                    ("contractor_code", pattern("施工单位代码", "^[0-9A-HJ-NPQRTUWXY]{18}$")),
                     ("site_manager", text("项目经理", 60)),
                     ("duration_days", whole("合同工期（天）", 1, 5000)),
                 ],
-                &[
-                    "project_name",
-                    "location",
-                    "price_wan_yuan",
-                    "contractor",
-                    "duration_days",
-                ],
+                &["project_name", "location", "price_wan_yuan", "contractor", "duration_days"],
             ),
         }
     }
@@ -379,17 +342,12 @@ pub fn catalogue_json() -> String {
             })
         })
         .collect();
-    format!(
-        "{:#}\n",
-        json!({ "format": "yihao-catalogue-1", "types": types })
-    )
+    format!("{:#}\n", json!({ "format": "yihao-catalogue-1", "types": types }))
 }
 
 fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {
-    let properties: serde_json::Map<String, Value> = properties
-        .iter()
-        .map(|(name, schema)| ((*name).to_owned(), schema.clone()))
-        .collect();
+    let properties: serde_json::Map<String, Value> =
+        properties.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
     json!({
         "type": "object",
         "properties": properties,

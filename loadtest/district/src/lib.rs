@@ -26,7 +26,7 @@ pub use departments::{
 use draw::{Purpose, Shuffle, Source};
 pub use entities::{Enterprise, Person, Project};
 pub use kinds::catalogue_json;
-pub use matters::matters_json;
+pub use matters::{matter_for, matters_json};
 
 /// The most persons a district has: beyond this the numbers of a region and day run out.
 pub const MAX_PERSONS: u64 = 40_000_000;
@@ -54,16 +54,16 @@ impl DistrictSize {
     /// So many persons, enterprises and projects with exactly their natural set of licences, and
     /// therefore nobody with two identity cards.
     pub fn natural(persons: u64, enterprises: u64, projects: u64) -> Self {
-        let size = Self {
-            persons,
-            enterprises,
-            projects,
-            licences: 0,
-        };
-        Self {
-            licences: District::new(0, size).natural_licences(),
-            ..size
-        }
+        let size = Self { persons, enterprises, projects, licences: 0 };
+        Self { licences: District::new(0, size).natural_licences(), ..size }
+    }
+
+    /// Whether there are numbers enough for a district of this size.
+    pub fn is_possible(&self) -> bool {
+        self.persons <= MAX_PERSONS
+            && self.enterprises <= MAX_ENTERPRISES
+            && self.projects <= MAX_PROJECTS
+            && self.licences <= MAX_LICENCES
     }
 
     /// The district whose natural set has at least `licences`: about two licences a person, a
@@ -73,12 +73,7 @@ impl DistrictSize {
         // 1.5 and 0.1 projects with 1.8: with one enterprise to four persons, 3.12 a person.
         let persons = (licences * 100 / 312 + 20).min(MAX_PERSONS);
         let enterprises = persons / 4 + 10;
-        Self {
-            persons,
-            enterprises,
-            projects: enterprises / 10 + 1,
-            licences,
-        }
+        Self { persons, enterprises, projects: enterprises / 10 + 1, licences }
     }
 }
 
@@ -96,25 +91,13 @@ impl District {
     /// The district of a seed. A district without persons, enterprises and projects has no licences.
     ///
     /// # Panics
-    /// If the size is beyond one of the limits above.
+    /// If the size is not [possible](DistrictSize::is_possible).
     pub fn new(seed: u64, size: DistrictSize) -> Self {
-        assert!(
-            size.persons <= MAX_PERSONS
-                && size.enterprises <= MAX_ENTERPRISES
-                && size.projects <= MAX_PROJECTS
-                && size.licences <= MAX_LICENCES,
-            "a district of this size has no numbers left"
-        );
+        assert!(size.is_possible(), "a district of this size has no numbers left");
         let source = Source::new(seed);
         let registers = entities::Registers::new(&source);
         let order = source.shuffle(Purpose::Order, size.licences);
-        let mut district = Self {
-            source,
-            size,
-            registers,
-            natural: [0; 12],
-            order,
-        };
+        let mut district = Self { source, size, registers, natural: [0; 12], order };
         district.natural = district.natural();
         if district.natural.iter().sum::<u64>() == 0 {
             district.size.licences = 0;
@@ -140,6 +123,5 @@ impl District {
 
 /// Reads a code that this crate made or knows.
 fn known<T: FromStr<Err: Debug>>(text: &str) -> T {
-    text.parse()
-        .expect("the district makes valid codes, see its tests")
+    text.parse().expect("the district makes valid codes, see its tests")
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The last day on which anything was issued.
-const LAST: Date = date(2026, 6, 30);
+const LAST: Date = date(2026, 3, 31);
 
 /// Who of every ten couples, persons, enterprises or projects has a licence of a type.
 struct Share(&'static [u64]);
@@ -87,25 +87,16 @@ impl District {
     /// Licence number `index`, below [`licence_count`](Self::licence_count).
     pub fn licence(&self, index: u64) -> Licence {
         let (kind, ordinal, number) = self.place(index);
-        Maker {
-            district: self,
-            kind,
-            number,
-        }
-        .licence(ordinal)
+        Maker { district: self, kind, number }.licence(ordinal)
     }
 
     /// One pull that finds licence number `index` and that the policies allow.
     pub fn pull(&self, index: u64) -> Pull {
         let (kind, _, number) = self.place(index);
         let holder = self.licence(index).holders.swap_remove(0).id;
-        let fitting: Vec<_> = MATTERS
-            .iter()
-            .filter(|matter| matter.requires.contains(&kind))
-            .collect();
-        let mut draw = self
-            .source
-            .draw(Purpose::Pull, ((kind as u64) << 48) | number);
+        let fitting: Vec<_> =
+            MATTERS.iter().filter(|matter| matter.requires.contains(&kind)).collect();
+        let mut draw = self.source.draw(Purpose::Pull, ((kind as u64) << 48) | number);
         let matter = fitting[draw.next(fitting.len() as u64) as usize];
         let types = matter
             .requires
@@ -155,10 +146,8 @@ struct Face {
 
 impl Maker<'_> {
     fn licence(&self, ordinal: u64) -> Licence {
-        let mut draw = self
-            .district
-            .source
-            .draw(Purpose::Licence, ((self.kind as u64) << 48) | self.number);
+        let mut draw =
+            self.district.source.draw(Purpose::Licence, ((self.kind as u64) << 48) | self.number);
         let face = match self.kind {
             Kind::IdentityCard => self.identity_card(ordinal, &mut draw),
             Kind::BusinessLicence => self.business_licence(ordinal),
@@ -200,11 +189,7 @@ impl Maker<'_> {
         let person = self.district.person(index);
         let issued_on = between(draw, years(person.born, 16).max(years(LAST, -11)), LAST);
         // Ten years up to the age of 25, twenty from 26 to 45 (居民身份证法 art. 5).
-        let term = if issued_on < years(person.born, 26) {
-            10
-        } else {
-            20
-        };
+        let term = if issued_on < years(person.born, 26) { 10 } else { 20 };
         Face {
             number: person.id.number().to_owned(),
             issued_on,
@@ -233,10 +218,7 @@ impl Maker<'_> {
                 ("sex", sex(person.male)),
                 ("nationality", json!("中国")),
                 ("first_issued_on", json!(first.to_string())),
-                (
-                    "vehicle_class",
-                    json!(draw.frequent(&["C1", "C2", "B2", "D", "A2", "B1", "A1"])),
-                ),
+                ("vehicle_class", json!(draw.frequent(&["C1", "C2", "B2", "D", "A2", "B1", "A1"]))),
                 ("address", json!(person.address)),
             ]),
             holders: vec![of_person(person)],
@@ -276,11 +258,8 @@ impl Maker<'_> {
             draw.between(1, 99_999),
             draw.between(10_001, 9_999_999)
         );
-        let location = if shared || draw.chance(60) {
-            first.address.clone()
-        } else {
-            second.address.clone()
-        };
+        let location =
+            if shared || draw.chance(60) { first.address.clone() } else { second.address.clone() };
         let holders = if shared {
             vec![of_person(first), of_person(second)]
         } else if draw.chance(50) {
@@ -298,24 +277,14 @@ impl Maker<'_> {
             valid_to: None,
             project: None,
             fields: fields([
-                (
-                    "co_ownership",
-                    json!(if shared {
-                        "共同共有"
-                    } else {
-                        "单独所有"
-                    }),
-                ),
+                ("co_ownership", json!(if shared { "共同共有" } else { "单独所有" })),
                 ("location", json!(location)),
                 ("unit_number", json!(unit)),
                 ("right_kind", json!("国有建设用地使用权/房屋所有权")),
                 ("right_nature", json!("出让/市场化商品房")),
                 ("purpose", json!(purpose)),
                 ("area_m2", json!(area)),
-                (
-                    "use_until",
-                    json!(years(date(2009, 5, 31), term).to_string()),
-                ),
+                ("use_until", json!(years(date(2009, 5, 31), term).to_string())),
             ]),
             holders,
         }
@@ -323,11 +292,7 @@ impl Maker<'_> {
 
     fn birth(&self, couple: u64, draw: &mut Draw) -> Face {
         let [father, mother] = self.couple(couple);
-        let born = between(
-            draw,
-            years(father.born.max(mother.born), 20),
-            day(LAST, -20),
-        );
+        let born = between(draw, years(father.born.max(mother.born), 20), day(LAST, -20));
         let male = draw.chance(52);
         let family_name = names::SURNAMES
             .iter()
@@ -335,11 +300,7 @@ impl Maker<'_> {
             .copied()
             .unwrap_or_default();
         let given = draw.one(if male { names::MALE } else { names::FEMALE });
-        let time = format!(
-            "{born}T{:02}:{:02}",
-            draw.between(0, 23),
-            draw.between(0, 59)
-        );
+        let time = format!("{born}T{:02}:{:02}", draw.between(0, 23), draw.between(0, 59));
         Face {
             number: format!("W{:02}{:07}", born.year() % 100, self.number % 10_000_000),
             issued_on: day(born, draw.between(1, 15) as i32),
@@ -363,11 +324,7 @@ impl Maker<'_> {
         let employer = self.builder(index);
         let issued_on = between(draw, years(person.born, 22).max(years(LAST, -3)), LAST);
         Face {
-            number: format!(
-                "桂2{:02}{:08}",
-                issued_on.year() % 100,
-                self.number % 100_000_000
-            ),
+            number: format!("桂2{:02}{:08}", issued_on.year() % 100, self.number % 100_000_000),
             issued_on,
             valid_to: Some(years(issued_on, 3)),
             project: None,
@@ -375,10 +332,7 @@ impl Maker<'_> {
                 ("sex", sex(person.male)),
                 ("employer", json!(employer.name)),
                 ("employer_code", json!(employer.code())),
-                (
-                    "specialities",
-                    json!([draw.one(&["建筑工程", "市政公用工程", "机电工程"])]),
-                ),
+                ("specialities", json!([draw.one(&["建筑工程", "市政公用工程", "机电工程"])])),
             ]),
             holders: vec![of_person(person)],
         }
@@ -401,10 +355,7 @@ impl Maker<'_> {
             fields: fields([
                 ("enterprise_type", json!(kind)),
                 ("legal_representative", json!(enterprise.representative)),
-                (
-                    "registered_capital_yuan",
-                    json!(draw.between(10, 5_000) * 10_000),
-                ),
+                ("registered_capital_yuan", json!(draw.between(10, 5_000) * 10_000)),
                 ("established_on", json!(enterprise.established.to_string())),
                 ("address", json!(enterprise.address)),
                 ("business_scope", json!(enterprise.scope())),
@@ -418,10 +369,7 @@ impl Maker<'_> {
         let enterprise = self.district.enterprise(index);
         let issued_on = between(draw, enterprise.established.max(day(LAST, -1_700)), LAST);
         let (form, items) = if enterprise.scope().contains("餐饮") {
-            (
-                "餐饮服务经营者",
-                json!(["热食类食品制售", "冷食类食品制售"]),
-            )
+            ("餐饮服务经营者", json!(["热食类食品制售", "冷食类食品制售"]))
         } else {
             ("食品销售经营者", json!(["预包装食品销售", "散装食品销售"]))
         };
@@ -454,10 +402,7 @@ impl Maker<'_> {
                 ("quality_manager", json!(entities::person_name(draw, false))),
                 ("premises", json!(enterprise.address)),
                 ("mode", json!(draw.one(&["零售", "零售（连锁）"]))),
-                (
-                    "scope",
-                    json!(["中药饮片", "中成药", "化学药制剂", "抗生素制剂"]),
-                ),
+                ("scope", json!(["中药饮片", "中成药", "化学药制剂", "抗生素制剂"])),
             ]),
             holders: vec![of_enterprise(enterprise)],
         }
@@ -467,10 +412,7 @@ impl Maker<'_> {
         let enterprise = self.district.enterprise(index);
         let issued_on = between(draw, enterprise.established.max(day(LAST, -1_700)), LAST);
         let held = fields([
-            (
-                "speciality",
-                json!(draw.one(&["建筑工程施工总承包", "市政公用工程施工总承包"])),
-            ),
+            ("speciality", json!(draw.one(&["建筑工程施工总承包", "市政公用工程施工总承包"]))),
             ("grade", json!(draw.one(&["甲级", "乙级"]))),
         ]);
         Face {
@@ -491,20 +433,13 @@ impl Maker<'_> {
         let project = self.district.project(index);
         let issued_on = day(project.assigned, draw.between(20, 120) as i32).min(LAST);
         Face {
-            number: format!(
-                "地字第{REGION}{}{:05}号",
-                issued_on.year(),
-                self.number % 100_000
-            ),
+            number: format!("地字第{REGION}{}{:05}号", issued_on.year(), self.number % 100_000),
             issued_on,
             valid_to: None,
             fields: fields([
                 ("project_name", json!(project.name)),
                 ("location", json!(project.location)),
-                (
-                    "area_m2",
-                    json!(draw.between(150_000, 9_000_000) as f64 / 100.0),
-                ),
+                ("area_m2", json!(draw.between(150_000, 9_000_000) as f64 / 100.0)),
                 ("land_use", json!(project.land_use)),
                 ("acquired_by", json!(draw.one(&["出让", "划拨"]))),
             ]),
@@ -524,14 +459,8 @@ impl Maker<'_> {
             fields: fields([
                 ("project_name", json!(project.name)),
                 ("location", json!(project.location)),
-                (
-                    "floor_area_m2",
-                    json!(draw.between(80_000, 12_000_000) as f64 / 100.0),
-                ),
-                (
-                    "price_wan_yuan",
-                    json!(draw.between(30_000, 9_000_000) as f64 / 100.0),
-                ),
+                ("floor_area_m2", json!(draw.between(80_000, 12_000_000) as f64 / 100.0)),
+                ("price_wan_yuan", json!(draw.between(30_000, 9_000_000) as f64 / 100.0)),
                 ("contractor", json!(contractor.name)),
                 ("contractor_code", json!(contractor.code())),
                 ("site_manager", json!(entities::person_name(draw, true))),
@@ -544,27 +473,19 @@ impl Maker<'_> {
 
     /// The two persons of a couple, him first.
     fn couple(&self, couple: u64) -> [Person; 2] {
-        [
-            self.district.person(couple * 2),
-            self.district.person(couple * 2 + 1),
-        ]
+        [self.district.person(couple * 2), self.district.person(couple * 2 + 1)]
     }
 
     /// The legal ages are 22 for him and 20 for her.
     fn married_on(&self, couple: u64) -> Date {
         let [husband, wife] = self.couple(couple);
         let mut draw = self.district.source.draw(Purpose::Wedding, couple);
-        between(
-            &mut draw,
-            years(husband.born, 22).max(years(wife.born, 20)),
-            LAST,
-        )
+        between(&mut draw, years(husband.born, 22).max(years(wife.born, 20)), LAST)
     }
 
     /// The enterprise that has a project built.
     fn developer(&self, project: u64) -> Enterprise {
-        self.district
-            .enterprise(project % self.district.size.enterprises.max(1))
+        self.district.enterprise(project % self.district.size.enterprises.max(1))
     }
 
     /// One of the builders of the district.
@@ -575,24 +496,16 @@ impl Maker<'_> {
 
     /// The last day of a validity of whole years.
     fn term(&self, issued_on: Date) -> Option<Date> {
-        self.kind
-            .years()
-            .map(|term| day(years(issued_on, term.into()), -1))
+        self.kind.years().map(|term| day(years(issued_on, term.into()), -1))
     }
 }
 
 fn of_person(person: Person) -> Holder {
-    Holder {
-        name: person.name,
-        id: person.id,
-    }
+    Holder { name: person.name, id: person.id }
 }
 
 fn of_enterprise(enterprise: Enterprise) -> Holder {
-    Holder {
-        name: enterprise.name,
-        id: enterprise.id,
-    }
+    Holder { name: enterprise.name, id: enterprise.id }
 }
 
 fn sex(male: bool) -> Value {
@@ -602,10 +515,7 @@ fn sex(male: bool) -> Value {
 /// Sorted by name, so that the bytes do not depend on whether JSON objects keep their order.
 fn fields<const N: usize>(mut pairs: [(&str, Value); N]) -> Map<String, Value> {
     pairs.sort_by_key(|(name, _)| *name);
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn years(date: Date, years: i32) -> Date {

@@ -1,6 +1,6 @@
 //! The matters (政务服务事项) that the district's departments handle.
 
-use licence::MatterCode;
+use licence::{CreditCode, LicenceTypeCode, MatterCode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,11 +31,7 @@ pub(crate) static MATTERS: &[Matter] = &[
         name: "企业开办住所核验",
         department: &SERVICES,
         base: "450131001000",
-        requires: &[
-            Kind::IdentityCard,
-            Kind::PropertyTitle,
-            Kind::BusinessLicence,
-        ],
+        requires: &[Kind::IdentityCard, Kind::PropertyTitle, Kind::BusinessLicence],
         basis: "《中华人民共和国市场主体登记管理条例》第十六条",
         family: false,
     },
@@ -59,11 +55,7 @@ pub(crate) static MATTERS: &[Matter] = &[
         name: "新生儿出生一件事",
         department: &SERVICES,
         base: "450709002000",
-        requires: &[
-            Kind::BirthCertificate,
-            Kind::MarriageCertificate,
-            Kind::IdentityCard,
-        ],
+        requires: &[Kind::BirthCertificate, Kind::MarriageCertificate, Kind::IdentityCard],
         basis: "《中华人民共和国户口登记条例》第七条",
         family: true,
     },
@@ -71,11 +63,7 @@ pub(crate) static MATTERS: &[Matter] = &[
         name: "二手房转移登记一件事",
         department: &SERVICES,
         base: "450715001004",
-        requires: &[
-            Kind::PropertyTitle,
-            Kind::IdentityCard,
-            Kind::MarriageCertificate,
-        ],
+        requires: &[Kind::PropertyTitle, Kind::IdentityCard, Kind::MarriageCertificate],
         basis: "《不动产登记暂行条例》第十六条",
         family: true,
     },
@@ -83,11 +71,7 @@ pub(crate) static MATTERS: &[Matter] = &[
         name: "建筑工程施工许可证核发",
         department: &HOUSING,
         base: "450117005000",
-        requires: &[
-            Kind::BusinessLicence,
-            Kind::PlanningPermit,
-            Kind::BuilderQualification,
-        ],
+        requires: &[Kind::BusinessLicence, Kind::PlanningPermit, Kind::BuilderQualification],
         basis: "《中华人民共和国建筑法》第八条",
         family: false,
     },
@@ -95,11 +79,7 @@ pub(crate) static MATTERS: &[Matter] = &[
         name: "建筑业企业资质核准",
         department: &HOUSING,
         base: "450117002000",
-        requires: &[
-            Kind::BusinessLicence,
-            Kind::BuilderQualification,
-            Kind::Constructor,
-        ],
+        requires: &[Kind::BusinessLicence, Kind::BuilderQualification, Kind::Constructor],
         basis: "《建筑业企业资质管理规定》第十四条",
         family: false,
     },
@@ -107,11 +87,7 @@ pub(crate) static MATTERS: &[Matter] = &[
         name: "房屋建筑工程竣工验收备案",
         department: &HOUSING,
         base: "450117020000",
-        requires: &[
-            Kind::ConstructionPermit,
-            Kind::PlanningPermit,
-            Kind::BusinessLicence,
-        ],
+        requires: &[Kind::ConstructionPermit, Kind::PlanningPermit, Kind::BusinessLicence],
         basis: "《建设工程质量管理条例》第四十九条",
         family: false,
     },
@@ -119,11 +95,7 @@ pub(crate) static MATTERS: &[Matter] = &[
         name: "公共租赁住房保障资格确认",
         department: &HOUSING,
         base: "450717003000",
-        requires: &[
-            Kind::IdentityCard,
-            Kind::MarriageCertificate,
-            Kind::PropertyTitle,
-        ],
+        requires: &[Kind::IdentityCard, Kind::MarriageCertificate, Kind::PropertyTitle],
         basis: "《公共租赁住房管理办法》第七条",
         family: true,
     },
@@ -139,11 +111,7 @@ pub(crate) static MATTERS: &[Matter] = &[
         name: "生育保险待遇核定",
         department: &LABOUR,
         base: "452036004000",
-        requires: &[
-            Kind::BirthCertificate,
-            Kind::MarriageCertificate,
-            Kind::IdentityCard,
-        ],
+        requires: &[Kind::BirthCertificate, Kind::MarriageCertificate, Kind::IdentityCard],
         basis: "《中华人民共和国社会保险法》第五十四条",
         family: true,
     },
@@ -172,13 +140,21 @@ pub fn matters_json() -> String {
             })
         })
         .collect();
-    format!(
-        "{:#}\n",
-        json!({ "format": "yihao-matters-1", "matters": matters })
-    )
+    format!("{:#}\n", json!({ "format": "yihao-matters-1", "matters": matters }))
 }
 
 /// The code of the matter that stands at `number` in the list.
 pub(crate) fn code_of(matter: &Matter) -> MatterCode {
     crate::known(&matter.code())
+}
+
+/// A matter of this department for which a licence type is required.
+pub fn matter_for(department: &CreditCode, licence_type: &LicenceTypeCode) -> Option<MatterCode> {
+    MATTERS
+        .iter()
+        .find(|matter| {
+            matter.department.code() == department.as_str()
+                && matter.requires.iter().any(|kind| kind.code() == licence_type.as_str())
+        })
+        .map(code_of)
 }

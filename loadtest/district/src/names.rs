@@ -248,9 +248,5 @@ pub(crate) const WORKS: &[(&str, &str)] = &[
 pub(crate) const MINORITIES: &[&str] = &["壮", "瑶", "苗", "侗", "回", "满", "仫佬"];
 
 /// Hospitals with a maternity ward.
-pub(crate) const HOSPITALS: &[&str] = &[
-    "汀陵市妇幼保健院",
-    "澜溪区人民医院",
-    "汀陵市第二人民医院",
-    "澜溪区中医医院",
-];
+pub(crate) const HOSPITALS: &[&str] =
+    &["汀陵市妇幼保健院", "澜溪区人民医院", "汀陵市第二人民医院", "澜溪区中医医院"];

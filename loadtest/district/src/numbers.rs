@@ -9,11 +9,8 @@ pub(crate) const CREDIT_ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY"
 pub(crate) fn citizen(region: &str, birth: Date, sequence: u64) -> String {
     const WEIGHTS: [u64; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     let mut number = format!("{region}{}{sequence:03}", compact(birth));
-    let sum: u64 = number
-        .bytes()
-        .zip(WEIGHTS)
-        .map(|(digit, weight)| u64::from(digit - b'0') * weight)
-        .sum();
+    let sum: u64 =
+        number.bytes().zip(WEIGHTS).map(|(digit, weight)| u64::from(digit - b'0') * weight).sum();
     number.push(char::from(b"10X98765432"[(sum % 11) as usize]));
     number
 }
@@ -32,11 +29,7 @@ pub(crate) fn credit(authority_and_kind: &str, region: &str, body: &str) -> Stri
     let mut weight = 1;
     let mut total = 0;
     for symbol in code.bytes() {
-        total += CREDIT_ALPHABET
-            .iter()
-            .position(|s| *s == symbol)
-            .unwrap_or(0)
-            * weight;
+        total += CREDIT_ALPHABET.iter().position(|s| *s == symbol).unwrap_or(0) * weight;
         weight = weight * 3 % 31;
     }
     code.push(char::from(CREDIT_ALPHABET[(31 - total % 31) % 31]));
@@ -88,20 +81,11 @@ mod tests {
     /// Published numbers, quoted in the standards and in public project lists.
     #[test]
     fn published_numbers_come_out_as_published() {
-        assert_eq!(
-            citizen("110105", date(1949, 12, 31), 2),
-            "11010519491231002X"
-        );
+        assert_eq!(citizen("110105", date(1949, 12, 31), 2), "11010519491231002X");
         assert_eq!(credit("11", "100000", "MB014302"), "11100000MB0143028R");
         assert_eq!(credit("11", "100000", "00001312"), "11100000000013127D");
         assert_eq!(credit("11", "100000", "MB032716"), "11100000MB03271699");
-        assert_eq!(
-            project("2603", "141124", "89", "05", 34694),
-            "2603-141124-89-05-346948"
-        );
-        assert_eq!(
-            project("2411", "130202", "89", "01", 63701),
-            "2411-130202-89-01-637015"
-        );
+        assert_eq!(project("2603", "141124", "89", "05", 34694), "2603-141124-89-05-346948");
+        assert_eq!(project("2411", "130202", "89", "01", 63701), "2411-130202-89-01-637015");
     }
 }

@@ -10,23 +10,14 @@ use licence::{
 fn small() -> District {
     District::new(
         7,
-        DistrictSize {
-            persons: 2_000,
-            enterprises: 500,
-            projects: 60,
-            licences: 6_500,
-        },
+        DistrictSize { persons: 2_000, enterprises: 500, projects: 60, licences: 6_500 },
     )
 }
 
 fn digest(parts: impl Iterator<Item = Vec<u8>>) -> String {
     let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
     parts.for_each(|part| hash.update(&part));
-    hash.finish()
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A change of this digest is a change of every district anyone has generated: say so in the
@@ -46,10 +37,7 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn a_licence_does_not_depend_on_what_was_made_before() {
     let district = small();
-    let in_order: Vec<_> = district
-        .licences()
-        .map(|licence| licence.to_bytes())
-        .collect();
+    let in_order: Vec<_> = district.licences().map(|licence| licence.to_bytes()).collect();
     for index in [6_499, 0, 3_210, 17] {
         assert_eq!(district.licence(index).to_bytes(), in_order[index as usize]);
     }
@@ -63,14 +51,8 @@ fn every_licence_parses_and_fits_the_catalogue() {
     for licence in small().licences() {
         let bytes = licence.to_bytes();
         let read = Licence::parse(&bytes).unwrap();
-        assert!(
-            read == licence,
-            "{} reads back differently",
-            licence.identifier
-        );
-        let entry = catalogue
-            .entry(&licence.licence_type)
-            .expect("the type is in the catalogue");
+        assert!(read == licence, "{} reads back differently", licence.identifier);
+        let entry = catalogue.entry(&licence.licence_type).expect("the type is in the catalogue");
         if let Err(error) = entry.check(&read) {
             panic!("{} {}: {error}", entry.name_en, licence.identifier);
         }
@@ -83,32 +65,20 @@ fn every_licence_parses_and_fits_the_catalogue() {
 fn identifiers_and_holder_numbers_are_never_given_twice() {
     let district = District::new(
         3,
-        DistrictSize {
-            persons: 30_000,
-            enterprises: 9_000,
-            projects: 900,
-            licences: 250_000,
-        },
+        DistrictSize { persons: 30_000, enterprises: 9_000, projects: 900, licences: 250_000 },
     );
     let mut identifiers = HashSet::new();
     for licence in district.licences() {
-        assert!(
-            identifiers.insert(licence.identifier.clone()),
-            "{} twice",
-            licence.identifier
-        );
+        assert!(identifiers.insert(licence.identifier.clone()), "{} twice", licence.identifier);
     }
-    let persons: HashSet<_> = (0..30_000)
-        .map(|index| district.person(index).id.number().to_owned())
-        .collect();
+    let persons: HashSet<_> =
+        (0..30_000).map(|index| district.person(index).id.number().to_owned()).collect();
     assert_eq!(persons.len(), 30_000);
-    let enterprises: HashSet<_> = (0..9_000)
-        .map(|index| district.enterprise(index).code().to_owned())
-        .collect();
+    let enterprises: HashSet<_> =
+        (0..9_000).map(|index| district.enterprise(index).code().to_owned()).collect();
     assert_eq!(enterprises.len(), 9_000);
-    let projects: HashSet<_> = (0..900)
-        .map(|index| district.project(index).code.as_str().to_owned())
-        .collect();
+    let projects: HashSet<_> =
+        (0..900).map(|index| district.project(index).code.as_str().to_owned()).collect();
     assert_eq!(projects.len(), 900);
 }
 
@@ -118,15 +88,10 @@ fn citizen_numbers_carry_a_division_in_force_at_birth_and_the_right_sex() {
     let regions = RegionTable::builtin();
     for index in 0..2_000 {
         let person = district.person(index);
-        let HolderId::Citizen(number) = &person.id else {
-            panic!("person {index}")
-        };
+        let HolderId::Citizen(number) = &person.id else { panic!("person {index}") };
         let number: CitizenNumber = number.as_str().parse().unwrap();
         assert_eq!(number.birth_date(), person.born);
-        assert!(
-            regions.in_force(&number.region(), person.born),
-            "person {index}"
-        );
+        assert!(regions.in_force(&number.region(), person.born), "person {index}");
         let odd = number.as_str().as_bytes()[16] % 2 == 1;
         assert_eq!(odd, person.male, "person {index}");
     }
@@ -153,11 +118,7 @@ fn credit_codes_check_inside_and_outside_and_lie_in_the_district() {
 #[test]
 fn a_licence_is_issued_within_the_lives_of_its_holders() {
     for licence in small().licences() {
-        assert!(
-            licence.valid_to.is_none_or(|to| to > licence.issued_on),
-            "{}",
-            licence.identifier
-        );
+        assert!(licence.valid_to.is_none_or(|to| to > licence.issued_on), "{}", licence.identifier);
         for holder in &licence.holders {
             if let HolderId::Citizen(number) = &holder.id {
                 let age = (licence.issued_on - number.birth_date()).get_days() / 365;
@@ -179,10 +140,7 @@ fn couples_hold_marriage_certificates_together() {
 
 #[test]
 fn permits_carry_their_project_code() {
-    let with_project = small()
-        .licences()
-        .filter(|licence| licence.project.is_some())
-        .count();
+    let with_project = small().licences().filter(|licence| licence.project.is_some()).count();
     assert!(with_project >= 100, "{with_project}");
 }
 
@@ -191,19 +149,12 @@ fn every_matter_belongs_to_a_consuming_department_and_asks_for_known_types() {
     let catalogue = Catalogue::parse(district::catalogue_json().as_bytes()).unwrap();
     let matters = Matters::parse(district::matters_json().as_bytes()).unwrap();
     assert_eq!(matters.all().len(), 12);
-    let departments: HashSet<_> = district::consuming_departments()
-        .into_iter()
-        .map(|department| department.code)
-        .collect();
+    let departments: HashSet<_> =
+        district::consuming_departments().into_iter().map(|department| department.code).collect();
     for matter in matters.all() {
         assert!(departments.contains(&matter.department), "{}", matter.name);
         assert_eq!(matter.code.department(), matter.department);
-        assert!(
-            matter
-                .requires
-                .iter()
-                .all(|code| catalogue.entry(code).is_some())
-        );
+        assert!(matter.requires.iter().all(|code| catalogue.entry(code).is_some()));
     }
 }
 
@@ -217,12 +168,7 @@ fn a_pull_asks_for_the_licence_it_was_made_for_within_its_matter() {
         let pull = district.pull(index);
         let matter = matters.get(&pull.matter).unwrap();
         assert_eq!(matter.department, pull.department);
-        assert!(
-            licence
-                .holders
-                .iter()
-                .any(|holder| holder.id == pull.holder)
-        );
+        assert!(licence.holders.iter().any(|holder| holder.id == pull.holder));
         assert!(pull.types.contains(&licence.licence_type));
         assert!(pull.types.iter().all(|code| matter.requires.contains(code)));
         assert!(policies.contains(pull.matter.as_str()));
@@ -249,10 +195,7 @@ fn sizes_from_a_number_of_licences_need_no_second_edition() {
         let district = District::new(1, DistrictSize::for_licences(licences));
         assert_eq!(district.licence_count(), licences);
         let natural = district.natural_licences();
-        assert!(
-            natural >= licences && natural < licences + licences / 10 + 500,
-            "{natural}"
-        );
+        assert!(natural >= licences && natural < licences + licences / 10 + 500, "{natural}");
     }
 }
 
@@ -270,12 +213,7 @@ fn in_the_natural_set_everybody_has_one_identity_card() {
 
 #[test]
 fn an_empty_district_has_no_licences() {
-    let size = DistrictSize {
-        persons: 0,
-        enterprises: 0,
-        projects: 0,
-        licences: 10,
-    };
+    let size = DistrictSize { persons: 0, enterprises: 0, projects: 0, licences: 10 };
     assert_eq!(District::new(1, size).licences().count(), 0);
 }
 
