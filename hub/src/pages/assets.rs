@@ -4,7 +4,12 @@ use std::sync::LazyLock;
 
 /// Addresses and contents of the embedded files.
 pub(crate) static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
-    css: Asset::new("pages", "css", "text/css; charset=utf-8", include_str!("../../static/pages.css")),
+    css: Asset::new(
+        "pages",
+        "css",
+        "text/css; charset=utf-8",
+        include_str!("../../static/pages.css"),
+    ),
     js: Asset::new(
         "pages",
         "js",

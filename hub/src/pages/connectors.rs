@@ -1,6 +1,10 @@
 //! The counterparts: how far each has come, what holds it up, what can be done.
 
-use actix_web::{HttpRequest, HttpResponse, http::{StatusCode, header}, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
 use connectors::{ConnectorState, LastError, ReconcileError, RunnerError, RunnerHandle, TypeCount};
 
 use super::{
@@ -164,10 +168,7 @@ fn error_of(visitor: &Visitor, state: &ConnectorState, error: &LastError) -> Con
     }
 }
 
-async fn refused(
-    visitor: &Visitor,
-    name: &str,
-) -> Result<(StatusCode, views::SetAside), Failure> {
+async fn refused(visitor: &Visitor, name: &str) -> Result<(StatusCode, views::SetAside), Failure> {
     let records = runner(visitor, name)?.set_asides(SET_ASIDES + 1).await?;
     let title = fill(visitor.t().set_aside_title, &[("name", &name)]);
     let page = views::SetAside {

@@ -97,7 +97,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// Whether `Host` names the loopback, with any port.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+        Some((name, port))
+            if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
             name
         }
         _ => host,
@@ -123,8 +125,16 @@ mod tests {
             assert_eq!(refused(Method::GET, &[("host", host)]), None, "{host}");
         }
         for host in [
-            "", "localhost.", "localhost.evil.example", "evil.example:8444", "127.0.0.1.nip.io",
-            "127.0.0.2", "::1", "localhost:", "localhost:80:80", "user@localhost",
+            "",
+            "localhost.",
+            "localhost.evil.example",
+            "evil.example:8444",
+            "127.0.0.1.nip.io",
+            "127.0.0.2",
+            "::1",
+            "localhost:",
+            "localhost:80:80",
+            "user@localhost",
         ] {
             let said = refused(Method::GET, &[("host", host)]);
             assert_eq!(said.as_deref(), Some("host_not_local"), "{host}");
@@ -152,7 +162,9 @@ mod tests {
         let from = |origin| [HERE, ("origin", origin)];
         assert_eq!(refused(Method::POST, &[HERE]), None, "no browser");
         assert_eq!(refused(Method::POST, &from("http://localhost:8444")), None);
-        for origin in ["https://evil.example", "http://localhost:9999", "http://127.0.0.1:8444", "null", ""] {
+        for origin in
+            ["https://evil.example", "http://localhost:9999", "http://127.0.0.1:8444", "null", ""]
+        {
             assert!(refused(Method::POST, &from(origin)).is_some(), "{origin}");
         }
         let own = [HERE, ("sec-fetch-site", "same-origin"), ("origin", "null")];

@@ -370,9 +370,10 @@ fn history(t: &'static Texts, stored: &StoredLicence, with_reasons: bool) -> Vec
         let order = StatusOrder::parse(&kept.document).ok();
         Event {
             at: moment(kept.at),
-            what: order
-                .as_ref()
-                .map_or_else(|| t.history_unreadable.to_owned(), |order| change_name(t, &order.change)),
+            what: order.as_ref().map_or_else(
+                || t.history_unreadable.to_owned(),
+                |order| change_name(t, &order.change),
+            ),
             why: order.filter(|_| with_reasons).map(|order| order.reason).unwrap_or_default(),
             seq: kept.seq.to_string(),
         }
@@ -396,7 +397,10 @@ fn technical(t: &'static Texts, stored: &StoredLicence) -> Vec<Fact> {
         Proof::Signature(_) => Fact::new(t.proof, t.proof_own),
         Proof::Manifest { manifest, position } => Fact::new(
             t.proof,
-            fill(t.proof_manifest, &[("position", &(u64::from(*position) + 1)), ("digest", manifest)]),
+            fill(
+                t.proof_manifest,
+                &[("position", &(u64::from(*position) + 1)), ("digest", manifest)],
+            ),
         ),
     };
     let mut facts = vec![
@@ -429,7 +433,10 @@ mod tests {
     #[test]
     fn a_field_is_named_by_the_catalogue_and_by_its_key() {
         let label = Label::of("first_issued_on", &serde_json::json!({ "title": "初次领证日期" }));
-        assert_eq!((label.chinese.as_str(), label.english.as_str()), ("初次领证日期", "First issued on"));
+        assert_eq!(
+            (label.chinese.as_str(), label.english.as_str()),
+            ("初次领证日期", "First issued on")
+        );
         let unnamed = Label::of("经营范围", &Value::Null);
         assert_eq!((unnamed.chinese.as_str(), unnamed.english.as_str()), ("经营范围", "经营范围"));
     }

@@ -18,9 +18,7 @@ mod views;
 mod visitor;
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource, Route, guard as when,
-    http::header,
-    middleware::from_fn,
+    HttpRequest, HttpResponse, Resource, Route, guard as when, http::header, middleware::from_fn,
     web,
 };
 
@@ -76,4 +74,3 @@ async fn asset(request: HttpRequest, visitor: Visitor) -> HttpResponse {
         None => no_such_page(visitor).await,
     }
 }
-

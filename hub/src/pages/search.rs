@@ -9,7 +9,9 @@ use serde::Deserialize;
 use super::{
     home::number,
     texts::{Language, Texts, fill, holder_kind},
-    views::{self, Badge, Choice, Facet, FacetOption, Hidden, Hit, Notice, Piece, Results, Section, Tone},
+    views::{
+        self, Badge, Choice, Facet, FacetOption, Hidden, Hit, Notice, Piece, Results, Section, Tone,
+    },
     visitor::{Failure, Visitor},
 };
 use crate::{
@@ -149,7 +151,8 @@ fn page(visitor: &Visitor, asked: &Asked) -> views::Search {
         .entries()
         .filter(|entry| visitor.may(Act::Search(entry.code)).is_some())
         .collect();
-    let kinds: BTreeSet<_> = entries.iter().flat_map(|entry| entry.holder_kinds.iter().copied()).collect();
+    let kinds: BTreeSet<_> =
+        entries.iter().flat_map(|entry| entry.holder_kinds.iter().copied()).collect();
     views::Search {
         page: visitor.frame(Section::Search, t.search),
         text: asked.q.clone(),
@@ -225,7 +228,9 @@ fn hit(t: &Texts, text: &str, hit: HitAnswer) -> Hit {
             .highlights
             .iter()
             // What the row shows anyway need not be said twice.
-            .filter(|said| **said != hit.name && **said != hit.issuer_name && !hit.holders.contains(said))
+            .filter(|said| {
+                **said != hit.name && **said != hit.issuer_name && !hit.holders.contains(said)
+            })
             .map(|said| marked(said, text))
             .collect(),
         plain_name: hit.name,
@@ -252,26 +257,27 @@ fn facets(visitor: &Visitor, asked: &Asked, answer: &SearchAnswer) -> Vec<Facet>
             .map_or(code, |entry| visitor.language.pick(&entry.name, &entry.name_en))
             .to_owned()
     };
-    let facet = |title, member, chosen: &str, counts: &[(String, u64)], name: &dyn Fn(&str) -> String| {
-        let all = FacetOption {
-            value: String::new(),
-            label: t.facet_all.to_owned(),
-            count: None,
-            selected: chosen.is_empty(),
+    let facet =
+        |title, member, chosen: &str, counts: &[(String, u64)], name: &dyn Fn(&str) -> String| {
+            let all = FacetOption {
+                value: String::new(),
+                label: t.facet_all.to_owned(),
+                count: None,
+                selected: chosen.is_empty(),
+            };
+            let options = counts.iter().map(|(value, count)| FacetOption {
+                value: value.clone(),
+                label: name(value),
+                count: Some(number(*count)),
+                selected: value == chosen,
+            });
+            Facet {
+                title,
+                member,
+                hidden: asked.hidden(&[member, "cursor", "back"]),
+                options: std::iter::once(all).chain(options).collect(),
+            }
         };
-        let options = counts.iter().map(|(value, count)| FacetOption {
-            value: value.clone(),
-            label: name(value),
-            count: Some(number(*count)),
-            selected: value == chosen,
-        });
-        Facet {
-            title,
-            member,
-            hidden: asked.hidden(&[member, "cursor", "back"]),
-            options: std::iter::once(all).chain(options).collect(),
-        }
-    };
     let status_name = |word: &str| t.status_name(word).to_owned();
     let types = &answer.facets.licence_type;
     let statuses = &answer.facets.status;
@@ -294,7 +300,9 @@ pub(crate) fn marked(text: &str, searched: &str) -> Vec<Piece> {
         .map(|(start, c)| (start, folded(c)))
         .collect();
     let mut marks: Vec<(usize, usize)> = Vec::new();
-    for word in searched.split(|c: char| !folded(c).is_alphanumeric()).filter(|word| !word.is_empty()) {
+    for word in
+        searched.split(|c: char| !folded(c).is_alphanumeric()).filter(|word| !word.is_empty())
+    {
         let word: Vec<char> = word.chars().map(folded).collect();
         for window in letters.windows(word.len()) {
             if window.iter().map(|(_, c)| c).eq(word.iter()) {

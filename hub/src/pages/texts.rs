@@ -101,6 +101,7 @@ macro_rules! texts {
 texts! {
     // The frame of every page.
     product: "一号证照库", "Yihao licence repository";
+    brand: "一号证照库", "Yihao licences";
     skip: "跳到正文", "Skip to content";
     main_navigation: "主导航", "Main navigation";
     home: "首页", "Home";
@@ -210,7 +211,7 @@ texts! {
     public_face_hint: "公开信息不含个人数据。查看照面内容须说明事由，并记入使用日志。", "Public information holds no personal data. To see the content, state a reason; it goes on the access log.";
     show_face: "查看照面内容", "Show the content";
     not_permitted_type: "没有策略允许{name}查阅此类证照，只显示公开信息。", "No policy lets {name} view licences of this type: only public information is shown.";
-    viewed: "本次查阅已记入使用日志第 {seq} 号，事由：", "This view is entry {seq} of the access log; reason:";
+    viewed: "本次查阅已记入使用日志第 {seq} 号，事由：", "This view is entry {seq} of the access log; reason: ";
     viewed_public: "本次查看已记入使用日志第 {seq} 号。", "This look is entry {seq} of the access log.";
     public_view_reason: "查看公开信息", "Public information viewed";
     identifier: "证照标识", "Identifier";
@@ -425,56 +426,181 @@ static OTHER_ERROR: ErrorRow = (
 
 /// By code of `connectors::Problem` and of the runner.
 static CONNECTOR_ERRORS: &[ErrorRow] = &[
-    ("connect_failed", "连不上对方。", "检查对方是否在运行，地址、端口和中间的防火墙是否正确。记录不会丢失，恢复后自动续推。",
-     "The counterpart cannot be reached.", "Check that it runs and that address, port and the firewall between are right. Nothing is lost; sending goes on by itself."),
-    ("tls_failed", "与对方建立不了安全连接。", "把 ca、certificate、key 三个文件与对方的核对：颁发者、名称、有效期。下次重试会重新读取。",
-     "No secure connection comes about.", "Compare ca, certificate and key with what the counterpart has: issuer, name and dates. The files are read again at the next attempt."),
-    ("timed_out", "对方没有按时回答。", "询问对方是否过载；也可减小 batch 或加大 timeout_ms。",
-     "The counterpart did not answer in time.", "Ask whether it is overloaded; a smaller batch or a larger timeout_ms may help."),
-    ("connection_lost", "回答之前连接断开。", "多半是对方在重启，会自动续推。",
-     "The connection ended before the answer.", "Usually a restart over there; sending goes on by itself."),
-    ("file_unreadable", "配置中指明的文件读不了。", "放好文件并让本程序可读；下次重试会重新读取。",
-     "A file named in the settings cannot be read.", "Put it there and make it readable for the hub; it is read again at the next attempt."),
-    ("file_unusable", "配置中指明的文件内容不对。", "换上正确的文件；下次重试会重新读取。",
-     "A file named in the settings does not hold what it should.", "Put the right file there; it is read again at the next attempt."),
-    ("receiver_failing", "对方接口暂时不能工作。", "通知对方；恢复后自动续推。",
-     "The receiver cannot work now.", "Tell the counterpart; sending goes on by itself when it works again."),
-    ("access_refused", "对方不接受我们的身份。", "请对方准入本库的客户端证书，或更换证书。",
-     "The receiver does not let us in.", "Have the counterpart admit the hub's client certificate, or renew it."),
-    ("no_interface", "这个地址上没有接收接口。", "把 url 与对方提供的核对。",
-     "There is no receiver at this address.", "Compare url with what the counterpart says."),
-    ("batch_refused", "对方整批退回。", "查看退回记录，向对方询问原因。",
-     "The receiver refused the whole batch.", "See what was set aside, and ask the counterpart why."),
-    ("answer_too_large", "对方的回答过大，不是约定的内容。", "这个地址上可能是别的程序，或对方程序与约定的接口不一致。",
-     "The answer is larger than any right answer.", "Something else may be answering there, or the counterpart's program differs from the agreed interface."),
-    ("answer_malformed", "看不懂对方的回答。", "这个地址上可能是别的程序，或对方程序与约定的接口不一致。",
-     "The answer cannot be understood.", "Something else may be answering there, or the counterpart's program differs from the agreed interface."),
-    ("answer_does_not_add_up", "对方回答的条数与发送的对不上。", "对方程序与约定的接口不一致，请对方检查。",
-     "The answer speaks of another number of records than were sent.", "The counterpart's program differs from the agreed interface: have it checked."),
-    ("answer_names_other", "对方退回了没有发送过的记录。", "对方程序与约定的接口不一致，请对方检查。",
-     "The answer refuses a record that was not sent.", "The counterpart's program differs from the agreed interface: have it checked."),
-    ("table_missing", "前置库里没有约定的表。", "请对方建表；若允许本库建表，设置 create_tables = true。",
-     "The exchange database lacks a table.", "Have the tables created, or set create_tables = true if the hub may create them."),
-    ("table_differs", "前置库的表结构与约定不一致。", "请与对方核对表结构。",
-     "A table of the exchange database is not as agreed.", "Compare the tables with the agreed ones."),
-    ("right_missing", "前置库没有给予所需权限。", "用户需要对 up_lic_data 有 INSERT、SELECT 权限，对 dn_lic_data_error 有 SELECT 权限。",
-     "The exchange database gives us no right to do this.", "The user needs INSERT and SELECT on up_lic_data and SELECT on dn_lic_data_error."),
-    ("login_refused", "前置库拒绝登录。", "检查 user 和 password_file 的内容，以及对方是否允许本机连接。",
-     "The exchange database does not let us in.", "Check user and the content of password_file, and whether the server admits this machine."),
-    ("login_impossible", "前置库要求的登录方式没有配置。", "检查 user 和 password_file。",
-     "The exchange database wants a login that the settings do not provide for.", "Check user and password_file."),
-    ("database_missing", "服务器上没有这个数据库。", "检查 database。",
-     "The server has no such database.", "Check database."),
-    ("value_refused", "前置库不接受某个值。", "查看退回记录，与对方核对字段。",
-     "The exchange database refused a value.", "See what was set aside, and compare the columns with the counterpart."),
-    ("database_failing", "前置库暂时不能工作。", "通知前置库管理方；恢复后自动续推。",
-     "The exchange database cannot work now.", "Tell whoever runs it; sending goes on by itself when it works again."),
-    ("unknown_type_counted", "对方的计数里有不是证照类型的内容。", "对方程序与约定的接口不一致，请对方检查。",
-     "The counterpart counts something that is no licence type.", "The counterpart's program differs from the agreed interface: have it checked."),
-    ("every_record_refused", "连续多条记录都被退回，没有一条收下。", "多半是两个系统之间的问题，而不是记录的问题，请询问对方。在对方收下一条之前，每次只试一条。",
-     "Many records in a row were refused and none was taken.", "Something is wrong between the two systems rather than with the records: ask the counterpart. Until one is taken, one record is tried at a time."),
-    ("store_unavailable", "本库存储暂时不能读取。", "请管理员运行 hub doctor。",
-     "The hub's own store cannot be read now.", "Have the operator run hub doctor."),
+    (
+        "connect_failed",
+        "连不上对方。",
+        "检查对方是否在运行，地址、端口和中间的防火墙是否正确。记录不会丢失，恢复后自动续推。",
+        "The counterpart cannot be reached.",
+        "Check that it runs and that address, port and the firewall between are right. Nothing is lost; sending goes on by itself.",
+    ),
+    (
+        "tls_failed",
+        "与对方建立不了安全连接。",
+        "把 ca、certificate、key 三个文件与对方的核对：颁发者、名称、有效期。下次重试会重新读取。",
+        "No secure connection comes about.",
+        "Compare ca, certificate and key with what the counterpart has: issuer, name and dates. The files are read again at the next attempt.",
+    ),
+    (
+        "timed_out",
+        "对方没有按时回答。",
+        "询问对方是否过载；也可减小 batch 或加大 timeout_ms。",
+        "The counterpart did not answer in time.",
+        "Ask whether it is overloaded; a smaller batch or a larger timeout_ms may help.",
+    ),
+    (
+        "connection_lost",
+        "回答之前连接断开。",
+        "多半是对方在重启，会自动续推。",
+        "The connection ended before the answer.",
+        "Usually a restart over there; sending goes on by itself.",
+    ),
+    (
+        "file_unreadable",
+        "配置中指明的文件读不了。",
+        "放好文件并让本程序可读；下次重试会重新读取。",
+        "A file named in the settings cannot be read.",
+        "Put it there and make it readable for the hub; it is read again at the next attempt.",
+    ),
+    (
+        "file_unusable",
+        "配置中指明的文件内容不对。",
+        "换上正确的文件；下次重试会重新读取。",
+        "A file named in the settings does not hold what it should.",
+        "Put the right file there; it is read again at the next attempt.",
+    ),
+    (
+        "receiver_failing",
+        "对方接口暂时不能工作。",
+        "通知对方；恢复后自动续推。",
+        "The receiver cannot work now.",
+        "Tell the counterpart; sending goes on by itself when it works again.",
+    ),
+    (
+        "access_refused",
+        "对方不接受我们的身份。",
+        "请对方准入本库的客户端证书，或更换证书。",
+        "The receiver does not let us in.",
+        "Have the counterpart admit the hub's client certificate, or renew it.",
+    ),
+    (
+        "no_interface",
+        "这个地址上没有接收接口。",
+        "把 url 与对方提供的核对。",
+        "There is no receiver at this address.",
+        "Compare url with what the counterpart says.",
+    ),
+    (
+        "batch_refused",
+        "对方整批退回。",
+        "查看退回记录，向对方询问原因。",
+        "The receiver refused the whole batch.",
+        "See what was set aside, and ask the counterpart why.",
+    ),
+    (
+        "answer_too_large",
+        "对方的回答过大，不是约定的内容。",
+        "这个地址上可能是别的程序，或对方程序与约定的接口不一致。",
+        "The answer is larger than any right answer.",
+        "Something else may be answering there, or the counterpart's program differs from the agreed interface.",
+    ),
+    (
+        "answer_malformed",
+        "看不懂对方的回答。",
+        "这个地址上可能是别的程序，或对方程序与约定的接口不一致。",
+        "The answer cannot be understood.",
+        "Something else may be answering there, or the counterpart's program differs from the agreed interface.",
+    ),
+    (
+        "answer_does_not_add_up",
+        "对方回答的条数与发送的对不上。",
+        "对方程序与约定的接口不一致，请对方检查。",
+        "The answer speaks of another number of records than were sent.",
+        "The counterpart's program differs from the agreed interface: have it checked.",
+    ),
+    (
+        "answer_names_other",
+        "对方退回了没有发送过的记录。",
+        "对方程序与约定的接口不一致，请对方检查。",
+        "The answer refuses a record that was not sent.",
+        "The counterpart's program differs from the agreed interface: have it checked.",
+    ),
+    (
+        "table_missing",
+        "前置库里没有约定的表。",
+        "请对方建表；若允许本库建表，设置 create_tables = true。",
+        "The exchange database lacks a table.",
+        "Have the tables created, or set create_tables = true if the hub may create them.",
+    ),
+    (
+        "table_differs",
+        "前置库的表结构与约定不一致。",
+        "请与对方核对表结构。",
+        "A table of the exchange database is not as agreed.",
+        "Compare the tables with the agreed ones.",
+    ),
+    (
+        "right_missing",
+        "前置库没有给予所需权限。",
+        "用户需要对 up_lic_data 有 INSERT、SELECT 权限，对 dn_lic_data_error 有 SELECT 权限。",
+        "The exchange database gives us no right to do this.",
+        "The user needs INSERT and SELECT on up_lic_data and SELECT on dn_lic_data_error.",
+    ),
+    (
+        "login_refused",
+        "前置库拒绝登录。",
+        "检查 user 和 password_file 的内容，以及对方是否允许本机连接。",
+        "The exchange database does not let us in.",
+        "Check user and the content of password_file, and whether the server admits this machine.",
+    ),
+    (
+        "login_impossible",
+        "前置库要求的登录方式没有配置。",
+        "检查 user 和 password_file。",
+        "The exchange database wants a login that the settings do not provide for.",
+        "Check user and password_file.",
+    ),
+    (
+        "database_missing",
+        "服务器上没有这个数据库。",
+        "检查 database。",
+        "The server has no such database.",
+        "Check database.",
+    ),
+    (
+        "value_refused",
+        "前置库不接受某个值。",
+        "查看退回记录，与对方核对字段。",
+        "The exchange database refused a value.",
+        "See what was set aside, and compare the columns with the counterpart.",
+    ),
+    (
+        "database_failing",
+        "前置库暂时不能工作。",
+        "通知前置库管理方；恢复后自动续推。",
+        "The exchange database cannot work now.",
+        "Tell whoever runs it; sending goes on by itself when it works again.",
+    ),
+    (
+        "unknown_type_counted",
+        "对方的计数里有不是证照类型的内容。",
+        "对方程序与约定的接口不一致，请对方检查。",
+        "The counterpart counts something that is no licence type.",
+        "The counterpart's program differs from the agreed interface: have it checked.",
+    ),
+    (
+        "every_record_refused",
+        "连续多条记录都被退回，没有一条收下。",
+        "多半是两个系统之间的问题，而不是记录的问题，请询问对方。在对方收下一条之前，每次只试一条。",
+        "Many records in a row were refused and none was taken.",
+        "Something is wrong between the two systems rather than with the records: ask the counterpart. Until one is taken, one record is tried at a time.",
+    ),
+    (
+        "store_unavailable",
+        "本库存储暂时不能读取。",
+        "请管理员运行 hub doctor。",
+        "The hub's own store cannot be read now.",
+        "Have the operator run hub doctor.",
+    ),
 ];
 
 #[cfg(test)]
@@ -520,7 +646,9 @@ mod tests {
         let source = include_str!("../../../connectors/src/problem.rs");
         let codes = source.split("=> \"").skip(1).filter_map(|rest| rest.split_once('"'));
         let mut seen = 0;
-        for (code, _) in codes.filter(|(code, _)| code.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
+        for (code, _) in
+            codes.filter(|(code, _)| code.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        {
             assert!(CONNECTOR_ERRORS.iter().any(|row| row.0 == code), "no words for {code}");
             seen += 1;
         }

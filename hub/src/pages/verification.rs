@@ -114,8 +114,7 @@ fn validity(t: &'static Texts, face: Option<&Face<'_>>, verification: &Verificat
 }
 
 fn log(t: &'static Texts, verification: &Verification, in_log: bool) -> Link {
-    let (mark, says) =
-        if in_log { (Mark::Holds, t.log_ok) } else { (Mark::Broken, t.log_differs) };
+    let (mark, says) = if in_log { (Mark::Holds, t.log_ok) } else { (Mark::Broken, t.log_differs) };
     Link {
         code: Some(verification.log.digest.to_string()),
         ..link(t, mark, t.link_log, fill(says, &[("seq", &verification.log.seq)]))

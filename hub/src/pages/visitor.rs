@@ -80,9 +80,7 @@ impl Visitor {
 
     /// The department, if it may do this.
     pub(crate) fn may(&self, act: Act) -> Option<&Caller> {
-        self.clerk
-            .as_ref()
-            .filter(|clerk| self.hub.policies.permit(&clerk.department, act))
+        self.clerk.as_ref().filter(|clerk| self.hub.policies.permit(&clerk.department, act))
     }
 
     /// Answers with a page, or says why not.
