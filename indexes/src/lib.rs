@@ -17,6 +17,7 @@ mod error;
 mod memory;
 mod model;
 mod rocks;
+pub mod rules;
 pub mod search;
 mod store;
 mod token;

@@ -245,11 +245,15 @@ impl Shared {
         (*self.head.borrow(), *self.use_head.borrow())
     }
 
-    /// After a write or a reading of the heads has gone well.
+    /// Shows the readers how far the logs go.
     fn publish(&self, (head, use_head): (Seq, Seq)) {
         let advance = |to| move |now: &mut Seq| std::mem::replace(now, to) != to;
         self.head.send_if_modified(advance(head));
         self.use_head.send_if_modified(advance(use_head));
+    }
+
+    /// A write has gone well.
+    fn went_well(&self) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         // Damage does not go away by writing elsewhere.
         if !matches!(*trouble, Some(StoreError::Corrupt { .. })) {

@@ -119,6 +119,7 @@ impl Sequencer<'_> {
         match written {
             Ok((Ok(()), heads, decided)) => {
                 self.shared.publish(heads);
+                self.shared.went_well();
                 decided.into_iter().for_each(|(pending, _permit)| pending.give(Ok(())));
             }
             Ok((Err(error), _, decided)) => {
