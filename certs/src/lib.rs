@@ -66,3 +66,17 @@ pub enum Link {
     /// The certificate is meant for something else.
     Usage,
 }
+
+impl Link {
+    /// The word for it in answers and reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Signature => "signature",
+            Self::Certificate => "certificate",
+            Self::Chain => "chain",
+            Self::Revocation => "revocation",
+            Self::Usage => "usage",
+        }
+    }
+}

@@ -1,1 +1,21 @@
-//! Being written.
+//! The hub: server, pages and the operator's command line.
+//!
+//! This is the only crate that knows all others. What it does itself: decide who may do what
+//! ([`policy`]), take licences in ([`intake`]), judge and hand them out ([`judge`], [`pull`]), speak
+//! HTTP ([`http`]), show pages ([`pages`]) and run ([`command`]). What a licence *is* stands in
+//! `licence`, what a signature proves in `certs`, where records live in `indexes`, where they go in
+//! `connectors`.
+
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod http;
+pub mod hub;
+pub mod intake;
+pub mod judge;
+pub mod pages;
+pub mod policy;
+pub mod pull;
+pub mod tls;
+
+pub use hub::Hub;

@@ -1,0 +1,196 @@
+//! `hub demo`: a complete hub with a synthetic district, ready to click.
+//!
+//! Nothing in it is switched off or pretended: the district's authority issues real certificates,
+//! licences are signed (P-256, SM2 and Ed25519, one suite for each issuing department) and handed
+//! in by `hub import`'s own code over mutual TLS, the province is a real PostgreSQL, the city a real
+//! HTTPS receiver.
+
+pub mod authority;
+mod district_files;
+mod tour;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use connectors::{city_receiver::{CityReceiver, CitySettings}, local_postgres::LocalPostgres};
+use jiff::Timestamp;
+use licence::Seq;
+
+use self::{authority::AuthorityFailure, district_files::DemoDistrict};
+use super::{fail, import, serve::until_stopped};
+use crate::{
+    Hub,
+    clock::Clock,
+    config::{Config, ConfigError},
+    http::server::{self, ListenError, Running},
+    hub::OpenError,
+};
+
+/// Arguments of `hub demo`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Folder for everything the demo writes.
+    #[arg(long, default_value = "./data/demo")]
+    data: PathBuf,
+    /// HTTPS port; pages for a browser are on the next one.
+    #[arg(long, default_value_t = 8443)]
+    port: u16,
+    /// Seconds between the licences that go on being issued while it runs; 0 for none.
+    #[arg(long, default_value_t = 5)]
+    every: u64,
+}
+
+/// Why the demo cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DemoError {
+    /// A file under the demo's folder.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The district's authority.
+    #[error("the demo's certificate authority: {0}")]
+    Authority(#[from] AuthorityFailure),
+    /// Signing a licence.
+    #[error("a licence of the demo could not be signed: {0}")]
+    Sign(#[from] certs::SignError),
+    /// Settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A part of the hub.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Handing in the licences.
+    #[error("handing in the district's licences: {0}")]
+    Import(#[from] import::ImportError),
+    /// The city's receiver.
+    #[error("the city's receiver: {0}")]
+    City(#[from] connectors::city_receiver::CityError),
+    /// The province's database.
+    #[error("the province's PostgreSQL: {0}")]
+    Province(#[from] connectors::local_postgres::LocalPostgresError),
+    /// Licences of the demo were refused.
+    #[error("{0} licences of the demo's own were refused: this is a defect, see .import-refusals.ndjson")]
+    Refused(usize),
+}
+
+/// Runs the demo until it is stopped.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let demo = match Demo::start(&arguments).await {
+        Ok(demo) => demo,
+        Err(error) => return fail(&error),
+    };
+    until_stopped(&demo.hub).await;
+    demo.stop().await;
+    ExitCode::SUCCESS
+}
+
+struct Demo {
+    hub: Arc<Hub>,
+    running: Running,
+    city: CityReceiver,
+    province: Option<LocalPostgres>,
+    live: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Demo {
+    async fn start(arguments: &Arguments) -> Result<Self, DemoError> {
+        let data = std::path::absolute(&arguments.data)
+            .map_err(|source| DemoError::File { path: arguments.data.clone(), source })?;
+        create_folder(&data)?;
+        // Ports first: finding out late wastes the visitor's time.
+        let https = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
+        let pages = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port.saturating_add(1)));
+        free(https)?;
+        free(pages)?;
+
+        println!("setting up the district under {}", data.display());
+        let now = Timestamp::now();
+        let district = DemoDistrict::open(&data, now)?;
+        let (certificate, key) = district.city_identity()?;
+        let city = CityReceiver::start(CitySettings {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            certificate,
+            key,
+            client_anchors: district.authority().anchor().to_pem(),
+            capacity: 1_000_000,
+            types: None,
+        })
+        .await?;
+        let province = match LocalPostgres::find() {
+            Some(programs) => {
+                println!("starting the province's exchange database (PostgreSQL)");
+                Some(LocalPostgres::start(&data.join("province"), &programs).await?)
+            }
+            None => {
+                println!(
+                    "PostgreSQL's programs are not here: going on without the province \
+                     (apt-get install postgresql brings them)"
+                );
+                None
+            }
+        };
+        let settings = district.write_settings(https, pages, city.address(), province.as_ref())?;
+        let config = Config::read(&settings)?;
+        let hub = Hub::open(config, Clock::System).await?;
+        let running = server::start(&hub)?;
+        // The city's receiver keeps what it got in memory only: it starts from the beginning.
+        if let Some(runner) = hub.connectors.get("city")
+            && let Err(error) = runner.replay(Seq(0)).await
+        {
+            tracing::warn!(error = %error, "the city starts where it had stopped");
+        }
+        district.hand_in(running.https).await?;
+        let live = (arguments.every > 0).then(|| {
+            district.go_on_issuing(running.https, Duration::from_secs(arguments.every))
+        });
+        let tour = tour::prepare(&district, running.https, pages, province.as_ref(), now)?;
+        println!("{tour}");
+        println!("ready");
+        Ok(Self { hub, running, city, province, live })
+    }
+
+    async fn stop(self) {
+        println!("stopping");
+        if let Some(live) = self.live {
+            live.abort();
+        }
+        self.running.stop().await;
+        self.hub.close().await;
+        self.city.stop().await;
+        if let Some(province) = self.province {
+            province.stop().await;
+        }
+    }
+}
+
+/// Finds out whether a port is free before anything is set up.
+fn free(address: SocketAddr) -> Result<(), ListenError> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Err(ListenError::PortInUse(address))
+        }
+        Err(source) => Err(ListenError::Address { address, source }),
+    }
+}
+
+fn create_folder(path: &Path) -> Result<(), DemoError> {
+    std::fs::create_dir_all(path).map_err(|source| DemoError::File { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), DemoError> {
+    std::fs::write(path, bytes).map_err(|source| DemoError::File { path: path.to_owned(), source })
+}

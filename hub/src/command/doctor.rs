@@ -1,0 +1,175 @@
+//! `hub doctor`: checks what a hub needs and says what to do. Works on a stopped hub's store; on a
+//! running one it says so and checks the rest.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use certs::{Certificate, Usage};
+use indexes::{RocksOptions, RocksStore, StoreError};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    config::{self, Config},
+    hub::{self, folders},
+    tls,
+};
+
+/// Arguments of `hub doctor`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The settings file.
+    #[arg(long)]
+    config: PathBuf,
+}
+
+struct Findings {
+    bad: usize,
+}
+
+impl Findings {
+    fn good(&self, what: &str) {
+        println!("ok    {what}");
+    }
+
+    fn bad(&mut self, what: &str, to_do: &str) {
+        self.bad += 1;
+        println!("BAD   {what}\n      → {to_do}");
+    }
+
+    fn note(&self, what: &str) {
+        println!("note  {what}");
+    }
+
+    fn check<T, E: std::fmt::Display>(
+        &mut self,
+        what: &str,
+        found: Result<T, E>,
+        to_do: &str,
+    ) -> Option<T> {
+        match found {
+            Ok(value) => {
+                self.good(what);
+                Some(value)
+            }
+            Err(error) => {
+                self.bad(&format!("{what}: {error}"), to_do);
+                None
+            }
+        }
+    }
+}
+
+/// Checks; exit code 1 if anything is bad.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let mut findings = Findings { bad: 0 };
+    let config = Config::read(&arguments.config);
+    if let Some(config) = findings.check("settings", config, "mend the settings file") {
+        check(&mut findings, &config).await;
+    }
+    if findings.bad == 0 {
+        println!("nothing is wrong");
+        ExitCode::SUCCESS
+    } else {
+        println!("{} found", findings.bad);
+        ExitCode::FAILURE
+    }
+}
+
+async fn check(findings: &mut Findings, config: &Config) {
+    findings.check("index key", hub::read_index_key(config), "restore the key from its safe copy");
+    let catalogue = hub::read_catalogue(config);
+    findings.check("catalogue", catalogue, "mend the catalogue file");
+    findings.check("matters", hub::read_matters(config), "mend the matters file");
+    findings.check("policies", hub::read_policies(config), "mend the policies file");
+    findings.check("server certificate", tls::server_config(&config.tls), "mend [tls]");
+    let now = Timestamp::now();
+    certificate_times(findings, config, now);
+    let trust = hub::read_trust(config);
+    if let Some(trust) = findings.check("anchors and revocation lists", trust, "mend [trust]") {
+        if config.trust.crls.is_empty() {
+            findings.bad(
+                "no revocation lists: every pull will say `undetermined`",
+                "add the issuing authority's CRL under trust.crls",
+            );
+        }
+        for anchor in trust.anchors(Usage::IssuingLicences) {
+            if anchor.not_after() < now {
+                findings.bad(
+                    &format!("anchor {} ended at {}", anchor.subject_text(), anchor.not_after()),
+                    "put its successor under trust.licence_anchors",
+                );
+            }
+        }
+    }
+    if now < "2025-01-01T00:00:00Z".parse().unwrap_or(Timestamp::UNIX_EPOCH) {
+        findings.bad(&format!("the clock says {now}"), "set the machine's clock");
+    } else {
+        findings.good(&format!("clock: {now}"));
+    }
+    listening(findings, config);
+    store(findings, config).await;
+    for connector in &config.connectors {
+        let what = format!("connector {}", connector.name());
+        findings.check(&what, connector.check(), "mend its [[connectors]] table");
+    }
+}
+
+fn certificate_times(findings: &mut Findings, config: &Config, now: Timestamp) {
+    let Ok(pem) = config::read_file("tls.certificate", &config.tls.certificate) else { return };
+    let Ok(chain) = Certificate::many_from_pem(&pem) else { return };
+    let Some(leaf) = chain.first() else { return };
+    let soon = now.saturating_add(SignedDuration::from_hours(24 * 30)).unwrap_or(Timestamp::MAX);
+    if leaf.not_after() < soon {
+        findings.bad(
+            &format!("the server's certificate ends at {}", leaf.not_after()),
+            "renew it",
+        );
+    } else {
+        findings.good(&format!("the server's certificate is good until {}", leaf.not_after()));
+    }
+}
+
+fn listening(findings: &mut Findings, config: &Config) {
+    match std::net::TcpListener::bind(config.listen) {
+        Ok(_) => findings.good(&format!("{} is free", config.listen)),
+        Err(_) => findings.note(&format!(
+            "somebody listens on {}: this hub, or another program that must go first",
+            config.listen
+        )),
+    }
+}
+
+async fn store(findings: &mut Findings, config: &Config) {
+    let folders = folders(config);
+    if !folders.store.exists() {
+        findings.note(&format!("no store yet in {}", folders.store.display()));
+        return;
+    }
+    match RocksStore::open(&folders.store, RocksOptions::default()) {
+        Ok(store) => match store.check_integrity() {
+            Ok(report) if report.is_sound() => findings.good(&format!(
+                "store: {} registry entries, {} licences, {} uses, {} grants, all fit together",
+                report.changes, report.licences, report.uses, report.grants
+            )),
+            Ok(report) => {
+                for defect in &report.defects {
+                    println!("      {} at {}", defect.code, defect.place);
+                }
+                findings.bad(
+                    &format!("store: {} defects", report.defect_count),
+                    "stop the hub, keep a copy of the data folder, restore the last backup",
+                );
+            }
+            Err(error) => findings.bad(
+                &format!("store: {error}"),
+                "stop the hub, keep a copy of the data folder, restore the last backup",
+            ),
+        },
+        Err(StoreError::Locked { .. }) => {
+            findings.note("a hub has the store open: stop it to have the store checked");
+        }
+        Err(error) => findings.bad(
+            &format!("store: {error}"),
+            "stop the hub, keep a copy of the data folder, restore the last backup",
+        ),
+    }
+}

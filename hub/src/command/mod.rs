@@ -1,0 +1,82 @@
+//! The operator's command line.
+
+pub mod demo;
+pub mod doctor;
+pub mod import;
+pub mod rebuild;
+pub mod serve;
+pub mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Electronic licence repository and data-sharing hub (电子证照库与共享枢纽).
+#[derive(Parser)]
+#[command(name = "hub", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A complete hub with a synthetic district, ready to click.
+    Demo(demo::Arguments),
+    /// Serve with a settings file.
+    Serve(serve::Arguments),
+    /// Hand in a folder of signed batches; resumes where it stopped.
+    Import(import::Arguments),
+    /// Check a licence offline: exit code 0 trusted, 1 untrusted, 2 undetermined.
+    Verify(verify::Arguments),
+    /// Throw a follower away and build it anew from the log.
+    #[command(subcommand)]
+    Rebuild(rebuild::Command),
+    /// Check settings, keys, disk, store and counterparts; says what to do.
+    Doctor(doctor::Arguments),
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    // ring is the one TLS provider of this program; a second installation cannot happen.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    start_log();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Import(arguments) => import::run(arguments).await,
+            Command::Verify(arguments) => verify::run(&arguments),
+            Command::Rebuild(command) => rebuild::run(command).await,
+            Command::Doctor(arguments) => doctor::run(arguments).await,
+        }
+    })
+}
+
+/// Log lines go to standard error as JSON; `RUST_LOG` sets the level.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,tantivy=warn"));
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// Tells what went wrong, with every cause, and ends with 1.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("hub: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+    ExitCode::FAILURE
+}

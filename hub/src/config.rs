@@ -1,0 +1,205 @@
+//! The settings file: raw as written, checked as used.
+//!
+//! `hub serve --config F` reads TOML; environment variables named `YIHAO_…` override single values
+//! (`YIHAO_TLS__KEY` for `tls.key`). Relative paths count from the settings file's folder.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use serde::Deserialize;
+
+/// Settings as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder for everything the hub stores.
+    pub data: PathBuf,
+    /// Where HTTPS is served.
+    pub listen: SocketAddr,
+    /// Where plain-HTTP pages are served: demo mode only, loopback only.
+    #[serde(default)]
+    pub pages_listen: Option<SocketAddr>,
+    /// Demo mode: pages without login.
+    #[serde(default)]
+    pub demo: bool,
+    /// Server certificate and who may connect.
+    pub tls: Tls,
+    /// Whose licences are believed.
+    pub trust: Trust,
+    /// The catalogue of licence types, JSON.
+    pub catalogue: PathBuf,
+    /// The matters, JSON.
+    pub matters: PathBuf,
+    /// The Cedar policies.
+    pub policies: PathBuf,
+    /// The 32-byte index key, hex; keep it off the disk that holds `data`.
+    pub index_key: PathBuf,
+    /// Names of departments for pages, JSON; may be left out.
+    #[serde(default)]
+    pub departments: Option<PathBuf>,
+    /// Hours for which a grant opens content.
+    #[serde(default = "default_grant_hours")]
+    pub grant_hours: u16,
+    /// Worker threads for HTTP; as many as cores when left out.
+    #[serde(default)]
+    pub workers: Option<usize>,
+    /// MiB of memory for the store's block cache.
+    #[serde(default = "default_cache_mib")]
+    pub cache_mib: usize,
+    /// Counterparts, each with its own settings.
+    #[serde(default)]
+    pub connectors: Vec<connectors::ConnectorSettings>,
+}
+
+fn default_grant_hours() -> u16 {
+    24
+}
+
+fn default_cache_mib() -> usize {
+    256
+}
+
+/// Server certificate and client anchors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM key (PKCS#8).
+    pub key: PathBuf,
+    /// PEM anchors that departments' client certificates lead to.
+    pub client_anchors: PathBuf,
+    /// Revocation lists for client certificates, PEM.
+    #[serde(default)]
+    pub client_crls: Vec<PathBuf>,
+}
+
+/// Anchors and revocation lists for licences.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// PEM files with the anchors that issuers' certificates lead to.
+    pub licence_anchors: Vec<PathBuf>,
+    /// PEM files with intermediate certificates.
+    #[serde(default)]
+    pub intermediates: Vec<PathBuf>,
+    /// Revocation lists, PEM or DER; read again every minute.
+    #[serde(default)]
+    pub crls: Vec<PathBuf>,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file is missing.
+    #[error("there is no settings file {0}")]
+    Missing(PathBuf),
+    /// The file's text is not right.
+    #[error("the settings in {path} cannot be used: {said}")]
+    Text {
+        /// The settings file.
+        path: PathBuf,
+        /// What is wrong, with the key.
+        said: String,
+    },
+    /// A file that the settings name cannot be read.
+    #[error("{key} names {path}, which cannot be read: {source}")]
+    File {
+        /// The key in the settings.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file was read, but its content is not usable.
+    #[error("{key}: {path}: {said}")]
+    Content {
+        /// The key in the settings.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        said: String,
+    },
+    /// Pages without login would be reachable from elsewhere.
+    #[error("pages without login are for demo mode on the loopback only; {0} is not")]
+    PagesExposed(SocketAddr),
+}
+
+impl Config {
+    /// Reads the settings file and makes its paths absolute.
+    ///
+    /// # Errors
+    /// `Missing`, `Text` with the key that is wrong, `PagesExposed`.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        if !path.is_file() {
+            return Err(ConfigError::Missing(path.to_owned()));
+        }
+        let mut config: Self = Figment::new()
+            .merge(Toml::file_exact(path))
+            .merge(Env::prefixed("YIHAO_").split("__"))
+            .extract()
+            .map_err(|error| ConfigError::Text {
+                path: path.to_owned(),
+                said: error.to_string(),
+            })?;
+        if let Some(pages) = config.pages_listen
+            && !(config.demo && pages.ip().is_loopback())
+        {
+            return Err(ConfigError::PagesExposed(pages));
+        }
+        let absolute = std::path::absolute(path)
+            .map_err(|source| ConfigError::File { key: "--config", path: path.to_owned(), source })?;
+        let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+        config.rebase(&base);
+        Ok(config)
+    }
+
+    fn rebase(&mut self, base: &Path) {
+        let rebase = |path: &mut PathBuf| *path = base.join(&*path);
+        rebase(&mut self.data);
+        rebase(&mut self.tls.certificate);
+        rebase(&mut self.tls.key);
+        rebase(&mut self.tls.client_anchors);
+        self.tls.client_crls.iter_mut().for_each(rebase);
+        self.trust.licence_anchors.iter_mut().for_each(rebase);
+        self.trust.intermediates.iter_mut().for_each(rebase);
+        self.trust.crls.iter_mut().for_each(rebase);
+        rebase(&mut self.catalogue);
+        rebase(&mut self.matters);
+        rebase(&mut self.policies);
+        rebase(&mut self.index_key);
+        self.departments.iter_mut().for_each(rebase);
+        self.connectors.iter_mut().for_each(|connector| connector.resolve_paths(base));
+    }
+}
+
+/// Reads a file that the settings name under `key`.
+///
+/// # Errors
+/// `File` with the key, the path and the cause.
+pub fn read_file(key: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|source| ConfigError::File { key, path: path.to_owned(), source })
+}
+
+/// Reads a text file that the settings name under `key`.
+///
+/// # Errors
+/// `File` if it cannot be read, `Content` if it is not UTF-8.
+pub fn read_text(key: &'static str, path: &Path) -> Result<String, ConfigError> {
+    String::from_utf8(read_file(key, path)?)
+        .map_err(|_| content(key, path, "the file is not UTF-8 text"))
+}
+
+/// A `Content` error.
+pub fn content(key: &'static str, path: &Path, said: impl ToString) -> ConfigError {
+    ConfigError::Content { key, path: path.to_owned(), said: said.to_string() }
+}

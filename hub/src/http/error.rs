@@ -1,0 +1,178 @@
+//! Errors as `application/problem+json` (RFC 9457). This file alone knows HTTP status codes.
+//!
+//! Every problem carries a stable `code` (listed in `docs/formats/errors.md`), where it applies the
+//! `link` of the chain of trust that failed, and whether asking again can help.
+
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use serde::Serialize;
+
+/// One problem, ready to be sent.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: the code says which problem it is.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// Stable name of the problem.
+    pub code: String,
+    /// What happened and what to do, for people. No personal data.
+    pub detail: String,
+    /// The link that failed: `format`, `identifier`, `catalogue`, `policy`, `signature`,
+    /// `certificate`, `chain`, `revocation`, `usage`, `manifest`, `files`, `store`, `request`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<&'static str>,
+    /// Whether the same request may succeed later.
+    pub retry: bool,
+    /// More than one defect, where all are known at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub defects: Vec<String>,
+}
+
+impl Problem {
+    /// A problem that the caller caused.
+    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            status: status.as_u16(),
+            code: code.into(),
+            detail: detail.into(),
+            link: None,
+            retry: false,
+            defects: Vec::new(),
+        }
+    }
+
+    /// 400: the request itself cannot be understood.
+    pub fn bad_request(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail).at("request")
+    }
+
+    /// 422: understood, but what it carries is not acceptable.
+    pub fn unacceptable(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
+    /// 403: the caller has no right to this.
+    pub fn forbidden(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, detail).at("policy")
+    }
+
+    /// 404.
+    pub fn not_found(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// 409.
+    pub fn conflict(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// 413.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).at("request")
+    }
+
+    /// 503: the hub's fault, and worth another try.
+    pub fn unavailable(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        let mut problem =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).at("store");
+        problem.retry = true;
+        problem
+    }
+
+    /// Names the link that failed.
+    #[must_use]
+    pub fn at(mut self, link: &'static str) -> Self {
+        self.link = Some(link);
+        self
+    }
+
+    /// Adds the single defects.
+    #[must_use]
+    pub fn with_defects(mut self, defects: Vec<String>) -> Self {
+        self.defects = defects;
+        self
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        metrics::counter!("yihao_problems_total", "code" => self.code.clone()).increment(1);
+        let mut response = HttpResponse::build(self.status_code());
+        if self.retry {
+            response.insert_header(("Retry-After", "1"));
+        }
+        response.content_type("application/problem+json").json(self)
+    }
+}
+
+impl From<indexes::StoreError> for Problem {
+    fn from(error: indexes::StoreError) -> Self {
+        tracing::error!(error.code = error.code(), error = %error, "the store failed");
+        Self::unavailable(
+            error.code(),
+            "the store cannot answer now; nothing was acknowledged, ask again",
+        )
+    }
+}
+
+fn file_store(error: &indexes::BlobError) -> Problem {
+    tracing::error!(error.code = error.code(), error = %error, "the file store failed");
+    Problem::unavailable(error.code(), error.to_string()).at("files")
+}
+
+impl From<crate::intake::IntakeError> for Problem {
+    fn from(error: crate::intake::IntakeError) -> Self {
+        use crate::intake::IntakeError as E;
+        let code = error.code();
+        let link = error.link();
+        let detail = error.to_string();
+        match error {
+            E::Store(error) => error.into(),
+            E::Files(error) => file_store(&error),
+            E::NotPermitted { .. } => Self::forbidden(code, detail).at(link),
+            E::Conflict | E::Transition(_) => Self::conflict(code, detail).at(link),
+            E::UnknownLicence => Self::not_found(code, detail).at(link),
+            E::FaceFields(fields) => {
+                let defects = fields
+                    .defects
+                    .iter()
+                    .map(|defect| format!("{}: {}", defect.pointer, defect.keyword))
+                    .collect();
+                Self::unacceptable(code, detail).at(link).with_defects(defects)
+            }
+            _ => Self::unacceptable(code, detail).at(link),
+        }
+    }
+}
+
+impl From<crate::pull::PullError> for Problem {
+    fn from(error: crate::pull::PullError) -> Self {
+        use crate::pull::PullError as E;
+        let code = error.code();
+        let detail = error.to_string();
+        match error {
+            E::Store(error) => error.into(),
+            E::Files(error) => file_store(&error),
+            E::NotPermitted { .. } | E::MatterNotCovering { .. } | E::GrantOfAnother => {
+                Self::forbidden(code, detail)
+            }
+            E::UnknownGrant | E::NotInGrant | E::NoSuchFile => Self::not_found(code, detail),
+            E::GrantEnded { .. } => Self::new(StatusCode::GONE, code, detail).at("policy"),
+            E::NotTrusted { .. } => Self::conflict(code, detail).at("signature"),
+            E::FileGone => Self::unavailable(code, detail),
+            _ => Self::unacceptable(code, detail).at("request"),
+        }
+    }
+}

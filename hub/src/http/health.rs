@@ -1,0 +1,72 @@
+//! Operations: is it alive, can it serve, what does it count.
+
+use actix_web::{HttpResponse, get, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::Problem;
+use crate::Hub;
+
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    ready: bool,
+    /// `ok` or the code of the store's error.
+    store: String,
+    /// Changes that the search index has not seen yet.
+    search_lag: u64,
+    /// Connectors with an error or a lag, by name; they do not make the hub unready.
+    connectors: std::collections::BTreeMap<String, &'static str>,
+}
+
+/// The process answers.
+#[utoipa::path(responses((status = 200, description = "`ok`")))]
+#[get("/healthz")]
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+}
+
+/// The hub can take in and hand out licences.
+#[utoipa::path(responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
+#[get("/readyz")]
+pub async fn readyz(hub: web::Data<Hub>) -> Result<HttpResponse, Problem> {
+    let store = hub.store.health().await;
+    let head = hub.store.head().await.unwrap_or(licence::Seq(0));
+    let mut connectors = std::collections::BTreeMap::new();
+    for (name, runner) in &hub.connectors {
+        let state = runner.state();
+        let word = match (state.paused, state.is_failing()) {
+            (true, _) => "paused",
+            (false, true) => "failing",
+            (false, false) => "ok",
+        };
+        connectors.insert(name.clone(), word);
+    }
+    let readiness = Readiness {
+        ready: store.is_ok(),
+        store: store.map_or_else(|error| error.code().to_owned(), |()| "ok".to_owned()),
+        search_lag: head.0.saturating_sub(hub.search.next().0),
+        connectors,
+    };
+    let mut answer = if readiness.ready {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    Ok(answer.json(readiness))
+}
+
+/// Prometheus metrics. No label holds personal data.
+#[utoipa::path(responses((status = 200, description = "Prometheus text format")))]
+#[get("/metrics")]
+pub async fn show_metrics(hub: web::Data<Hub>, handle: web::Data<PrometheusHandle>) -> HttpResponse {
+    if let Ok(head) = hub.store.head().await {
+        metrics::gauge!("yihao_registry_entries").set(head.0 as f64);
+        let lag = head.0.saturating_sub(hub.search.next().0);
+        metrics::gauge!("yihao_search_lag_records").set(lag as f64);
+    }
+    if let Ok(head) = hub.store.use_head().await {
+        metrics::gauge!("yihao_access_entries").set(head.0 as f64);
+    }
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(handle.render())
+}

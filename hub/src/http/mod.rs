@@ -1,0 +1,87 @@
+//! HTTP interface, version 1. One list of routes makes both the server and the OpenAPI document.
+
+pub mod batches;
+pub mod body;
+pub mod catalogue;
+pub mod changes;
+pub mod connectors;
+pub mod error;
+pub mod health;
+pub mod idempotency;
+pub mod licences;
+pub mod pulls;
+pub mod search;
+pub mod server;
+pub mod verify;
+
+use actix_web::{HttpResponse, Responder, get, web};
+use error::Problem;
+use utoipa::OpenApi;
+
+/// Registers every route and describes it: what is not in this list is neither served nor
+/// described.
+macro_rules! routes {
+    ($($module:ident :: $handler:ident),* $(,)?) => {
+        /// Registers the version 1 interface.
+        pub fn configure(config: &mut web::ServiceConfig) {
+            config
+                $(.service($module::$handler))*
+                .service(show_openapi)
+                .default_service(web::to(no_such_route));
+        }
+
+        /// The OpenAPI document.
+        #[derive(OpenApi)]
+        #[openapi(
+            info(
+                title = "Yihao",
+                description = "Electronic licence repository: signed licences in, verified \
+                    licences out for a stated purpose. Errors are application/problem+json with \
+                    a stable `code`. Departments authenticate with client certificates.",
+            ),
+            paths($($module::$handler),*),
+            components(schemas(Problem))
+        )]
+        pub struct Description;
+    };
+}
+
+routes![
+    licences::take_in,
+    batches::take_in_batch,
+    licences::change_status,
+    licences::public_face,
+    pulls::pull_licences,
+    pulls::show_grant,
+    pulls::open_content,
+    pulls::open_file,
+    search::search,
+    search::search_by_post,
+    changes::changes,
+    catalogue::catalogue,
+    catalogue::matters,
+    verify::verify,
+    connectors::list,
+    connectors::pause,
+    connectors::resume,
+    connectors::replay,
+    connectors::reconcile,
+    connectors::set_aside,
+    health::healthz,
+    health::readyz,
+    health::show_metrics,
+];
+
+/// The OpenAPI 3.1 document of this interface.
+#[get("/v1/openapi.json")]
+async fn show_openapi() -> impl Responder {
+    HttpResponse::Ok().json(Description::openapi())
+}
+
+async fn no_such_route() -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found(
+        "no_such_route",
+        "there is no such address, or it does not take this method: see /v1/openapi.json",
+    )
+    .at("request"))
+}

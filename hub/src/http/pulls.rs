@@ -1,0 +1,389 @@
+//! Pulls, and the content that a pull's grant opens.
+
+use actix_web::{HttpRequest, HttpResponse, get, http::StatusCode, http::header, post, web};
+use indexes::{Basis, Operator};
+use jiff::Timestamp;
+use licence::{HolderId, HolderKind, LicenceId, LicenceTypeCode, MatterCode, ProjectCode, Seq};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::{
+    body::{self, SMALL},
+    error::Problem,
+    idempotency::{Done, once},
+    licences::parse_identifier,
+};
+use crate::{
+    Hub,
+    judge::Verification,
+    pull::{self, Pull, Pulled, Subject},
+    tls::Caller,
+};
+
+/// What is asked, and why.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PullRequest {
+    /// Whose licences; or `project`.
+    #[serde(default)]
+    holder: Option<HolderWire>,
+    /// 投资项目统一代码; in place of `holder`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    project: Option<String>,
+    /// Codes of licence types.
+    #[schema(value_type = Vec<String>)]
+    #[serde(default)]
+    types: Vec<String>,
+    /// 实施编码 of what is being handled.
+    #[serde(default)]
+    matter: String,
+    /// 办件编号, if a case is open.
+    #[serde(default)]
+    case: Option<String>,
+    /// Why the use is allowed.
+    #[serde(default)]
+    basis: Option<BasisWire>,
+    /// 申请事由, at most 200 characters.
+    #[serde(default)]
+    reason: String,
+    /// Who at the department asked.
+    #[serde(default)]
+    operator: Option<OperatorWire>,
+}
+
+/// A holder.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct HolderWire {
+    /// 持证主体代码类型 (GB/T 36903 Annex A), e.g. `111`, `001`.
+    kind: String,
+    /// The number.
+    number: String,
+}
+
+/// A basis.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BasisWire {
+    /// `holder`, `consent` or `duty`.
+    kind: String,
+    /// The consent or the mandate.
+    #[serde(default)]
+    reference: Option<String>,
+}
+
+/// A clerk.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OperatorWire {
+    /// Account in the department's system.
+    account: String,
+    /// Organisation or window.
+    #[serde(default)]
+    organisation: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct PullAnswer<'a> {
+    /// Opens content: `/v1/grants/{grant}/licences/{identifier}`.
+    grant: &'a str,
+    /// Number of the access-log entry.
+    #[serde(rename = "use")]
+    #[schema(value_type = u64)]
+    seq: Seq,
+    licences: Vec<LicenceAnswer<'a>>,
+    missing: Vec<Missing>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct LicenceAnswer<'a> {
+    #[schema(value_type = String)]
+    identifier: &'a LicenceId,
+    #[serde(rename = "type")]
+    #[schema(value_type = String)]
+    licence_type: &'a LicenceTypeCode,
+    /// 证照名称; left out of an untrusted licence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// 证照编号; likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<String>,
+    /// `valid`, `suspended`, `revoked`, `superseded`.
+    status: &'static str,
+    /// Face fields as signed; left out of an untrusted licence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    fields: Option<&'a RawValue>,
+    files: Vec<FileAnswer>,
+    verification: &'a Verification,
+}
+
+#[derive(Serialize, ToSchema)]
+struct FileAnswer {
+    name: String,
+    media_type: String,
+    #[schema(value_type = String)]
+    sha256: licence::Sha256Digest,
+    size: u64,
+    href: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Missing {
+    #[serde(rename = "type")]
+    #[schema(value_type = String)]
+    licence_type: LicenceTypeCode,
+    /// `none_held`.
+    reason: &'static str,
+}
+
+/// Pulls verified licences of a holder or a project for a stated purpose.
+///
+/// The use is on the access log before the answer leaves. An untrusted licence is listed with the
+/// link that failed and without its fields.
+#[utoipa::path(
+    request_body = PullRequest,
+    responses((status = 200, body = PullAnswer), (status = 401, body = Problem),
+              (status = 403, body = Problem), (status = 422, body = Problem))
+)]
+#[post("/v1/pulls")]
+pub async fn pull_licences(
+    hub: web::Data<Hub>,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let (asked, body): (PullRequest, _) = body::json(&request, payload, SMALL).await?;
+    let asked = check(asked)?;
+    once(&hub, &caller, &request, &body, async {
+        let answer = pull::pull(&hub, &caller, asked).await?;
+        metrics::counter!("yihao_pulls_total").increment(1);
+        metrics::counter!("yihao_licences_shown_total").increment(answer.licences.len() as u64);
+        let licences =
+            answer.licences.iter().map(|pulled| wire(&answer.grant, pulled)).collect();
+        let missing = answer
+            .missing
+            .into_iter()
+            .map(|licence_type| Missing { licence_type, reason: "none_held" })
+            .collect();
+        Done::json(
+            StatusCode::OK,
+            &PullAnswer { grant: &answer.grant, seq: answer.seq, licences, missing },
+        )
+    })
+    .await
+}
+
+/// The request's parts, each parsed; the first that is wrong names itself.
+fn check(asked: PullRequest) -> Result<Pull, Problem> {
+    let subject = match (asked.holder, asked.project) {
+        (Some(holder), None) => Subject::Holder(parse_holder(&holder.kind, &holder.number)?),
+        (None, Some(project)) => Subject::Project(
+            project.parse::<ProjectCode>().map_err(|error| wrong("project", error.code(), &error))?,
+        ),
+        _ => {
+            return Err(Problem::bad_request(
+                "holder_or_project",
+                "name either `holder` (kind and number) or `project`",
+            ));
+        }
+    };
+    let types = asked
+        .types
+        .iter()
+        .map(|code| {
+            code.parse::<LicenceTypeCode>().map_err(|error| wrong("types", error.code(), &error))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if asked.matter.trim().is_empty() {
+        return Err(Problem::unacceptable(
+            "matter_required",
+            "`matter` is needed: the code (实施编码) of what is being handled",
+        )
+        .at("request"));
+    }
+    let matter = asked
+        .matter
+        .parse::<MatterCode>()
+        .map_err(|error| wrong("matter", error.code(), &error))?;
+    let basis = asked.basis.ok_or_else(|| {
+        Problem::unacceptable(
+            "basis_required",
+            "`basis` is needed: holder (the holder asked), consent (the holder authorised) or duty \
+             (a mandated duty)",
+        )
+        .at("request")
+    })?;
+    let kind = indexes::BasisKind::from_word(&basis.kind).ok_or_else(|| {
+        Problem::unacceptable("basis_kind", "`basis.kind` is holder, consent or duty").at("request")
+    })?;
+    let short = |member: &str, text: &Option<String>| match text {
+        Some(text) if text.chars().count() > 128 => Err(Problem::unacceptable(
+            "text_too_long",
+            format!("`{member}` may have at most 128 characters"),
+        )
+        .at("request")),
+        _ => Ok(()),
+    };
+    short("case", &asked.case)?;
+    short("basis.reference", &basis.reference)?;
+    let operator = asked
+        .operator
+        .map(|operator| Operator { account: operator.account, organisation: operator.organisation });
+    if let Some(operator) = &operator {
+        short("operator.account", &Some(operator.account.clone()))?;
+        short("operator.organisation", &Some(operator.organisation.clone()))?;
+    }
+    Ok(Pull {
+        subject,
+        types,
+        matter,
+        case: asked.case,
+        basis: Basis { kind, reference: basis.reference },
+        reason: asked.reason,
+        operator,
+    })
+}
+
+/// Parses a holder from wire form.
+///
+/// # Errors
+/// `holder_kind`, or the number's own code; never the number.
+pub fn parse_holder(kind: &str, number: &str) -> Result<HolderId, Problem> {
+    let kind = HolderKind::from_code(kind).map_err(|_| {
+        Problem::unacceptable(
+            "holder_kind",
+            "`holder.kind` is not a 持证主体代码类型 of GB/T 36903 Annex A, such as 111 or 001",
+        )
+        .at("request")
+    })?;
+    HolderId::parse(kind, number).map_err(|error| wrong("holder.number", error.code(), &error))
+}
+
+fn wrong(member: &str, code: &str, error: &dyn std::fmt::Display) -> Problem {
+    Problem::unacceptable(code, format!("`{member}`: {error}")).at("request")
+}
+
+fn wire<'a>(grant: &str, pulled: &'a Pulled) -> LicenceAnswer<'a> {
+    let stored = &pulled.stored;
+    let face = pulled.face();
+    let (name, number, fields, files) = match face {
+        None => (None, None, None, Vec::new()),
+        Some(face) => {
+            let files = face
+                .files
+                .into_iter()
+                .map(|file| FileAnswer {
+                    href: format!(
+                        "/v1/grants/{grant}/licences/{}/files/{}",
+                        stored.identifier, file.sha256
+                    ),
+                    name: file.name,
+                    media_type: file.media_type,
+                    sha256: file.sha256,
+                    size: file.size,
+                })
+                .collect();
+            (Some(face.name), Some(face.number), Some(face.fields), files)
+        }
+    };
+    LicenceAnswer {
+        identifier: &stored.identifier,
+        licence_type: &stored.licence_type,
+        name,
+        number,
+        status: stored.status.word(),
+        fields,
+        files,
+        verification: &pulled.verification,
+    }
+}
+
+/// A grant as its department sees it.
+#[derive(Serialize, ToSchema)]
+struct GrantAnswer {
+    id: String,
+    /// Until when it opens content.
+    #[schema(value_type = String)]
+    until: Timestamp,
+    /// Number of the use that opened it.
+    #[schema(value_type = u64)]
+    opened_by: Seq,
+    /// The licences it names.
+    #[schema(value_type = Vec<String>)]
+    licences: Vec<LicenceId>,
+}
+
+/// A grant: what it opens and until when.
+#[utoipa::path(
+    params(("id" = String, Path, description = "用证码")),
+    responses((status = 200, body = GrantAnswer), (status = 403, body = Problem),
+              (status = 404, body = Problem))
+)]
+#[get("/v1/grants/{id}")]
+pub async fn show_grant(
+    hub: web::Data<Hub>,
+    caller: Caller,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let grant = hub.store.grant(&id).await?.ok_or(pull::PullError::UnknownGrant)?;
+    if grant.opened_by.caller != caller.department {
+        return Err(pull::PullError::GrantOfAnother.into());
+    }
+    Ok(HttpResponse::Ok().json(GrantAnswer {
+        id: id.into_inner(),
+        until: grant.until,
+        opened_by: grant.opened_by.seq,
+        licences: grant.opened_by.shown.into_iter().map(|shown| shown.identifier).collect(),
+    }))
+}
+
+/// Opens a licence's content under a grant: an evidence file that can be checked offline.
+#[utoipa::path(
+    params(("id" = String, Path, description = "用证码"),
+           ("identifier" = String, Path, description = "证照标识")),
+    responses((status = 200, description = "yihao-evidence-1"), (status = 403, body = Problem),
+              (status = 404, body = Problem), (status = 409, body = Problem),
+              (status = 410, body = Problem))
+)]
+#[get("/v1/grants/{id}/licences/{identifier}")]
+pub async fn open_content(
+    hub: web::Data<Hub>,
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, identifier) = path.into_inner();
+    let identifier = parse_identifier(&identifier)?;
+    let evidence = pull::open_content(&hub, &caller, &grant, &identifier).await?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(evidence.to_bytes()))
+}
+
+/// Opens a file of a licence under a grant.
+#[utoipa::path(
+    params(("id" = String, Path, description = "用证码"),
+           ("identifier" = String, Path, description = "证照标识"),
+           ("sha256" = String, Path, description = "digest of the file, hex")),
+    responses((status = 200, description = "the file's bytes"), (status = 404, body = Problem))
+)]
+#[get("/v1/grants/{id}/licences/{identifier}/files/{sha256}")]
+pub async fn open_file(
+    hub: web::Data<Hub>,
+    caller: Caller,
+    path: web::Path<(String, String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, identifier, sha256) = path.into_inner();
+    let identifier = parse_identifier(&identifier)?;
+    let sha256 = sha256.parse().map_err(|_| {
+        Problem::bad_request("digest", "a SHA-256 digest has 64 lower-case hex digits")
+    })?;
+    let (file, bytes) = pull::open_file(&hub, &caller, &grant, &identifier, &sha256).await?;
+    let safe = header::HeaderValue::from_str(&file.media_type)
+        .unwrap_or(header::HeaderValue::from_static("application/octet-stream"));
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, safe))
+        .insert_header((header::CONTENT_DISPOSITION, "attachment"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(bytes))
+}

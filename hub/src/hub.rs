@@ -1,0 +1,313 @@
+//! All parts of a running hub, opened together and closed together.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use certs::{Certificate, TrustStore, Usage};
+use connectors::RunnerHandle;
+use indexes::{Blobs, IndexKey, LicenceStore, RocksOptions, RocksStore, SearchFollower, SearchIndex};
+use licence::{Catalogue, CreditCode, Matters, RegionTable};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    config::{self, Config, ConfigError},
+    policy::Policies,
+};
+
+/// The parts of a hub.
+pub struct Hub {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Licences, grants and both logs.
+    pub store: Arc<dyn LicenceStore>,
+    /// The same store, for what only RocksDB offers (integrity).
+    pub rocks: Arc<RocksStore>,
+    /// Files of licences.
+    pub blobs: Blobs,
+    /// Full text.
+    pub search: SearchIndex,
+    /// Licence types.
+    pub catalogue: Catalogue,
+    /// Matters.
+    pub matters: Matters,
+    /// Who may do what.
+    pub policies: Policies,
+    /// Turns holders into tokens.
+    pub index_key: IndexKey,
+    /// Regions and the years they were in force.
+    pub regions: &'static RegionTable,
+    /// Names of departments, for pages.
+    pub departments: BTreeMap<CreditCode, String>,
+    /// Counterparts by name.
+    pub connectors: BTreeMap<String, RunnerHandle>,
+    /// Hours for which a grant opens content.
+    pub grant_hours: u16,
+    /// Idempotency keys whose requests are being worked on.
+    pub in_progress: std::sync::Mutex<std::collections::HashSet<Vec<u8>>>,
+    trust: RwLock<Arc<TrustStore>>,
+    follower: std::sync::Mutex<Option<SearchFollower>>,
+    settings: Config,
+}
+
+/// Why a hub could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The settings or a file they name.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store.
+    #[error("the store in {path} cannot be opened: {source}")]
+    Store {
+        /// Folder of the store.
+        path: PathBuf,
+        /// Why.
+        source: indexes::StoreError,
+    },
+    /// The files of licences.
+    #[error("the files in {path} cannot be opened: {source}")]
+    Files {
+        /// Their folder.
+        path: PathBuf,
+        /// Why.
+        source: indexes::BlobError,
+    },
+    /// The full text.
+    #[error("the search index in {path} cannot be opened: {source}")]
+    Search {
+        /// Folder of the index.
+        path: PathBuf,
+        /// Why.
+        source: indexes::SearchError,
+    },
+    /// A connector's settings.
+    #[error(transparent)]
+    Connector(#[from] connectors::SettingsError),
+    /// The settings of connectors.
+    #[error("{}", said(.0))]
+    Connectors(Vec<connectors::SettingsError>),
+}
+
+fn said(errors: &[connectors::SettingsError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// How the store is opened.
+#[must_use]
+pub fn store_options(config: &Config) -> RocksOptions {
+    RocksOptions { block_cache: config.cache_mib << 20, ..RocksOptions::default() }
+}
+
+/// Names of the licence types, for counterparts that want them beside the code.
+fn type_names(catalogue: &Catalogue) -> connectors::TypeNames {
+    catalogue.entries().map(|entry| (entry.code.clone(), entry.name.clone())).collect()
+}
+
+/// Folders under `data`.
+#[must_use]
+pub fn folders(config: &Config) -> Folders {
+    Folders {
+        store: config.data.join("store"),
+        search: config.data.join("search"),
+        blobs: config.data.join("files"),
+    }
+}
+
+/// Where the parts live under the data folder.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// RocksDB.
+    pub store: PathBuf,
+    /// Tantivy.
+    pub search: PathBuf,
+    /// Files, by digest.
+    pub blobs: PathBuf,
+}
+
+impl Hub {
+    /// Opens all parts and starts the followers. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The first part that cannot be opened, with its path or settings key.
+    pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, OpenError> {
+        let folders = folders(&config);
+        let index_key = read_index_key(&config)?;
+        let catalogue = read_catalogue(&config)?;
+        let matters = read_matters(&config)?;
+        let policies = read_policies(&config)?;
+        let trust = read_trust(&config)?;
+        connectors::check_all(&config.connectors).map_err(OpenError::Connectors)?;
+        let departments = read_departments(&config)?;
+
+        std::fs::create_dir_all(&config.data).map_err(|source| ConfigError::File {
+            key: "data",
+            path: config.data.clone(),
+            source,
+        })?;
+        let rocks = RocksStore::open(&folders.store, store_options(&config))
+            .map_err(|source| OpenError::Store { path: folders.store.clone(), source })?;
+        let rocks = Arc::new(rocks);
+        let store: Arc<dyn LicenceStore> = rocks.clone();
+        let blobs = Blobs::open(&folders.blobs)
+            .map_err(|source| OpenError::Files { path: folders.blobs.clone(), source })?;
+        let search = SearchIndex::open(&folders.search)
+            .map_err(|source| OpenError::Search { path: folders.search.clone(), source })?;
+        let shutdown = CancellationToken::new();
+        let follower = SearchFollower::spawn(store.clone(), search.clone(), shutdown);
+        let names = type_names(&catalogue);
+        let mut runners = BTreeMap::new();
+        for settings in &config.connectors {
+            runners.insert(settings.name().to_owned(), settings.start_with(store.clone(), &names)?);
+        }
+        Ok(Arc::new(Self {
+            clock,
+            store,
+            rocks,
+            blobs,
+            search,
+            catalogue,
+            matters,
+            policies,
+            index_key,
+            regions: RegionTable::builtin(),
+            departments,
+            connectors: runners,
+            grant_hours: config.grant_hours,
+            in_progress: std::sync::Mutex::default(),
+            trust: RwLock::new(Arc::new(trust)),
+            follower: std::sync::Mutex::new(Some(follower)),
+            settings: config,
+        }))
+    }
+
+    /// Anchors and revocation lists as last read.
+    #[must_use]
+    pub fn trust(&self) -> Arc<TrustStore> {
+        self.trust.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads anchors and revocation lists again, so that a new list counts from the next read on.
+    /// What cannot be read leaves the old ones in place.
+    ///
+    /// # Errors
+    /// The file that cannot be used.
+    pub fn reload_trust(&self) -> Result<(), ConfigError> {
+        let trust = Arc::new(read_trust(&self.settings)?);
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+        Ok(())
+    }
+
+    /// The settings this hub was opened with.
+    #[must_use]
+    pub fn settings(&self) -> &Config {
+        &self.settings
+    }
+
+    /// A department's name if it is known, else its credit code.
+    #[must_use]
+    pub fn department_name<'a>(&'a self, code: &'a CreditCode) -> &'a str {
+        self.departments.get(code).map_or(code.as_str(), String::as_str)
+    }
+
+    /// Stops the followers and waits for them.
+    pub async fn close(&self) {
+        for runner in self.connectors.values() {
+            runner.stop().await;
+        }
+        let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(follower) = follower {
+            follower.stop().await;
+        }
+    }
+}
+
+/// Reads the index key: 32 bytes as 64 hex digits.
+///
+/// # Errors
+/// `File`, or `Content` when it is anything else.
+pub fn read_index_key(config: &Config) -> Result<IndexKey, ConfigError> {
+    let text = config::read_text("index_key", &config.index_key)?;
+    hex::decode(text.trim())
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+        .map(IndexKey::new)
+        .ok_or_else(|| {
+            config::content("index_key", &config.index_key, "64 hex digits are expected")
+        })
+}
+
+/// Reads the catalogue.
+///
+/// # Errors
+/// `File` or `Content`.
+pub fn read_catalogue(config: &Config) -> Result<Catalogue, ConfigError> {
+    let bytes = config::read_file("catalogue", &config.catalogue)?;
+    Catalogue::parse(&bytes)
+        .map_err(|error| config::content("catalogue", &config.catalogue, error))
+}
+
+/// Reads the matters.
+///
+/// # Errors
+/// `File` or `Content`.
+pub fn read_matters(config: &Config) -> Result<Matters, ConfigError> {
+    let bytes = config::read_file("matters", &config.matters)?;
+    Matters::parse(&bytes).map_err(|error| config::content("matters", &config.matters, error))
+}
+
+/// Reads the policies.
+///
+/// # Errors
+/// `File` or `Content`.
+pub fn read_policies(config: &Config) -> Result<Policies, ConfigError> {
+    let text = config::read_text("policies", &config.policies)?;
+    Policies::parse(&text).map_err(|error| config::content("policies", &config.policies, error))
+}
+
+/// Reads anchors, intermediates and revocation lists.
+///
+/// # Errors
+/// `File` or `Content`; a list whose issuer is not among the certificates is `Content` too.
+pub fn read_trust(config: &Config) -> Result<TrustStore, ConfigError> {
+    let mut trust = TrustStore::new();
+    for path in &config.trust.licence_anchors {
+        for certificate in read_certificates("trust.licence_anchors", path)? {
+            trust.add_anchor(Usage::IssuingLicences, certificate);
+        }
+    }
+    for path in &config.trust.intermediates {
+        for certificate in read_certificates("trust.intermediates", path)? {
+            trust.add_intermediate(certificate);
+        }
+    }
+    for path in &config.trust.crls {
+        let bytes = config::read_file("trust.crls", path)?;
+        trust.add_crl(&bytes).map_err(|error| config::content("trust.crls", path, error))?;
+    }
+    Ok(trust)
+}
+
+fn read_certificates(
+    key: &'static str,
+    path: &std::path::Path,
+) -> Result<Vec<Certificate>, ConfigError> {
+    let pem = config::read_file(key, path)?;
+    let certificates =
+        Certificate::many_from_pem(&pem).map_err(|error| config::content(key, path, error))?;
+    if certificates.is_empty() {
+        return Err(config::content(key, path, "there is no certificate in the file"));
+    }
+    Ok(certificates)
+}
+
+fn read_departments(config: &Config) -> Result<BTreeMap<CreditCode, String>, ConfigError> {
+    let Some(path) = &config.departments else {
+        return Ok(BTreeMap::new());
+    };
+    let bytes = config::read_file("departments", path)?;
+    serde_json::from_slice(&bytes).map_err(|error| config::content("departments", path, error))
+}

@@ -1,0 +1,480 @@
+//! Taking in what issuers sign: licences one by one, licences under a batch manifest, status orders.
+//!
+//! The links are checked in this order and the first that fails names the error: format and
+//! identifier, catalogue (type and face fields), policy (may this issuer issue the type), files,
+//! signature, chain, revocation, signer. Nothing is stored unless all hold.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use certs::{ChainRecord, Manifest, Revocation, SignatureError, VerifiedSignature};
+use indexes::{Appended, BlobError, NewEntry, NewLicence, NewStatus, Proof, Refusal, StoreError};
+use jiff::Timestamp;
+use licence::{
+    CreditCode, FaceFieldError, Licence, LicenceError, LicenceId, LicenceTypeCode, Sha256Digest,
+    StatusOrder, StatusOrderError, TransitionError,
+};
+
+use crate::{hub::Hub, judge, policy::Act};
+
+/// Why something signed was not taken in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IntakeError {
+    /// The bytes are not a licence document.
+    #[error("the licence document is not acceptable: {0}")]
+    Document(#[from] LicenceError),
+    /// The bytes are not a status order.
+    #[error("the status order is not acceptable: {0}")]
+    Order(#[from] StatusOrderError),
+    /// The type is not in the catalogue.
+    #[error("licence type {0} is not in the catalogue: have it registered first")]
+    UnknownType(LicenceTypeCode),
+    /// The face fields do not fit the type's schema.
+    #[error("the licence does not fit its type in the catalogue")]
+    FaceFields(FaceFieldError),
+    /// The issuer may not issue this type, or the caller may not hand it in.
+    #[error("department {department} may not {what} licences of type {licence_type}")]
+    NotPermitted {
+        /// The department without the right.
+        department: CreditCode,
+        /// `issue` or `change the status of`.
+        what: &'static str,
+        /// The type.
+        licence_type: LicenceTypeCode,
+    },
+    /// The signature or its chain does not hold.
+    #[error("the signature does not hold: {0}")]
+    Signature(#[from] SignatureError),
+    /// A certificate of the signer's chain is revoked.
+    #[error("a certificate of the signer was revoked at {at}")]
+    SignerRevoked {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Signed by somebody else than the licence's issuer.
+    #[error(
+        "the signer is not the issuer: the certificate's organizationIdentifier is {signer}, the \
+         licence's issuer is {issuer}"
+    )]
+    SignerNotIssuer {
+        /// Who signed, `none` if the certificate names nobody.
+        signer: String,
+        /// Who should have.
+        issuer: CreditCode,
+    },
+    /// The manifest's text is wrong.
+    #[error("the batch manifest is not acceptable: {0}")]
+    Manifest(#[from] certs::ManifestError),
+    /// A licence that its manifest does not list.
+    #[error("the manifest does not list a licence with the digest {0}")]
+    NotInManifest(Sha256Digest),
+    /// The same licence twice in one batch.
+    #[error("the same licence identifier was already on line {first} of this batch")]
+    DuplicateInBatch {
+        /// The line that came first.
+        first: usize,
+    },
+    /// A file that the licence lists was not handed in.
+    #[error("file {position} of the licence's list was not handed in (digest {sha256})")]
+    FileMissing {
+        /// Position in the list, from 1.
+        position: usize,
+        /// Its digest.
+        sha256: Sha256Digest,
+    },
+    /// A file was handed in that the licence does not list with this size and digest.
+    #[error("a file was handed in that the licence does not list (digest {sha256}, {size} bytes)")]
+    FileNotListed {
+        /// Digest of what came.
+        sha256: Sha256Digest,
+        /// Size of what came.
+        size: u64,
+    },
+    /// The identifier is taken by other bytes.
+    #[error("another licence is held under this identifier: a change needs a new version")]
+    Conflict,
+    /// A status order for a licence that is not held.
+    #[error("no licence is held under this identifier")]
+    UnknownLicence,
+    /// The status order is for another licence than the address says.
+    #[error("the order is for another licence than the address names")]
+    OrderForAnother,
+    /// The status cannot change this way.
+    #[error("the status cannot change this way: {0}")]
+    Transition(TransitionError),
+    /// The store's own check failed: a defect of the hub.
+    #[error("the store refused the entry: {0}")]
+    Refusal(Refusal),
+    /// The file store failed.
+    #[error("the file store failed")]
+    Files(#[from] BlobError),
+    /// The store failed.
+    #[error("the licence store failed")]
+    Store(#[from] StoreError),
+}
+
+impl IntakeError {
+    /// Stable code: listed in `docs/formats/errors.md`, never reworded.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Document(error) => error.code(),
+            Self::Order(error) => error.code(),
+            Self::UnknownType(_) => "unknown_licence_type",
+            Self::FaceFields(_) => "face_fields",
+            Self::NotPermitted { .. } => "not_permitted",
+            Self::Signature(error) => error.code(),
+            Self::SignerRevoked { .. } => "signer_revoked",
+            Self::SignerNotIssuer { .. } => "signer_not_issuer",
+            Self::Manifest(error) => error.code(),
+            Self::NotInManifest(_) => "not_in_manifest",
+            Self::DuplicateInBatch { .. } => "duplicate_in_batch",
+            Self::FileMissing { .. } => "file_missing",
+            Self::FileNotListed { .. } => "file_not_listed",
+            Self::Conflict => "identifier_conflict",
+            Self::UnknownLicence => "unknown_licence",
+            Self::OrderForAnother => "order_for_another_licence",
+            Self::Transition(_) => "status_transition",
+            Self::Refusal(refusal) => refusal.code(),
+            Self::Files(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    /// The link that failed.
+    #[must_use]
+    pub fn link(&self) -> &'static str {
+        match self {
+            Self::Document(_) | Self::Order(_) => "format",
+            Self::UnknownType(_) | Self::FaceFields(_) => "catalogue",
+            Self::NotPermitted { .. } => "policy",
+            Self::Signature(error) => error.link().word(),
+            Self::SignerRevoked { .. } => "revocation",
+            Self::SignerNotIssuer { .. } => "certificate",
+            Self::Manifest(_) | Self::NotInManifest(_) | Self::DuplicateInBatch { .. } => {
+                "manifest"
+            }
+            Self::FileMissing { .. } | Self::FileNotListed { .. } | Self::Files(_) => "files",
+            Self::Conflict | Self::UnknownLicence | Self::OrderForAnother => "identifier",
+            Self::Transition(_) => "status",
+            Self::Refusal(_) | Self::Store(_) => "store",
+        }
+    }
+}
+
+/// A licence that was taken in, or was already held.
+#[derive(Debug)]
+pub struct TakenIn {
+    /// Its identifier.
+    pub identifier: LicenceId,
+    /// Where it stands in the log, and whether it is new.
+    pub appended: Appended,
+}
+
+/// Takes in one licence with its own signature.
+///
+/// * `document`: the licence's bytes; `cms`: the detached signature over them, DER.
+/// * `files`: contents of the files that the licence lists; files already held may be left out.
+///
+/// # Errors
+/// The first link that fails; nothing is stored then.
+pub async fn take_in(
+    hub: &Hub,
+    caller: &CreditCode,
+    document: Bytes,
+    cms: Bytes,
+    files: Vec<Bytes>,
+) -> Result<TakenIn, IntakeError> {
+    let now = hub.clock.now();
+    let licence = Licence::parse(&document)?;
+    check_against_catalogue(hub, caller, &licence)?;
+    let files = match_files(hub, &licence, files).await?;
+    let signature = verify(hub, &cms, &document, licence.issuer.credit_code(), now)?;
+    for file in files {
+        hub.blobs.put(file).await?;
+    }
+    let digest = certs::sha256(&document);
+    let proof = Proof::Signature(cms);
+    let identifier = licence.identifier.clone();
+    let entry = new_licence(hub, &licence, document, digest, proof, &signature.chain, now);
+    let appended = one(hub.store.append(vec![entry]).await?)?;
+    Ok(TakenIn { identifier, appended })
+}
+
+/// Changes the status of a licence by an order that its issuer signed.
+///
+/// # Errors
+/// The first link that fails; nothing is stored then.
+pub async fn change_status(
+    hub: &Hub,
+    caller: &CreditCode,
+    identifier: &LicenceId,
+    order: Bytes,
+    cms: Bytes,
+) -> Result<Appended, IntakeError> {
+    let now = hub.clock.now();
+    let parsed = StatusOrder::parse(&order)?;
+    if parsed.identifier != *identifier {
+        return Err(IntakeError::OrderForAnother);
+    }
+    let held = hub.store.licence(identifier).await?.ok_or(IntakeError::UnknownLicence)?;
+    for department in [caller, held.issuer.credit_code()] {
+        if !hub.policies.permit(department, Act::Status(held.licence_type.clone())) {
+            return Err(IntakeError::NotPermitted {
+                department: department.clone(),
+                what: "change the status of",
+                licence_type: held.licence_type.clone(),
+            });
+        }
+    }
+    verify(hub, &cms, &order, held.issuer.credit_code(), now)?;
+    let entry = NewEntry::Status(NewStatus {
+        at: now,
+        identifier: identifier.clone(),
+        change: parsed.change,
+        issuer: held.issuer,
+        digest: certs::sha256(&order),
+        document: order,
+        signature: cms,
+    });
+    one(hub.store.append(vec![entry]).await?)
+}
+
+fn check_against_catalogue(
+    hub: &Hub,
+    caller: &CreditCode,
+    licence: &Licence,
+) -> Result<(), IntakeError> {
+    let entry = hub
+        .catalogue
+        .entry(&licence.licence_type)
+        .ok_or_else(|| IntakeError::UnknownType(licence.licence_type.clone()))?;
+    entry.check(licence).map_err(IntakeError::FaceFields)?;
+    for department in [licence.issuer.credit_code(), caller] {
+        if !hub.policies.permit(department, Act::Issue(licence.licence_type.clone())) {
+            return Err(IntakeError::NotPermitted {
+                department: department.clone(),
+                what: "issue",
+                licence_type: licence.licence_type.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Checks a signature, its chain, its revocation and that it is `issuer`'s.
+fn verify(
+    hub: &Hub,
+    cms: &[u8],
+    content: &[u8],
+    issuer: &CreditCode,
+    now: Timestamp,
+) -> Result<VerifiedSignature, IntakeError> {
+    let trust = hub.trust();
+    let signature = certs::verify_detached(cms, content, &trust, now)?;
+    if let Revocation::Revoked { at } = trust.judge(&signature.chain, now).revocation {
+        return Err(IntakeError::SignerRevoked { at });
+    }
+    if signature.organisation.as_ref() != Some(issuer) {
+        return Err(IntakeError::SignerNotIssuer {
+            signer: signature
+                .organisation
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), ToString::to_string),
+            issuer: issuer.clone(),
+        });
+    }
+    Ok(signature)
+}
+
+/// Brings the files that came together with the files that the licence lists.
+async fn match_files(
+    hub: &Hub,
+    licence: &Licence,
+    files: Vec<Bytes>,
+) -> Result<Vec<Bytes>, IntakeError> {
+    let mut came: HashMap<Sha256Digest, Bytes> =
+        files.into_iter().map(|file| (certs::sha256(&file), file)).collect();
+    let mut matched = Vec::new();
+    for (index, listed) in licence.files.iter().enumerate() {
+        match came.remove(&listed.sha256) {
+            Some(file) if file.len() as u64 == listed.size => matched.push(file),
+            Some(file) => {
+                let size = file.len() as u64;
+                return Err(IntakeError::FileNotListed { sha256: listed.sha256, size });
+            }
+            None if matched.iter().any(|file| certs::sha256(file) == listed.sha256) => {}
+            None if hub.blobs.get(&listed.sha256).await?.is_some() => {}
+            None => {
+                return Err(IntakeError::FileMissing {
+                    position: index + 1,
+                    sha256: listed.sha256,
+                });
+            }
+        }
+    }
+    match came.into_iter().next() {
+        None => Ok(matched),
+        Some((sha256, file)) => {
+            Err(IntakeError::FileNotListed { sha256, size: file.len() as u64 })
+        }
+    }
+}
+
+fn new_licence(
+    hub: &Hub,
+    licence: &Licence,
+    document: Bytes,
+    digest: Sha256Digest,
+    proof: Proof,
+    chain: &ChainRecord,
+    at: Timestamp,
+) -> NewEntry {
+    NewEntry::Licence(NewLicence {
+        at,
+        identifier: licence.identifier.clone(),
+        licence_type: licence.licence_type.clone(),
+        issuer: licence.issuer.clone(),
+        holders: licence.holders.iter().map(|holder| hub.index_key.token(&holder.id)).collect(),
+        project: licence.project.clone(),
+        number: licence.number.clone(),
+        issued_on: licence.issued_on,
+        document,
+        digest,
+        proof,
+        chain: judge::chain_bytes(chain),
+    })
+}
+
+fn one(mut outcomes: Vec<Result<Appended, Refusal>>) -> Result<Appended, IntakeError> {
+    match outcomes.pop() {
+        Some(outcome) => outcome.map_err(refused),
+        None => Err(IntakeError::Store(StoreError::Closed)),
+    }
+}
+
+fn refused(refusal: Refusal) -> IntakeError {
+    match refusal {
+        Refusal::Conflict { .. } => IntakeError::Conflict,
+        Refusal::UnknownLicence => IntakeError::UnknownLicence,
+        Refusal::Transition(error) => IntakeError::Transition(error),
+        refusal => IntakeError::Refusal(refusal),
+    }
+}
+
+/// A batch being taken in: the manifest's signature is checked once, then a hash for each licence.
+pub struct BatchIntake {
+    hub: Arc<Hub>,
+    caller: CreditCode,
+    manifest: Manifest,
+    digest: Sha256Digest,
+    chain: ChainRecord,
+    at: Timestamp,
+    seen: HashMap<LicenceId, usize>,
+    came: Vec<bool>,
+}
+
+impl BatchIntake {
+    /// Checks the manifest and keeps it, so that every licence under it remains checkable.
+    ///
+    /// # Errors
+    /// The link of the manifest that fails.
+    pub async fn begin(
+        hub: Arc<Hub>,
+        caller: CreditCode,
+        manifest: Bytes,
+        cms: Bytes,
+    ) -> Result<Self, IntakeError> {
+        let at = hub.clock.now();
+        let parsed = Manifest::parse(&manifest)?;
+        let signature = verify(&hub, &cms, &manifest, parsed.issuer(), at)?;
+        let digest = certs::sha256(&manifest);
+        hub.store.put_manifest(&digest, manifest, cms).await?;
+        let came = vec![false; parsed.digests().len()];
+        Ok(Self {
+            hub,
+            caller,
+            manifest: parsed,
+            digest,
+            chain: signature.chain,
+            at,
+            seen: HashMap::new(),
+            came,
+        })
+    }
+
+    /// Takes in some lines of the batch in one append; one outcome for each, in order.
+    ///
+    /// * `lines`: line number in the upload (from 1) and the licence's bytes.
+    ///
+    /// # Errors
+    /// Only if the store fails: then none of these lines is acknowledged.
+    pub async fn take_in(
+        &mut self,
+        lines: Vec<(usize, Bytes)>,
+    ) -> Result<Vec<Result<TakenIn, IntakeError>>, IntakeError> {
+        let mut entries = Vec::with_capacity(lines.len());
+        let mut checked = Vec::with_capacity(lines.len());
+        for (line, document) in lines {
+            match self.check(line, document) {
+                Ok((identifier, entry)) => {
+                    entries.push(entry);
+                    checked.push(Ok(identifier));
+                }
+                Err(error) => checked.push(Err(error)),
+            }
+        }
+        let mut outcomes = self.hub.store.append(entries).await?.into_iter();
+        let answer = checked.into_iter().map(|line| {
+            let identifier = line?;
+            match outcomes.next() {
+                Some(outcome) => {
+                    Ok(TakenIn { identifier, appended: outcome.map_err(refused)? })
+                }
+                None => Err(IntakeError::Store(StoreError::Closed)),
+            }
+        });
+        Ok(answer.collect())
+    }
+
+    /// How many licences of the manifest have not come.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.came.iter().filter(|came| !**came).count()
+    }
+
+    fn check(
+        &mut self,
+        line: usize,
+        document: Bytes,
+    ) -> Result<(LicenceId, NewEntry), IntakeError> {
+        let digest = certs::sha256(&document);
+        let position =
+            self.manifest.position(&digest).ok_or(IntakeError::NotInManifest(digest))?;
+        let licence = Licence::parse(&document)?;
+        if licence.issuer.credit_code() != self.manifest.issuer() {
+            return Err(IntakeError::SignerNotIssuer {
+                signer: self.manifest.issuer().to_string(),
+                issuer: licence.issuer.credit_code().clone(),
+            });
+        }
+        check_against_catalogue(&self.hub, &self.caller, &licence)?;
+        if let Some(&first) = self.seen.get(&licence.identifier) {
+            return Err(IntakeError::DuplicateInBatch { first });
+        }
+        if let Some(file) = licence.files.first() {
+            // Files do not travel in a batch; licences with files are handed in one by one.
+            return Err(IntakeError::FileMissing { position: 1, sha256: file.sha256 });
+        }
+        self.seen.insert(licence.identifier.clone(), line);
+        if let Some(came) = self.came.get_mut(position as usize) {
+            *came = true;
+        }
+        let proof = Proof::Manifest { manifest: self.digest, position };
+        let identifier = licence.identifier.clone();
+        let entry =
+            new_licence(&self.hub, &licence, document, digest, proof, &self.chain, self.at);
+        Ok((identifier, entry))
+    }
+}
