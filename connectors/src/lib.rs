@@ -1,1 +1,39 @@
-//! Being written.
+//! Pushes shared records to other systems: one folder a system, one runner for all.
+//!
+//! * [`Connector`] is what a counterpart looks like from here: it takes batches in order, at least once, and can say
+//!   how many valid licences it holds. [`frontdb`] writes into a front-end exchange database 前置库, [`http`] pushes
+//!   JSON to an HTTPS receiver. Every connector passes the suite in [`rules`].
+//! * [`Runner`] owns everything that is the same for all of them: the durable cursor, batches, retries, what is set
+//!   aside, pause, replay, reconciliation and metrics. One task for each counterpart: a slow one delays no other.
+//! * [`ConnectorSettings`] is one `[[connectors]]` table of the settings file, as written; checking it reports all
+//!   problems at once.
+//! * [`city_receiver`] and [`local_postgres`] are counterparts to try the connectors on: the demo's city and province.
+//!
+//! Left to others: what is stored and in which order (`indexes`), what a record means (`licence`), who may operate
+//! a connector and how its state is shown (`hub`). No error, log line or metric here holds a number, a name or a
+//! field of a licence.
+
+pub mod city_receiver;
+mod connector;
+pub mod frontdb;
+pub mod http;
+pub mod local_postgres;
+mod pem;
+mod problem;
+mod remark;
+pub mod rules;
+mod runner;
+mod settings;
+
+pub use connector::{
+    Batch, Connector, Delivered, Refused, Reply, ReplyPosition, ReplyPage, Shared,
+};
+pub use problem::{DeliveryError, Problem};
+pub use runner::{
+    ConnectorState, LastError, ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle,
+    RunnerSettings, TypeCount, TypeFilter,
+};
+pub use settings::{
+    CheckedConnector, CheckedSettings, ConnectorSettings, SettingsError, SettingsProblem, TypeNames,
+    check_all,
+};

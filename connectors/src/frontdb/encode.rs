@@ -1,0 +1,170 @@
+//! Changes → rows of `up_lic_data`. Pure.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use licence::{ChangeKind, LicenceStatus};
+
+use super::settings::{DateForm, Settings};
+use crate::{Batch, Refused, Shared, TypeNames};
+
+/// The text columns in the order of [`Row::values`], with the characters that fit; `None`: no limit.
+pub(crate) const COLUMNS: [(&str, Option<usize>); 16] = [
+    ("row_guid", Some(50)),
+    ("certificate_source_id", Some(128)),
+    ("certificate_name", Some(512)),
+    ("certificate_type", Some(256)),
+    ("certificate_type_code", Some(64)),
+    ("certificate_number", Some(128)),
+    ("certificate_holder", None),
+    ("certificate_holder_code", None),
+    ("certificate_holder_type", Some(2000)),
+    ("certificate_area_code", Some(32)),
+    ("issue_dept", Some(256)),
+    ("issue_dept_code", Some(32)),
+    ("issue_date", Some(32)),
+    ("cd_batch", Some(32)),
+    ("cd_operation", Some(2)),
+    ("data_source", Some(3)),
+];
+
+/// Beijing time, in which counterparts keep `cd_time`: UTC+8 all year.
+const CHINA_OFFSET: Duration = Duration::from_secs(8 * 3600);
+
+/// Between several values in one field.
+const SEPARATOR: char = '^';
+/// In a mandatory field that has no value.
+const EMPTY: &str = "/";
+
+/// One row.
+pub(crate) struct Row {
+    /// As in [`COLUMNS`].
+    pub(crate) values: [String; COLUMNS.len()],
+    /// Beijing time, written as if it were UTC: the column has no time zone.
+    pub(crate) cd_time: SystemTime,
+}
+
+/// A batch as rows, and what of it cannot be one.
+pub(crate) struct Encoded {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// What a change means for the counterpart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// The licence is to be shared from now on.
+    Insert,
+    /// It is shared, and its record changed.
+    Update,
+    /// It is not to be shared any more.
+    Delete,
+}
+
+impl Operation {
+    /// A licence is shared while it is valid: what counts is before and after.
+    pub(crate) fn of(kind: &ChangeKind) -> Self {
+        let valid = |status: &LicenceStatus| matches!(status, LicenceStatus::Valid);
+        match kind {
+            ChangeKind::Issued { .. } => Self::Insert,
+            ChangeKind::StatusChanged { from, to, .. } => match (valid(from), valid(to)) {
+                (false, true) => Self::Insert,
+                (true, true) => Self::Update,
+                (_, false) => Self::Delete,
+            },
+        }
+    }
+
+    /// The column `cd_operation`.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Insert => "I",
+            Self::Update => "U",
+            Self::Delete => "D",
+        }
+    }
+}
+
+/// Makes a row of each change; one that does not fit the columns is refused with the name of the column.
+pub(crate) fn rows(settings: &Settings, names: &TypeNames, batch: &Batch) -> Encoded {
+    let mut encoded = Encoded { rows: Vec::with_capacity(batch.items.len()), refused: Vec::new() };
+    for item in &batch.items {
+        let row = row(settings, names, &batch.id, item);
+        match row {
+            Ok(row) => encoded.rows.push(row),
+            Err(refused) => encoded.refused.push(refused),
+        }
+    }
+    encoded
+}
+
+/// The part of `row_guid` before the number.
+pub(crate) fn guid_prefix(connector: &str) -> String {
+    format!("{connector}-")
+}
+
+fn row(settings: &Settings, names: &TypeNames, batch: &str, item: &Shared) -> Result<Row, Refused> {
+    let licence = &item.licence;
+    let issue_date = match settings.date_form {
+        DateForm::Iso => licence.issued_on.to_string(),
+        DateForm::Compact => licence.issued_on.strftime("%Y%m%d").to_string(),
+    };
+    let holder_names = licence.holders.iter().map(|holder| holder.name.as_str());
+    let holder_codes = licence.holders.iter().map(|holder| holder.id.number());
+    let holder_kinds = licence.holders.iter().map(|holder| holder.id.kind().code());
+    let values = [
+        format!("{}{:020}", guid_prefix(&settings.name), item.seq().0),
+        item.identifier().to_string(),
+        mandatory(&licence.name),
+        mandatory(names.get(&licence.licence_type).unwrap_or(&licence.name)),
+        licence.licence_type.to_string(),
+        mandatory(&licence.number),
+        joined("certificate_holder", item, holder_names)?,
+        joined("certificate_holder_code", item, holder_codes)?,
+        joined("certificate_holder_type", item, holder_kinds)?,
+        licence.region.as_ref().map_or_else(|| EMPTY.to_owned(), ToString::to_string),
+        mandatory(&licence.issuer_name),
+        licence.issuer.to_string(),
+        issue_date,
+        batch.to_owned(),
+        Operation::of(&item.change.kind).code().to_owned(),
+        settings.data_source.clone(),
+    ];
+    for ((column, limit), value) in COLUMNS.iter().zip(&values) {
+        if value.contains('\0') {
+            return Err(refused(item, "value_has_nul", column, "holds a NUL character"));
+        }
+        if limit.is_some_and(|limit| value.len() > limit && value.chars().count() > limit) {
+            return Err(refused(item, "value_too_long", column, "is longer than the column"));
+        }
+    }
+    let micros = u64::try_from(item.change.at.as_microsecond()).unwrap_or(0);
+    let cd_time = UNIX_EPOCH + Duration::from_micros(micros) + CHINA_OFFSET;
+    Ok(Row { values, cd_time })
+}
+
+fn mandatory(text: &str) -> String {
+    if text.is_empty() { EMPTY.to_owned() } else { text.to_owned() }
+}
+
+/// Several values in one field. A value that holds the separator would be read as two.
+fn joined<'a>(
+    column: &'static str,
+    item: &Shared,
+    values: impl Iterator<Item = &'a str>,
+) -> Result<String, Refused> {
+    let mut joined = String::new();
+    for (position, value) in values.enumerate() {
+        if value.contains(SEPARATOR) {
+            return Err(refused(item, "value_has_separator", column, "holds the character ^"));
+        }
+        if position > 0 {
+            joined.push(SEPARATOR);
+        }
+        joined.push_str(if value.is_empty() { EMPTY } else { value });
+    }
+    Ok(mandatory(&joined))
+}
+
+fn refused(item: &Shared, code: &str, column: &str, what: &str) -> Refused {
+    Refused { seq: item.seq(), code: code.to_owned(), remark: format!("the value for {column} {what}") }
+}

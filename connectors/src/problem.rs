@@ -1,0 +1,305 @@
+//! Why something was not delivered.
+
+use std::{path::PathBuf, time::Duration};
+
+/// Why a batch was not delivered, by what follows from it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// Not there, busy or failing for now: tried again with growing pauses, the cursor stays.
+    #[error("{0}")]
+    Unreachable(Problem),
+    /// The counterpart will never take this batch as it is: not tried again. The runner finds the records it is
+    /// about and sets them aside.
+    #[error("{0}")]
+    Refused(Problem),
+    /// Nothing will arrive until someone changes settings, rights or tables, here or there. Tried again with growing
+    /// pauses all the same, so that a change over there is noticed; the cursor stays.
+    #[error("{0}")]
+    Configuration(Problem),
+}
+
+impl DeliveryError {
+    /// What went wrong.
+    pub fn problem(&self) -> &Problem {
+        match self {
+            Self::Unreachable(problem) | Self::Refused(problem) | Self::Configuration(problem) => problem,
+        }
+    }
+
+    /// Part of the public interface: never reworded.
+    pub fn code(&self) -> &'static str {
+        self.problem().code()
+    }
+
+    /// What an operator can do about it.
+    pub fn advice(&self) -> &'static str {
+        self.problem().advice()
+    }
+}
+
+/// What went wrong between the hub and a counterpart. Holds no number, name or field of a licence, and nothing that
+/// the counterpart wrote but codes and names of its tables and columns.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// No connection came about.
+    #[error("no connection to {to}: {kind}")]
+    Connect {
+        /// Host and port, or the socket.
+        to: String,
+        /// What the system said.
+        kind: String,
+    },
+    /// The TLS handshake failed.
+    #[error("no secure connection to {to}: {said}")]
+    Tls {
+        /// Host and port.
+        to: String,
+        /// What the TLS library said; about certificates and protocol, never about content.
+        said: String,
+    },
+    /// No answer in time.
+    #[error("no answer from {to} within {} ms", after.as_millis())]
+    TimedOut {
+        /// Host and port, or the socket.
+        to: String,
+        /// How long it was waited.
+        after: Duration,
+    },
+    /// The connection ended before the answer was complete.
+    #[error("the connection to {to} ended before the answer")]
+    ConnectionLost {
+        /// Host and port, or the socket.
+        to: String,
+    },
+    /// A file that the settings name cannot be read.
+    #[error("`{setting}` names {}, which cannot be read: {kind}", path.display())]
+    FileUnreadable {
+        /// The key in the settings.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        kind: std::io::ErrorKind,
+    },
+    /// A file that the settings name does not hold what it should.
+    #[error("`{setting}` names {}, which {why}", path.display())]
+    FileUnusable {
+        /// The key in the settings.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+
+    /// The receiver is there and cannot work now.
+    #[error("the receiver answered {status}")]
+    ReceiverFailing {
+        /// The HTTP status.
+        status: u16,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The receiver does not know us, or we may not do this.
+    #[error("the receiver does not let us in: it answered {status}")]
+    AccessRefused {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// There is no such interface at that address.
+    #[error("there is no receiver at this address: it answered {status}")]
+    NoInterface {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The receiver refused the batch as a whole.
+    #[error("the receiver refused the batch: it answered {status}")]
+    BatchRefused {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer is larger than any right answer.
+    #[error("the answer is larger than {limit} bytes")]
+    AnswerTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The answer is not what the interface says.
+    #[error("the answer cannot be understood: {why}")]
+    AnswerMalformed {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The answer speaks of another number of records than were sent.
+    #[error("{sent} records were sent, but the answer speaks of {accepted} accepted and {refused} refused")]
+    AnswerDoesNotAddUp {
+        /// Records sent.
+        sent: u64,
+        /// Records accepted, as the receiver says.
+        accepted: u64,
+        /// Records refused, as the receiver says.
+        refused: u64,
+    },
+    /// The answer refuses a record that was not in the batch, or one twice.
+    #[error("the answer refuses record {seq}, which is not in the batch or was named before")]
+    AnswerNamesOther {
+        /// The number it names.
+        seq: u64,
+    },
+
+    /// A table is missing.
+    #[error("the exchange database has no table {table} in schema {schema}")]
+    TableMissing {
+        /// The tables of the standard; which of them is missing is not always told.
+        table: &'static str,
+        /// The schema looked in.
+        schema: String,
+    },
+    /// A table is not as the standard has it.
+    #[error("a table of the exchange database is not as agreed (SQLSTATE {sqlstate})")]
+    TableDiffers {
+        /// PostgreSQL's code.
+        sqlstate: String,
+    },
+    /// We may not read or write a table.
+    #[error("the exchange database gives us no right to do this (SQLSTATE {sqlstate})")]
+    RightMissing {
+        /// PostgreSQL's code.
+        sqlstate: String,
+    },
+    /// User or password is wrong, or the server does not let us in from here.
+    #[error("the exchange database does not let us in (SQLSTATE {sqlstate})")]
+    LoginRefused {
+        /// PostgreSQL's code.
+        sqlstate: String,
+    },
+    /// The server wants a password or a method that we have not.
+    #[error("the exchange database wants to be logged in to in a way the settings do not provide for")]
+    LoginImpossible,
+    /// There is no such database.
+    #[error("the server has no such database (SQLSTATE {sqlstate})")]
+    DatabaseMissing {
+        /// PostgreSQL's code.
+        sqlstate: String,
+    },
+    /// A value was refused by the database.
+    #[error("the exchange database refused a value (SQLSTATE {sqlstate}, column {})", column.as_deref().unwrap_or("not told"))]
+    ValueRefused {
+        /// PostgreSQL's code.
+        sqlstate: String,
+        /// The column, if the database told.
+        column: Option<String>,
+    },
+    /// The server is starting, stopping, full or too busy.
+    #[error("the exchange database cannot work now (SQLSTATE {sqlstate})")]
+    DatabaseFailing {
+        /// PostgreSQL's code.
+        sqlstate: String,
+    },
+    /// The counterpart's counts name something that is no licence type.
+    #[error("the counterpart counts something that is not a licence type")]
+    UnknownTypeCounted,
+
+    /// One record after the other was refused, which is rarely the records' fault.
+    #[error("{in_a_row} records in a row were refused, none was taken (last: {last})")]
+    EveryRecordRefused {
+        /// How many.
+        in_a_row: u64,
+        /// The code of the last refusal.
+        last: &'static str,
+    },
+}
+
+impl Problem {
+    /// Part of the public interface: never reworded.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect_failed",
+            Self::Tls { .. } => "tls_failed",
+            Self::TimedOut { .. } => "timed_out",
+            Self::ConnectionLost { .. } => "connection_lost",
+            Self::FileUnreadable { .. } => "file_unreadable",
+            Self::FileUnusable { .. } => "file_unusable",
+            Self::ReceiverFailing { .. } => "receiver_failing",
+            Self::AccessRefused { .. } => "access_refused",
+            Self::NoInterface { .. } => "no_interface",
+            Self::BatchRefused { .. } => "batch_refused",
+            Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::AnswerMalformed { .. } => "answer_malformed",
+            Self::AnswerDoesNotAddUp { .. } => "answer_does_not_add_up",
+            Self::AnswerNamesOther { .. } => "answer_names_other",
+            Self::TableMissing { .. } => "table_missing",
+            Self::TableDiffers { .. } => "table_differs",
+            Self::RightMissing { .. } => "right_missing",
+            Self::LoginRefused { .. } => "login_refused",
+            Self::LoginImpossible => "login_impossible",
+            Self::DatabaseMissing { .. } => "database_missing",
+            Self::ValueRefused { .. } => "value_refused",
+            Self::DatabaseFailing { .. } => "database_failing",
+            Self::UnknownTypeCounted => "unknown_type_counted",
+            Self::EveryRecordRefused { .. } => "every_record_refused",
+        }
+    }
+
+    /// What an operator can do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => {
+                "Check that the counterpart runs and that the address, the port and the firewall between are right. \
+                 Nothing is lost; sending goes on by itself."
+            }
+            Self::Tls { .. } => {
+                "Compare `ca`, `certificate` and `key` with what the counterpart has: issuer, name and dates. The \
+                 files are read again at the next attempt."
+            }
+            Self::TimedOut { .. } => {
+                "Ask the counterpart whether it is overloaded; a smaller `batch` or a larger `timeout_ms` may help."
+            }
+            Self::ConnectionLost { .. } => "Usually a restart over there; sending goes on by itself.",
+            Self::FileUnreadable { .. } | Self::FileUnusable { .. } => {
+                "Put the right file there and make it readable for the hub; it is read again at the next attempt."
+            }
+            Self::ReceiverFailing { .. } => "Tell the counterpart; sending goes on by itself when it works again.",
+            Self::AccessRefused { .. } => "Have the counterpart admit the hub's client certificate, or renew it.",
+            Self::NoInterface { .. } => "Compare `url` with what the counterpart says.",
+            Self::BatchRefused { .. } => "See what was set aside, and ask the counterpart why.",
+            Self::AnswerTooLarge { .. }
+            | Self::AnswerMalformed { .. }
+            | Self::AnswerDoesNotAddUp { .. }
+            | Self::AnswerNamesOther { .. }
+            | Self::UnknownTypeCounted => {
+                "Something else may be answering at this address, or the counterpart's program differs from the \
+                 agreed interface: docs/formats has it."
+            }
+            Self::TableMissing { .. } => {
+                "Have the tables created, or set `create_tables = true` if the hub may create them."
+            }
+            Self::TableDiffers { .. } => "Compare the tables over there with docs/formats/frontdb.md.",
+            Self::RightMissing { .. } => {
+                "The user needs INSERT and SELECT on up_lic_data and SELECT on dn_lic_data_error."
+            }
+            Self::LoginRefused { .. } | Self::LoginImpossible => {
+                "Check `user` and the content of `password_file`, and whether the server admits this machine."
+            }
+            Self::DatabaseMissing { .. } => "Check `database`.",
+            Self::ValueRefused { .. } => "See what was set aside; compare the columns with docs/formats/frontdb.md.",
+            Self::DatabaseFailing { .. } => {
+                "Tell whoever runs the exchange database; sending goes on by itself when it works again."
+            }
+            Self::EveryRecordRefused { .. } => {
+                "Something is wrong between the two systems rather than with the records: ask the counterpart. Until \
+                 one is taken, one record is tried at a time, with pauses. `replay` sends again what was set aside."
+            }
+        }
+    }
+
+    /// How long the counterpart asks to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::ReceiverFailing { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

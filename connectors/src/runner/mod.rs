@@ -1,0 +1,358 @@
+//! One task for each counterpart: cursor, batches, retries, set-aside, pause, replay, metrics.
+//!
+//! What is durable lives in the store, under the connector's name:
+//!
+//! | name | holds |
+//! | --- | --- |
+//! | cursor `NAME` | the next change to deliver; saved after delivery, and after what was refused is set aside |
+//! | flag `NAME` | paused |
+//! | cursor `NAME/replays` | how often an operator had it start again; part of batch ids |
+//! | cursor `NAME/replies` | microseconds: the time of the last reply handled |
+//! | outcome `NAME/reply/…` | this reply was handled |
+//! | set-asides `NAME` | refused records |
+
+mod backoff;
+mod feed;
+mod reconcile;
+mod task;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use indexes::{LicenceStore, SetAside, StoreError};
+use jiff::Timestamp;
+use licence::{LicenceTypeCode, Seq};
+use serde::Serialize;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+use crate::{Connector, DeliveryError};
+use task::{Command, Task};
+
+/// How a connector is driven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerSettings {
+    /// Most records of a batch.
+    pub batch: usize,
+    /// Most bytes of licence documents in a batch; a batch has one record at least.
+    pub batch_bytes: usize,
+    /// How often the counterpart's replies are read, and how long the feed is waited for at a time.
+    pub poll: Duration,
+    /// The first pause after a failure. Each further one doubles it.
+    pub backoff_min: Duration,
+    /// The longest pause after failures.
+    pub backoff_max: Duration,
+    /// The licence types that go to this counterpart.
+    pub types: TypeFilter,
+}
+
+impl Default for RunnerSettings {
+    fn default() -> Self {
+        Self {
+            batch: 1_000,
+            batch_bytes: 4 << 20,
+            poll: Duration::from_secs(1),
+            backoff_min: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(60),
+            types: TypeFilter::All,
+        }
+    }
+}
+
+/// The licence types that go to a counterpart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TypeFilter {
+    /// Every type.
+    #[default]
+    All,
+    /// These types.
+    Only(BTreeSet<LicenceTypeCode>),
+    /// Every type but these.
+    Except(BTreeSet<LicenceTypeCode>),
+}
+
+impl TypeFilter {
+    /// Whether licences of this type go there.
+    pub fn covers(&self, code: &LicenceTypeCode) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(types) => types.contains(code),
+            Self::Except(types) => !types.contains(code),
+        }
+    }
+}
+
+/// How a connector is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConnectorState {
+    /// The connector's name.
+    pub name: String,
+    /// `frontdb`, `http`.
+    pub kind: &'static str,
+    /// The next change to deliver.
+    pub cursor: Seq,
+    /// The number the next change of the registry will get.
+    pub head: Seq,
+    /// Changes still to go through: `head` − `cursor`.
+    pub lag: u64,
+    /// Age in seconds of the oldest change still to go through; 0 if there is none.
+    pub lag_seconds: u64,
+    /// An operator paused it; stays so across restarts.
+    pub paused: bool,
+    /// Records delivered since the start of the program, repeats included.
+    pub delivered: u64,
+    /// Changes that are set aside; counted up to 10,000.
+    pub set_aside: u64,
+    /// When a batch last arrived.
+    pub last_success: Option<Timestamp>,
+    /// The last failure, also when it is over: compare its time with `last_success`.
+    pub last_error: Option<LastError>,
+    /// When the next attempt is made; only after a failure.
+    pub next_attempt: Option<Timestamp>,
+}
+
+impl ConnectorState {
+    /// Whether the last attempt failed and another will be made.
+    pub fn is_failing(&self) -> bool {
+        self.next_attempt.is_some()
+    }
+}
+
+/// A failure, in words for an operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// A stable word.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What can be done about it.
+    pub advice: String,
+}
+
+/// Our counts beside the counterpart's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reconciliation {
+    /// The connector's name.
+    pub connector: String,
+    /// When it was counted.
+    pub at: Timestamp,
+    /// Changes not delivered yet when counting began: they explain a difference.
+    pub lag: u64,
+    /// Changes that are set aside: they explain a difference too.
+    pub set_aside: u64,
+    /// By licence type: every type that either side has.
+    pub types: Vec<TypeCount>,
+    /// Every difference is 0.
+    pub agrees: bool,
+}
+
+/// The licences of one type that are valid, by status, and shared with the counterpart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TypeCount {
+    /// The type.
+    pub licence_type: LicenceTypeCode,
+    /// How many we have.
+    pub ours: u64,
+    /// How many the counterpart has.
+    pub theirs: u64,
+    /// Theirs less ours.
+    pub difference: i64,
+}
+
+/// Why a runner did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunnerError {
+    /// The store failed.
+    #[error("the licence store failed: {0}")]
+    Store(#[from] StoreError),
+    /// The runner has been stopped.
+    #[error("the connector has been stopped")]
+    Stopped,
+    /// There is no such change yet.
+    #[error("the registry has {head} changes; it cannot be replayed from {from}")]
+    BeyondHead {
+        /// The number asked for.
+        from: Seq,
+        /// The number the next change will get.
+        head: Seq,
+    },
+}
+
+impl RunnerError {
+    /// Part of the public interface: never reworded.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Stopped => "connector_stopped",
+            Self::BeyondHead { .. } => "replay_beyond_head",
+        }
+    }
+}
+
+/// Why counts could not be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReconcileError {
+    /// The store failed.
+    #[error("the licence store failed: {0}")]
+    Store(#[from] StoreError),
+    /// The counterpart did not say its counts.
+    #[error("the counterpart did not say its counts: {0}")]
+    Counterpart(#[from] DeliveryError),
+}
+
+impl ReconcileError {
+    /// Part of the public interface: never reworded.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Counterpart(error) => error.code(),
+        }
+    }
+}
+
+/// Drives one connector.
+pub struct Runner;
+
+impl Runner {
+    /// Starts the connector's task. Must be called inside a tokio runtime.
+    ///
+    /// That the store or the counterpart does not answer is no reason not to start: the state tells. Two runners
+    /// with the same name on one store would both deliver everything: settings rule that out.
+    pub fn start(
+        store: Arc<dyn LicenceStore>,
+        connector: Box<dyn Connector>,
+        settings: RunnerSettings,
+    ) -> RunnerHandle {
+        let connector: Arc<dyn Connector> = Arc::from(connector);
+        let (commands, inbox) = mpsc::channel(16);
+        let (state, watched) = watch::channel(ConnectorState {
+            name: connector.name().to_owned(),
+            kind: connector.kind(),
+            cursor: Seq(0),
+            head: Seq(0),
+            lag: 0,
+            lag_seconds: 0,
+            paused: false,
+            delivered: 0,
+            set_aside: 0,
+            last_success: None,
+            last_error: None,
+            next_attempt: None,
+        });
+        let types = settings.types.clone();
+        let task = Task::new(store.clone(), connector.clone(), settings, inbox, state);
+        let task = tokio::spawn(task.run());
+        RunnerHandle { store, connector, types, commands, state: watched, task: Mutex::new(Some(task)) }
+    }
+}
+
+/// Operates a running connector. Dropping it stops the connector.
+pub struct RunnerHandle {
+    store: Arc<dyn LicenceStore>,
+    connector: Arc<dyn Connector>,
+    types: TypeFilter,
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<ConnectorState>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl RunnerHandle {
+    /// The connector's name.
+    pub fn name(&self) -> &str {
+        self.connector.name()
+    }
+
+    /// How it is doing; at most a second old.
+    pub fn state(&self) -> ConnectorState {
+        self.state.borrow().clone()
+    }
+
+    /// To be told when the state changes.
+    pub fn watch(&self) -> watch::Receiver<ConnectorState> {
+        self.state.clone()
+    }
+
+    /// Stops delivering until [`RunnerHandle::resume`], also across restarts. A delivery under way is broken off and
+    /// made again later.
+    ///
+    /// # Errors
+    /// `Store`: it may not be paused, or only until the next restart. `Stopped`.
+    pub async fn pause(&self) -> Result<(), RunnerError> {
+        self.ask(|answer| Command::Pause(true, answer)).await
+    }
+
+    /// Goes on delivering, at once: a pause after a failure is cut short too.
+    ///
+    /// # Errors
+    /// `Store`, `Stopped`.
+    pub async fn resume(&self) -> Result<(), RunnerError> {
+        self.ask(|answer| Command::Pause(false, answer)).await
+    }
+
+    /// Delivers everything from this change on again, in order. The counterpart holds each record once all the same.
+    ///
+    /// # Errors
+    /// `BeyondHead`, `Store`, `Stopped`.
+    pub async fn replay(&self, from: Seq) -> Result<(), RunnerError> {
+        let head = self.store.head().await?;
+        if from > head {
+            return Err(RunnerError::BeyondHead { from, head });
+        }
+        self.ask(|answer| Command::Replay(from, answer)).await
+    }
+
+    /// Counts the valid licences of the shared types in the store, page by page, and asks the counterpart for its
+    /// counts. By status, not by date: a licence that has run out is still held there.
+    ///
+    /// # Errors
+    /// `Store`, `Counterpart`.
+    pub async fn reconcile(&self) -> Result<Reconciliation, ReconcileError> {
+        reconcile::compare(&*self.store, &*self.connector, &self.types).await
+    }
+
+    /// What is set aside, by number, at most `limit`.
+    ///
+    /// # Errors
+    /// As the store.
+    pub async fn set_asides(&self, limit: usize) -> Result<Vec<SetAside>, StoreError> {
+        self.store.set_asides(self.name(), limit).await
+    }
+
+    /// Stops the connector and waits for it. A delivery under way is broken off and made again after the next start.
+    pub async fn stop(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(task) = task else { return };
+        // It fails only when the task has ended already.
+        let _ = self.commands.send(Command::Stop).await;
+        if task.await.is_err() {
+            tracing::error!(connector = self.name(), "the connector's task had failed");
+        }
+    }
+
+    async fn ask(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<(), StoreError>>) -> Command,
+    ) -> Result<(), RunnerError> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| RunnerError::Stopped)?;
+        Ok(answered.await.map_err(|_| RunnerError::Stopped)??)
+    }
+}
+
+impl std::fmt::Debug for RunnerHandle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("RunnerHandle").field(&self.name()).finish()
+    }
+}
+
+/// Counts by type.
+type Counts = BTreeMap<LicenceTypeCode, u64>;

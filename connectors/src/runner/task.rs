@@ -1,0 +1,490 @@
+//! The task that drives one connector.
+
+use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
+
+use indexes::{LicenceStore, SetAside, StoreError};
+use jiff::Timestamp;
+use licence::Seq;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{self, Instant},
+};
+
+use super::{ConnectorState, LastError, RunnerSettings, backoff, feed};
+use crate::{Batch, Connector, DeliveryError, Problem, Refused, Reply, ReplyPosition, Shared};
+
+/// Set-asides that the state counts: it is for an operator's eye, and counting is reading.
+pub(super) const SET_ASIDES_COUNTED: usize = 10_000;
+
+/// Records refused one by one, none taken between, after which only one at a time is tried: something is wrong
+/// between the systems rather than with the records, and setting the whole feed aside would not help.
+const REFUSED_IN_A_ROW: u64 = 100;
+
+/// How often lag is brought up to date while nothing else happens.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// How often replies are looked through again, and from how long before the last one on: a counterpart may commit
+/// a reply later than the time it wrote into it.
+const REPLIES_AGAIN: Duration = Duration::from_secs(60);
+const REPLIES_OVERLAP_MICROS: u64 = 3_600_000_000;
+/// Handled replies remembered in memory; the store remembers them all.
+const REPLIES_REMEMBERED: usize = 100_000;
+
+/// What a handle asks of the task.
+pub(super) enum Command {
+    Pause(bool, oneshot::Sender<Result<(), StoreError>>),
+    Replay(Seq, oneshot::Sender<Result<(), StoreError>>),
+    Stop,
+}
+
+/// Why a round ended before its end.
+enum Break {
+    /// A command came, or the handle is gone (`None`).
+    Command(Option<Command>),
+    /// The counterpart failed.
+    Delivery(DeliveryError),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Break {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+pub(super) struct Task {
+    store: Arc<dyn LicenceStore>,
+    connector: Arc<dyn Connector>,
+    settings: RunnerSettings,
+    inbox: mpsc::Receiver<Command>,
+    state: watch::Sender<ConnectorState>,
+    name: String,
+    /// Read from the store; `None` until that succeeded.
+    durable: Option<Durable>,
+    /// Failures in a row.
+    failures: u32,
+    /// Records in a row that were refused one by one.
+    refused_in_a_row: u64,
+    /// Not before this is tried again.
+    resting_until: Option<Instant>,
+    /// When the oldest change still to go through was taken in.
+    oldest: Option<Timestamp>,
+    /// The state's count of set-asides is out of date.
+    set_asides_changed: bool,
+    replies: Replies,
+}
+
+/// What the store holds about this connector.
+struct Durable {
+    cursor: Seq,
+    paused: bool,
+    replays: u64,
+    /// The time of the last reply handled, in microseconds.
+    replied: u64,
+}
+
+/// Where reading replies has come to.
+#[derive(Default)]
+struct Replies {
+    after: ReplyPosition,
+    read_at: Option<Instant>,
+    again_at: Option<Instant>,
+    handled: HashSet<ReplyPosition>,
+}
+
+impl Task {
+    pub(super) fn new(
+        store: Arc<dyn LicenceStore>,
+        connector: Arc<dyn Connector>,
+        settings: RunnerSettings,
+        inbox: mpsc::Receiver<Command>,
+        state: watch::Sender<ConnectorState>,
+    ) -> Self {
+        let name = connector.name().to_owned();
+        Self {
+            store,
+            connector,
+            settings,
+            inbox,
+            state,
+            name,
+            durable: None,
+            failures: 0,
+            refused_in_a_row: 0,
+            resting_until: None,
+            oldest: None,
+            set_asides_changed: true,
+            replies: Replies::default(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        describe_metrics();
+        loop {
+            match self.round().await {
+                Ok(()) => {}
+                Err(Break::Command(None | Some(Command::Stop))) => return,
+                Err(Break::Command(Some(command))) => self.obey(command).await,
+                Err(Break::Delivery(error)) => self.rest(
+                    error.code(),
+                    error.to_string(),
+                    error.advice(),
+                    error.problem().retry_after(),
+                ),
+                Err(Break::Store(error)) => {
+                    let advice = "The hub's own store failed; `hub doctor` says more. Sending goes on when it works again.";
+                    self.rest(error.code(), error.to_string(), advice, None);
+                }
+            }
+        }
+    }
+
+    /// One step: wait if there is a reason to, or read replies, or deliver one stretch of the feed.
+    async fn round(&mut self) -> Result<(), Break> {
+        let cursor = match &self.durable {
+            Some(durable) if durable.paused => return self.wait(None).await,
+            Some(durable) => durable.cursor,
+            None => self.restore().await?,
+        };
+        if let Some(until) = self.resting_until {
+            self.wait(Some(until)).await?;
+            self.resting_until = None;
+            return Ok(());
+        }
+        self.read_replies().await?;
+        let stretch = feed::read(&*self.store, &self.settings, cursor).await?;
+        self.oldest = stretch.oldest;
+        if stretch.end == cursor {
+            self.failures = 0;
+            self.state.send_modify(|state| state.next_attempt = None);
+            self.refresh().await;
+            let store = self.store.clone();
+            let poll = self.settings.poll;
+            self.watched(async move { store.wait_beyond(cursor, poll).await }).await??;
+            return Ok(());
+        }
+        self.set_aside(&stretch.unreadable).await?;
+        self.deliver(stretch.items, stretch.end).await?;
+        self.oldest = None;
+        self.refresh().await;
+        Ok(())
+    }
+
+    /// Reads what the store holds about this connector.
+    async fn restore(&mut self) -> Result<Seq, Break> {
+        let cursor = self.store.cursor(&self.name).await?.unwrap_or(Seq(0));
+        let durable = Durable {
+            cursor,
+            paused: self.store.flag(&self.name).await?,
+            replays: self.store.cursor(&self.key("replays")).await?.map_or(0, |count| count.0),
+            replied: self.store.cursor(&self.key("replies")).await?.map_or(0, |micros| micros.0),
+        };
+        let paused = durable.paused;
+        self.durable = Some(durable);
+        self.state.send_modify(|state| {
+            state.cursor = cursor;
+            state.paused = paused;
+        });
+        self.refresh().await;
+        if paused {
+            self.wait(None).await?;
+        }
+        Ok(cursor)
+    }
+
+    /// Delivers in order. A part that is refused as a whole is halved until the records it is about stand alone;
+    /// those are set aside.
+    async fn deliver(&mut self, items: Vec<Shared>, end: Seq) -> Result<(), Break> {
+        if items.is_empty() {
+            return self.advance(end).await;
+        }
+        let replays = self.durable.as_ref().map_or(0, |durable| durable.replays);
+        let mut parts: Vec<Range<usize>> = vec![0..items.len()];
+        while let Some(part) = parts.pop() {
+            let next = if part.end == items.len() { end } else { items[part.end].seq() };
+            let batch = Batch::new(&self.name, replays, items[part.clone()].to_vec());
+            let connector = self.connector.clone();
+            let started = Instant::now();
+            let outcome = self.watched(async { connector.deliver(&batch).await }).await?;
+            metrics::histogram!("yihao_connector_delivery_seconds", "connector" => self.name.clone())
+                .record(started.elapsed());
+            match outcome {
+                Ok(delivered) => {
+                    self.set_aside(&delivered.refused).await?;
+                    self.advance(next).await?;
+                    let taken = (batch.items.len() as u64).saturating_sub(delivered.refused.len() as u64);
+                    self.succeeded(taken);
+                }
+                Err(DeliveryError::Refused(_)) if part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    parts.push(middle..part.end);
+                    parts.push(part.start..middle);
+                }
+                Err(DeliveryError::Refused(problem)) => {
+                    let refused = Refused {
+                        seq: items[part.start].seq(),
+                        code: problem.code().to_owned(),
+                        remark: problem.to_string(),
+                    };
+                    self.set_aside(&[refused]).await?;
+                    self.advance(next).await?;
+                    self.refused_in_a_row += 1;
+                    if self.refused_in_a_row >= REFUSED_IN_A_ROW {
+                        let in_a_row = self.refused_in_a_row;
+                        let problem = Problem::EveryRecordRefused { in_a_row, last: problem.code() };
+                        return Err(Break::Delivery(DeliveryError::Configuration(problem)));
+                    }
+                }
+                Err(error) => return Err(Break::Delivery(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves the cursor: everything before it is delivered or set aside, durably.
+    async fn advance(&mut self, cursor: Seq) -> Result<(), Break> {
+        self.store.save_cursor(&self.name, cursor).await?;
+        if let Some(durable) = &mut self.durable {
+            durable.cursor = cursor;
+        }
+        self.state.send_modify(|state| {
+            state.cursor = cursor;
+            state.lag = state.head.0.saturating_sub(cursor.0);
+        });
+        Ok(())
+    }
+
+    async fn set_aside(&mut self, refused: &[Refused]) -> Result<(), Break> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let at = Timestamp::now();
+        for record in refused {
+            tracing::warn!(connector = self.name, seq = record.seq.0, code = record.code, "a record was set aside");
+            let record = SetAside {
+                seq: record.seq,
+                code: record.code.clone(),
+                remark: record.remark.clone(),
+                at,
+            };
+            self.store.set_aside(&self.name, record).await?;
+        }
+        metrics::counter!("yihao_connector_set_aside_total", "connector" => self.name.clone())
+            .increment(refused.len() as u64);
+        self.set_asides_changed = true;
+        Ok(())
+    }
+
+    /// Reads what the counterpart says about records it had taken, if it is time to; each reply is handled once.
+    async fn read_replies(&mut self) -> Result<(), Break> {
+        let now = Instant::now();
+        if self.replies.read_at.is_some_and(|at| now < at + self.settings.poll) {
+            return Ok(());
+        }
+        let Some(replied) = self.durable.as_ref().map(|durable| durable.replied) else { return Ok(()) };
+        if self.replies.again_at.is_none_or(|at| now >= at) {
+            let micros = replied.saturating_sub(REPLIES_OVERLAP_MICROS);
+            self.replies.after = ReplyPosition { micros, key: String::new() };
+            self.replies.again_at = Some(now + REPLIES_AGAIN);
+        }
+        let mut after = self.replies.after.clone();
+        loop {
+            let connector = self.connector.clone();
+            let asked = after.clone();
+            let page = self.watched(async move { connector.replies(&asked).await }).await?;
+            let page = page.map_err(Break::Delivery)?;
+            for reply in &page.replies {
+                self.handle(reply).await?;
+            }
+            let Some(last) = page.replies.last().map(|reply| reply.position.clone()) else { break };
+            // A reply with a time still to come must not hide those that come before then.
+            if last.micros <= page.now_micros {
+                self.replies.after = last.clone();
+                self.replied(last.micros).await?;
+            }
+            if !page.more || last <= after {
+                break;
+            }
+            after = last;
+        }
+        self.replies.read_at = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn handle(&mut self, reply: &Reply) -> Result<(), Break> {
+        if self.replies.handled.contains(&reply.position) {
+            return Ok(());
+        }
+        let key = format!("{}/reply/{}/{}", self.name, reply.position.micros, reply.position.key);
+        if self.store.outcome(key.as_bytes()).await?.is_none() {
+            self.set_aside(std::slice::from_ref(&reply.refused)).await?;
+            self.store.save_outcome(key.as_bytes(), Vec::new(), Timestamp::now()).await?;
+        }
+        if self.replies.handled.len() >= REPLIES_REMEMBERED {
+            self.replies.handled.clear();
+        }
+        self.replies.handled.insert(reply.position.clone());
+        Ok(())
+    }
+
+    async fn replied(&mut self, micros: u64) -> Result<(), Break> {
+        let Some(durable) = self.durable.as_mut().filter(|durable| micros > durable.replied) else {
+            return Ok(());
+        };
+        durable.replied = micros;
+        let key = self.key("replies");
+        self.store.save_cursor(&key, Seq(micros)).await?;
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) {
+        let (outcome, answer) = match command {
+            Command::Stop => return,
+            Command::Pause(paused, answer) => (self.set_paused(paused).await, answer),
+            Command::Replay(from, answer) => (self.start_again(from).await, answer),
+        };
+        // Whoever asked may have gone away meanwhile.
+        let _ = answer.send(outcome);
+    }
+
+    async fn set_paused(&mut self, paused: bool) -> Result<(), StoreError> {
+        self.store.set_flag(&self.name, paused).await?;
+        if let Some(durable) = &mut self.durable {
+            durable.paused = paused;
+        }
+        self.try_now();
+        self.state.send_modify(|state| state.paused = paused);
+        self.refresh().await;
+        Ok(())
+    }
+
+    async fn start_again(&mut self, from: Seq) -> Result<(), StoreError> {
+        let key = self.key("replays");
+        let replays = self.store.cursor(&key).await?.map_or(0, |count| count.0) + 1;
+        self.store.save_cursor(&key, Seq(replays)).await?;
+        self.store.save_cursor(&self.name, from).await?;
+        if let Some(durable) = &mut self.durable {
+            durable.cursor = from;
+            durable.replays = replays;
+        }
+        self.try_now();
+        self.state.send_modify(|state| state.cursor = from);
+        self.refresh().await;
+        Ok(())
+    }
+
+    /// An operator did something: what happened before does not count against the next attempt.
+    fn try_now(&mut self) {
+        self.resting_until = None;
+        self.refused_in_a_row = 0;
+        self.replies.read_at = None;
+        self.state.send_modify(|state| state.next_attempt = None);
+    }
+
+    fn succeeded(&mut self, taken: u64) {
+        self.failures = 0;
+        if taken > 0 {
+            self.refused_in_a_row = 0;
+        }
+        metrics::counter!("yihao_connector_delivered_total", "connector" => self.name.clone()).increment(taken);
+        self.state.send_modify(|state| {
+            state.delivered += taken;
+            state.last_success = Some(Timestamp::now());
+            state.next_attempt = None;
+        });
+    }
+
+    /// Notes a failure and how long to wait now.
+    fn rest(&mut self, code: &'static str, message: String, advice: &str, asked: Option<Duration>) {
+        self.failures = self.failures.saturating_add(1);
+        let pause = backoff::pause(&self.settings, self.failures, rand::random(), asked);
+        self.resting_until = Some(Instant::now() + pause);
+        tracing::warn!(
+            connector = self.name,
+            code,
+            failures = self.failures,
+            pause_ms = pause.as_millis() as u64,
+            "{message}"
+        );
+        metrics::counter!("yihao_connector_failures_total", "connector" => self.name.clone(), "code" => code)
+            .increment(1);
+        let now = Timestamp::now();
+        self.state.send_modify(|state| {
+            state.next_attempt = now.checked_add(pause).ok();
+            state.last_error =
+                Some(LastError { at: now, code: code.to_owned(), message, advice: advice.to_owned() });
+        });
+    }
+
+    /// Waits until then, or without end, or for a command.
+    async fn wait(&mut self, until: Option<Instant>) -> Result<(), Break> {
+        match until {
+            Some(until) => self.watched(time::sleep_until(until)).await,
+            None => self.watched(std::future::pending::<()>()).await,
+        }
+    }
+
+    /// Does `work`, keeps the state's lag up to date meanwhile, and breaks it off when a command comes.
+    async fn watched<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Break> {
+        tokio::pin!(work);
+        let mut refresh = time::interval_at(Instant::now() + REFRESH, REFRESH);
+        refresh.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                command = self.inbox.recv() => return Err(Break::Command(command)),
+                done = &mut work => return Ok(done),
+                _ = refresh.tick() => self.refresh().await,
+            }
+        }
+    }
+
+    /// Brings lag and gauges up to date. That the store does not answer shows where it matters.
+    async fn refresh(&mut self) {
+        let Ok(head) = self.store.head().await else { return };
+        let Some(durable) = &self.durable else { return };
+        let cursor = durable.cursor;
+        if head <= cursor {
+            self.oldest = None;
+        } else if self.oldest.is_none()
+            && let Ok(changes) = self.store.changes(cursor, 1).await
+        {
+            self.oldest = changes.first().map(|change| change.at);
+        }
+        let lag = head.0.saturating_sub(cursor.0);
+        let lag_seconds = self.oldest.map_or(0, |oldest| {
+            u64::try_from(Timestamp::now().duration_since(oldest).as_secs()).unwrap_or(0)
+        });
+        let paused = durable.paused;
+        if self.set_asides_changed
+            && let Ok(held) = self.store.set_asides(&self.name, SET_ASIDES_COUNTED).await
+        {
+            self.set_asides_changed = false;
+            self.state.send_modify(|state| state.set_aside = held.len() as u64);
+        }
+        metrics::gauge!("yihao_connector_lag_records", "connector" => self.name.clone()).set(lag as f64);
+        metrics::gauge!("yihao_connector_lag_seconds", "connector" => self.name.clone()).set(lag_seconds as f64);
+        metrics::gauge!("yihao_connector_paused", "connector" => self.name.clone()).set(f64::from(u8::from(paused)));
+        self.state.send_modify(|state| {
+            state.head = head;
+            state.cursor = cursor;
+            state.lag = lag;
+            state.lag_seconds = lag_seconds;
+        });
+    }
+
+    fn key(&self, part: &str) -> String {
+        format!("{}/{part}", self.name)
+    }
+}
+
+fn describe_metrics() {
+    metrics::describe_gauge!("yihao_connector_lag_records", "Changes still to go through to the counterpart");
+    metrics::describe_gauge!("yihao_connector_lag_seconds", "Age of the oldest change still to go through");
+    metrics::describe_gauge!("yihao_connector_paused", "1 while an operator has paused the connector");
+    metrics::describe_counter!("yihao_connector_delivered_total", "Records the counterpart took, repeats included");
+    metrics::describe_counter!("yihao_connector_set_aside_total", "Records set aside");
+    metrics::describe_counter!("yihao_connector_failures_total", "Failed attempts, by code");
+    metrics::describe_histogram!("yihao_connector_delivery_seconds", "Time a batch took, from sending to answer");
+}
