@@ -28,7 +28,7 @@ fn the_same_seed_gives_the_same_bytes() {
     assert_eq!(documents(&small()), documents(&small()));
     assert_eq!(
         documents(&small()),
-        "e44f3b42146933c34d9b18eb4ccdcea83103e8160bf785e575a047f331070da8"
+        "2fc256cfa07e9985ea7aaa78f2efa4567ae206b029606d6585322361a67f74d2"
     );
     let other = District::new(8, small().size());
     assert_ne!(documents(&small()), documents(&other));
