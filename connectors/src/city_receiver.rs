@@ -115,7 +115,11 @@ impl CityReceiver {
         let listening = |source| CityError::Listen { at: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
-        let city = Arc::new(City { capacity: settings.capacity, types: settings.types, held: Mutex::default() });
+        let city = Arc::new(City {
+            capacity: settings.capacity,
+            types: settings.types,
+            held: Mutex::default(),
+        });
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(serve(listener, tls, city.clone(), stopped));
         Ok(Self { address, city, stop, task })
@@ -202,15 +206,26 @@ impl City {
         let mut answer = Answer { accepted: 0, refused: Vec::new() };
         for record in push.records {
             let before = held.records.get(&record.identifier).map(|before| before.seq);
-            let refused = if !self.types.as_ref().is_none_or(|types| types.contains(&record.licence_type)) {
-                Some(("type_not_agreed", "records of this licence type are not agreed on".to_owned()))
+            let refused = if !self
+                .types
+                .as_ref()
+                .is_none_or(|types| types.contains(&record.licence_type))
+            {
+                Some((
+                    "type_not_agreed",
+                    "records of this licence type are not agreed on".to_owned(),
+                ))
             } else if before.is_none() && held.records.len() >= self.capacity {
                 Some(("receiver_full", format!("the receiver keeps {} licences", self.capacity)))
             } else {
                 None
             };
             if let Some((code, remark)) = refused {
-                answer.refused.push(RefusedRecord { seq: record.seq.0, code: code.to_owned(), remark });
+                answer.refused.push(RefusedRecord {
+                    seq: record.seq.0,
+                    code: code.to_owned(),
+                    remark,
+                });
                 continue;
             }
             answer.accepted += 1;
@@ -251,7 +266,8 @@ fn tls_server(settings: &CitySettings) -> Result<ServerConfig, CityError> {
         .build()
         .map_err(|_| CityError::ClientAnchors)?;
     let chain = certificates(&settings.certificate).ok_or(CityError::Certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(settings.key.as_bytes()).map_err(|_| CityError::Certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(settings.key.as_bytes())
+        .map_err(|_| CityError::Certificate)?;
     ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_client_cert_verifier(clients).with_single_cert(chain, key))
@@ -259,11 +275,17 @@ fn tls_server(settings: &CitySettings) -> Result<ServerConfig, CityError> {
 }
 
 fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()?;
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()?;
     (!certificates.is_empty()).then_some(certificates)
 }
 
-async fn serve(listener: TcpListener, tls: TlsAcceptor, city: Arc<City>, mut stopped: watch::Receiver<bool>) {
+async fn serve(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    city: Arc<City>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -284,13 +306,23 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, city: Arc<City>, mut sto
         });
     }
     drop(listener);
-    let _ = time::timeout(Duration::from_secs(1), async { while connections.join_next().await.is_some() {} }).await;
+    let _ = time::timeout(Duration::from_secs(1), async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
 }
 
-async fn talk(socket: TcpStream, tls: TlsAcceptor, city: Arc<City>, mut stopped: watch::Receiver<bool>) {
+async fn talk(
+    socket: TcpStream,
+    tls: TlsAcceptor,
+    city: Arc<City>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let handshake = time::timeout(PATIENCE, tls.accept(socket)).await;
     let Ok(Ok(stream)) = handshake else {
-        tracing::debug!("a client of the city's receiver came without a certificate that leads to its anchors");
+        tracing::debug!(
+            "a client of the city's receiver came without a certificate that leads to its anchors"
+        );
         return;
     };
     let service = service_fn(move |request| answer(city.clone(), request));
@@ -320,28 +352,43 @@ async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-async fn answer(city: Arc<City>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    city: Arc<City>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let response = match (request.method(), path.as_str()) {
         (&Method::POST, "/records") => post_records(&city, request).await,
         (&Method::GET, "/counts") => json(StatusCode::OK, &Counts { counts: city.counts() }),
         (&Method::GET, _) if path.starts_with("/records/") => {
             let identifier = path["/records/".len()..].parse::<LicenceId>().ok();
-            let record = identifier.and_then(|identifier| city.held().records.get(&identifier).cloned());
+            let record =
+                identifier.and_then(|identifier| city.held().records.get(&identifier).cloned());
             match record {
                 Some(record) => json(StatusCode::OK, &record),
                 None => problem(StatusCode::NOT_FOUND, "unknown_record"),
             }
         }
-        (_, "/records" | "/counts") => problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+        (_, "/records" | "/counts") => {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+        }
         _ => problem(StatusCode::NOT_FOUND, "no_such_route"),
     };
     Ok(response)
 }
 
 async fn post_records(city: &City, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let key = request.headers().get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
-    let body = match time::timeout(PATIENCE, Limited::new(request.into_body(), BODY_LIMIT).collect()).await {
+    let key = request
+        .headers()
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok())
+        .map(str::to_owned);
+    let body = match time::timeout(
+        PATIENCE,
+        Limited::new(request.into_body(), BODY_LIMIT).collect(),
+    )
+    .await
+    {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             return problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large");
@@ -368,15 +415,17 @@ async fn post_records(city: &City, request: Request<Incoming>) -> Response<Full<
     json(StatusCode::OK, &city.take(push))
 }
 
-
 fn problem(status: StatusCode, code: &'static str) -> Response<Full<Bytes>> {
     json(status, &BTreeMap::from([("code", code)]))
 }
 
 fn json(status: StatusCode, content: &impl Serialize) -> Response<Full<Bytes>> {
-    let body = serde_json::to_vec(content).expect("strings, numbers and raw JSON can always be written");
+    let body =
+        serde_json::to_vec(content).expect("strings, numbers and raw JSON can always be written");
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
 }

@@ -26,7 +26,7 @@ mod runner;
 mod settings;
 
 pub use connector::{
-    Batch, Connector, Delivered, Refused, Reply, ReplyPosition, ReplyPage, Shared,
+    Batch, Connector, Delivered, Refused, Reply, ReplyPage, ReplyPosition, Shared,
 };
 pub use problem::{DeliveryError, Problem};
 pub use runner::{
@@ -34,6 +34,6 @@ pub use runner::{
     RunnerSettings, TypeCount, TypeFilter,
 };
 pub use settings::{
-    CheckedConnector, CheckedSettings, ConnectorSettings, SettingsError, SettingsProblem, TypeNames,
-    check_all,
+    CheckedConnector, CheckedSettings, ConnectorSettings, SettingsError, SettingsProblem,
+    TypeNames, check_all,
 };

@@ -146,7 +146,8 @@ impl LocalPostgres {
                 let entry = entry.ok()?;
                 let version = entry.file_name().to_str()?.parse().ok()?;
                 let folder = entry.path().join("bin");
-                let complete = ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file());
+                let complete =
+                    ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file());
                 (complete && version >= OLDEST).then_some((version, folder))
             })
             .max()
@@ -206,7 +207,9 @@ impl LocalPostgres {
     async fn wait_until_ready(&mut self, place: &Place) -> Result<(), LocalPostgresError> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
-            if let Ok((client, connection)) = tokio_postgres::connect(&self.connection(), NoTls).await {
+            if let Ok((client, connection)) =
+                tokio_postgres::connect(&self.connection(), NoTls).await
+            {
                 let connection = tokio::spawn(connection);
                 let answered = client.simple_query("SELECT 1").await.is_ok();
                 connection.abort();
@@ -246,7 +249,9 @@ impl Place {
     fn prepare(wanted: &Path, programs: &Programs) -> Result<Self, LocalPostgresError> {
         make_folder(wanted)?;
         let wanted = fs::canonicalize(wanted).map_err(|source| folder_error(wanted, source))?;
-        let hash = hex::encode(&digest::digest(&digest::SHA256, wanted.as_os_str().as_encoded_bytes()).as_ref()[..6]);
+        let hash = hex::encode(
+            &digest::digest(&digest::SHA256, wanted.as_os_str().as_encoded_bytes()).as_ref()[..6],
+        );
         let mut folder = wanted.clone();
         if let Some(user) = &programs.run_as {
             if !is_reachable(&wanted, user) {
@@ -284,7 +289,9 @@ impl Place {
         let file = File::create(&path).map_err(|source| folder_error(&path, source))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(LocalPostgresError::InUse { path: self.folder.clone() }),
+            Err(TryLockError::WouldBlock) => {
+                Err(LocalPostgresError::InUse { path: self.folder.clone() })
+            }
             Err(TryLockError::Error(source)) => Err(folder_error(&path, source)),
         }
     }
@@ -313,7 +320,13 @@ impl Place {
         }
         let mut initdb = programs.command("initdb");
         initdb
-            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            .args([
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+            ])
             .args(["--no-instructions", "--pgdata"])
             .arg(&data);
         let output = output(initdb)
@@ -331,7 +344,11 @@ impl Place {
         let output = File::create(&log).map_err(|source| folder_error(&log, source))?;
         let errors = output.try_clone().map_err(|source| folder_error(&log, source))?;
         let mut keeper = programs.command_of(Path::new("/bin/sh"));
-        keeper.args(["-c", KEEPER, "keeper"]).arg(programs.folder.join("postgres")).arg("-D").arg(self.data());
+        keeper
+            .args(["-c", KEEPER, "keeper"])
+            .arg(programs.folder.join("postgres"))
+            .arg("-D")
+            .arg(self.data());
         let socket_folder = format!("unix_socket_directories={}", self.socket_folder.display());
         let mut settings = vec![
             socket_folder,
@@ -373,7 +390,12 @@ impl Place {
     }
 
     /// A small file that only the server can read.
-    fn own_file(&self, name: &str, content: &str, programs: &Programs) -> Result<PathBuf, LocalPostgresError> {
+    fn own_file(
+        &self,
+        name: &str,
+        content: &str,
+        programs: &Programs,
+    ) -> Result<PathBuf, LocalPostgresError> {
         let path = self.folder.join(name);
         let made = fs::write(&path, content)
             .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o600)))
@@ -431,9 +453,13 @@ async fn output(command: Command) -> io::Result<std::process::Output> {
 /// process's by now, which is not to be stopped.
 fn is_server_of(data: &Path) -> bool {
     let Ok(file) = fs::read_to_string(data.join("postmaster.pid")) else { return false };
-    let Some(pid) = file.lines().next().and_then(|line| line.trim().parse::<u32>().ok()) else { return false };
+    let Some(pid) = file.lines().next().and_then(|line| line.trim().parse::<u32>().ok()) else {
+        return false;
+    };
     let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    arguments.split(|byte| *byte == 0).any(|argument| argument == data.as_os_str().as_encoded_bytes())
+    arguments
+        .split(|byte| *byte == 0)
+        .any(|argument| argument == data.as_os_str().as_encoded_bytes())
 }
 
 /// A folder that only the server's user, and root, can enter.
@@ -491,8 +517,9 @@ fn server_user() -> Option<User> {
     let users = fs::read_to_string("/etc/passwd").ok().filter(|_| setpriv)?;
     users.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
-        (fields.first() == Some(&SERVER_USER))
-            .then(|| Some(User { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? }))?
+        (fields.first() == Some(&SERVER_USER)).then(|| {
+            Some(User { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
+        })?
     })
 }
 

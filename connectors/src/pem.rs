@@ -33,10 +33,15 @@ pub(crate) fn unusable(setting: &'static str, path: &Path, why: &'static str) ->
 /// A TLS client that trusts the certificates in `ca` only, and shows a certificate of its own if one is given.
 ///
 /// * `identity`: PEM chain, leaf first, and PEM key.
-pub(crate) fn tls_client(ca: &Path, identity: Option<(&Path, &Path)>) -> Result<ClientConfig, Problem> {
+pub(crate) fn tls_client(
+    ca: &Path,
+    identity: Option<(&Path, &Path)>,
+) -> Result<ClientConfig, Problem> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates("ca", ca)? {
-        roots.add(certificate).map_err(|_| unusable("ca", ca, "holds a certificate that cannot be read"))?;
+        roots
+            .add(certificate)
+            .map_err(|_| unusable("ca", ca, "holds a certificate that cannot be read"))?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -55,7 +60,10 @@ pub(crate) fn tls_client(ca: &Path, identity: Option<(&Path, &Path)>) -> Result<
 }
 
 /// The certificates in a PEM file, at least one.
-fn certificates(setting: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
+fn certificates(
+    setting: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let bytes = read(setting, path)?;
     let certificates = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<Vec<_>, _>>()
@@ -67,14 +75,18 @@ fn certificates(setting: &'static str, path: &Path) -> Result<Vec<CertificateDer
 }
 
 /// The TLS library's word on a failed connection, if that is what `error` is about.
-pub(crate) fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+pub(crate) fn tls_error<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<rustls::Error>() {
             return Some(found);
         }
         // An io::Error's `source` passes over the error it wraps, so that one is asked for by itself.
-        if let Some(wrapped) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        if let Some(wrapped) =
+            error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
+        {
             return tls_error(wrapped);
         }
         next = error.source();

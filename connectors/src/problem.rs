@@ -23,7 +23,9 @@ impl DeliveryError {
     /// What went wrong.
     pub fn problem(&self) -> &Problem {
         match self {
-            Self::Unreachable(problem) | Self::Refused(problem) | Self::Configuration(problem) => problem,
+            Self::Unreachable(problem) | Self::Refused(problem) | Self::Configuration(problem) => {
+                problem
+            }
         }
     }
 
@@ -133,7 +135,9 @@ pub enum Problem {
         why: &'static str,
     },
     /// The answer speaks of another number of records than were sent.
-    #[error("{sent} records were sent, but the answer speaks of {accepted} accepted and {refused} refused")]
+    #[error(
+        "{sent} records were sent, but the answer speaks of {accepted} accepted and {refused} refused"
+    )]
     AnswerDoesNotAddUp {
         /// Records sent.
         sent: u64,
@@ -176,7 +180,9 @@ pub enum Problem {
         sqlstate: String,
     },
     /// The server wants a password or a method that we have not.
-    #[error("the exchange database wants to be logged in to in a way the settings do not provide for")]
+    #[error(
+        "the exchange database wants to be logged in to in a way the settings do not provide for"
+    )]
     LoginImpossible,
     /// There is no such database.
     #[error("the server has no such database (SQLSTATE {sqlstate})")]
@@ -257,12 +263,18 @@ impl Problem {
             Self::TimedOut { .. } => {
                 "Ask the counterpart whether it is overloaded; a smaller `batch` or a larger `timeout_ms` may help."
             }
-            Self::ConnectionLost { .. } => "Usually a restart over there; sending goes on by itself.",
+            Self::ConnectionLost { .. } => {
+                "Usually a restart over there; sending goes on by itself."
+            }
             Self::FileUnreadable { .. } | Self::FileUnusable { .. } => {
                 "Put the right file there and make it readable for the hub; it is read again at the next attempt."
             }
-            Self::ReceiverFailing { .. } => "Tell the counterpart; sending goes on by itself when it works again.",
-            Self::AccessRefused { .. } => "Have the counterpart admit the hub's client certificate, or renew it.",
+            Self::ReceiverFailing { .. } => {
+                "Tell the counterpart; sending goes on by itself when it works again."
+            }
+            Self::AccessRefused { .. } => {
+                "Have the counterpart admit the hub's client certificate, or renew it."
+            }
             Self::NoInterface { .. } => "Compare `url` with what the counterpart says.",
             Self::BatchRefused { .. } => "See what was set aside, and ask the counterpart why.",
             Self::AnswerTooLarge { .. }
@@ -276,7 +288,9 @@ impl Problem {
             Self::TableMissing { .. } => {
                 "Have the tables created, or set `create_tables = true` if the hub may create them."
             }
-            Self::TableDiffers { .. } => "Compare the tables over there with docs/formats/frontdb.md.",
+            Self::TableDiffers { .. } => {
+                "Compare the tables over there with docs/formats/frontdb.md."
+            }
             Self::RightMissing { .. } => {
                 "The user needs INSERT and SELECT on up_lic_data and SELECT on dn_lic_data_error."
             }
@@ -284,7 +298,9 @@ impl Problem {
                 "Check `user` and the content of `password_file`, and whether the server admits this machine."
             }
             Self::DatabaseMissing { .. } => "Check `database`.",
-            Self::ValueRefused { .. } => "See what was set aside; compare the columns with docs/formats/frontdb.md.",
+            Self::ValueRefused { .. } => {
+                "See what was set aside; compare the columns with docs/formats/frontdb.md."
+            }
             Self::DatabaseFailing { .. } => {
                 "Tell whoever runs the exchange database; sending goes on by itself when it works again."
             }

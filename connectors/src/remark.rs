@@ -13,9 +13,12 @@ pub(crate) fn kept(text: &str) -> String {
     let mut chars = 0;
     for character in text.chars().map(Some).chain([None]) {
         match character {
-            Some(letter) if letter.is_ascii_alphanumeric() || is_wide_digit(letter) => word.push(letter),
+            Some(letter) if letter.is_ascii_alphanumeric() || is_wide_digit(letter) => {
+                word.push(letter)
+            }
             other => {
-                let digits = word.chars().filter(|c| c.is_ascii_digit() || is_wide_digit(*c)).count();
+                let digits =
+                    word.chars().filter(|c| c.is_ascii_digit() || is_wide_digit(*c)).count();
                 kept.push_str(if digits >= MASK_FROM { "***" } else { &word });
                 word.clear();
                 if let Some(separator) = other {

@@ -88,7 +88,8 @@ async fn a_delivery_broken_off_can_be_made_again(counterpart: &impl Counterpart)
     let batch = Batch::new(connector.name(), 0, items);
     for millis in [0, 1, 2, 5, 10, 20] {
         // Whether it arrives in that time does not matter.
-        let _ = tokio::time::timeout(Duration::from_millis(millis), connector.deliver(&batch)).await;
+        let _ =
+            tokio::time::timeout(Duration::from_millis(millis), connector.deliver(&batch)).await;
     }
     connector.deliver(&batch).await.expect("the batch arrives");
     assert_eq!(counterpart.held().await, seqs(0..200));
@@ -115,7 +116,10 @@ async fn counts_follow_the_status(counterpart: &impl Counterpart) {
     let licences: Vec<Shared> = (0..4).map(samples::issued).collect();
     let other = samples::issued_of(4, second);
     arrive(&*connector, licences.iter().cloned().chain([other.clone()]).collect()).await;
-    assert_eq!(connector.counts().await.expect("counts"), BTreeMap::from([(first, 4), (second, 1)]));
+    assert_eq!(
+        connector.counts().await.expect("counts"),
+        BTreeMap::from([(first, 4), (second, 1)])
+    );
 
     let revoked = LicenceStatus::Revoked { cause: RevocationCause::Withdrawn };
     let superseded = LicenceStatus::Superseded { by: licences[3].identifier().clone() };
@@ -131,17 +135,21 @@ async fn counts_follow_the_status(counterpart: &impl Counterpart) {
     .await;
     assert_eq!(connector.counts().await.expect("counts"), BTreeMap::from([(first, 1)]));
 
-    let restored = samples::changed(9, &licences[0], LicenceStatus::Suspended, LicenceStatus::Valid);
+    let restored =
+        samples::changed(9, &licences[0], LicenceStatus::Suspended, LicenceStatus::Valid);
     arrive(&*connector, vec![restored]).await;
     assert_eq!(connector.counts().await.expect("counts"), BTreeMap::from([(first, 2)]));
 }
 
 async fn replies_to_nothing_are_none(counterpart: &impl Counterpart) {
-    let page = counterpart.connector().replies(&crate::ReplyPosition::default()).await.expect("replies");
+    let page =
+        counterpart.connector().replies(&crate::ReplyPosition::default()).await.expect("replies");
     assert_eq!((page.replies, page.more), (Vec::new(), false));
 }
 
-async fn a_counterpart_that_is_down_is_unreachable_until_it_is_up(counterpart: &mut impl Counterpart) {
+async fn a_counterpart_that_is_down_is_unreachable_until_it_is_up(
+    counterpart: &mut impl Counterpart,
+) {
     let connector = counterpart.connector();
     arrive(&*connector, vec![samples::issued(0)]).await;
     counterpart.go_down().await;
@@ -192,7 +200,8 @@ pub mod samples {
     /// # Panics
     /// Never: they are well formed.
     pub fn types() -> [LicenceTypeCode; 2] {
-        ["11100000000013338W011", "11100000000013338W009"].map(|code| code.parse().expect("well formed"))
+        ["11100000000013338W011", "11100000000013338W009"]
+            .map(|code| code.parse().expect("well formed"))
     }
 
     /// The document of a licence of this type; `number` tells them apart.
@@ -212,7 +221,8 @@ pub mod samples {
             issued_on: date(2025, 3, 1),
             holders: vec![Holder {
                 name: HOLDER_NAME.to_owned(),
-                id: HolderId::parse(HolderKind::from_code("111").expect("a kind"), CITIZEN).expect("well formed"),
+                id: HolderId::parse(HolderKind::from_code("111").expect("a kind"), CITIZEN)
+                    .expect("well formed"),
             }],
             valid_from: Some(date(2025, 3, 1)),
             valid_to: None,

@@ -247,7 +247,9 @@ impl ConnectorSettings {
         let name = check_name(&self.name, &mut problems);
         let runner = self.check_runner(&mut problems);
         let connector = match self.kind.as_str() {
-            "frontdb" => frontdb::Settings::check(self, name, &mut problems).map(CheckedConnector::FrontDb),
+            "frontdb" => {
+                frontdb::Settings::check(self, name, &mut problems).map(CheckedConnector::FrontDb)
+            }
             "http" => http::Settings::check(self, name, &mut problems).map(CheckedConnector::Http),
             _ => {
                 problems.push(SettingsProblem::Kind);
@@ -255,7 +257,9 @@ impl ConnectorSettings {
             }
         };
         match (runner, connector) {
-            (Some(runner), Some(connector)) if problems.is_empty() => Ok(CheckedSettings { runner, connector }),
+            (Some(runner), Some(connector)) if problems.is_empty() => {
+                Ok(CheckedSettings { runner, connector })
+            }
             _ => Err(SettingsError { name: self.name.clone(), problems }),
         }
     }
@@ -293,9 +297,11 @@ impl ConnectorSettings {
             value
         };
         let batch = range("batch", self.batch, default.batch as u64, 1, 10_000);
-        let batch_bytes = range("batch_bytes", self.batch_bytes, default.batch_bytes as u64, 1, 64 << 20);
+        let batch_bytes =
+            range("batch_bytes", self.batch_bytes, default.batch_bytes as u64, 1, 64 << 20);
         let poll = range("poll_ms", self.poll_ms, millis(default.poll), 10, 3_600_000);
-        let min = range("backoff_min_ms", self.backoff_min_ms, millis(default.backoff_min), 1, 3_600_000);
+        let min =
+            range("backoff_min_ms", self.backoff_min_ms, millis(default.backoff_min), 1, 3_600_000);
         let max = range(
             "backoff_max_ms",
             self.backoff_max_ms,
@@ -386,7 +392,9 @@ impl CheckedConnector {
     /// Makes the connector. Files and counterpart are looked at when something is delivered.
     pub fn open(&self, names: &TypeNames) -> Box<dyn Connector> {
         match self {
-            Self::FrontDb(settings) => Box::new(frontdb::FrontDb::new(settings.clone(), names.clone())),
+            Self::FrontDb(settings) => {
+                Box::new(frontdb::FrontDb::new(settings.clone(), names.clone()))
+            }
             Self::Http(settings) => Box::new(http::HttpPush::new(settings.clone())),
         }
     }
@@ -396,7 +404,9 @@ impl CheckedConnector {
 ///
 /// # Errors
 /// For each connector that has any, all its problems.
-pub fn check_all(connectors: &[ConnectorSettings]) -> Result<Vec<CheckedSettings>, Vec<SettingsError>> {
+pub fn check_all(
+    connectors: &[ConnectorSettings],
+) -> Result<Vec<CheckedSettings>, Vec<SettingsError>> {
     let mut names = BTreeSet::new();
     let mut checked = Vec::new();
     let mut errors = Vec::new();
@@ -420,7 +430,9 @@ pub fn check_all(connectors: &[ConnectorSettings]) -> Result<Vec<CheckedSettings
 fn check_name(name: &str, problems: &mut Vec<SettingsProblem>) -> String {
     let fits = (1..=29).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !fits {
         problems.push(SettingsProblem::Name);
     }

@@ -102,10 +102,17 @@ impl Client {
         let mut kept = self.session.lock().await;
         // Taken out while in use: when this future is dropped midway, the connection goes with it.
         let session = self.ready(kept.take()).await?;
-        let inserted = self.within(async { Ok(session.client.execute(&session.insert, &values).await) }).await?;
+        let inserted = self
+            .within(async { Ok(session.client.execute(&session.insert, &values).await) })
+            .await?;
         match inserted {
             Ok(new) => {
-                tracing::debug!(connector = self.settings.name, rows = rows.len(), new, "rows inserted");
+                tracing::debug!(
+                    connector = self.settings.name,
+                    rows = rows.len(),
+                    new,
+                    "rows inserted"
+                );
                 *kept = Some(session);
                 Ok(())
             }
@@ -120,7 +127,10 @@ impl Client {
     }
 
     /// Error rows after a position, and the server's clock in microseconds since 1970, local time.
-    pub(crate) async fn errors_after(&self, after: &ReplyPosition) -> Result<(Vec<ErrorRow>, u64), DeliveryError> {
+    pub(crate) async fn errors_after(
+        &self,
+        after: &ReplyPosition,
+    ) -> Result<(Vec<ErrorRow>, u64), DeliveryError> {
         let micros = i64::try_from(after.micros).unwrap_or(i64::MAX);
         let mut kept = self.session.lock().await;
         let session = self.ready(kept.take()).await?;
@@ -141,7 +151,8 @@ impl Client {
     /// Licences by type code, as the tables have it. On a connection of its own: a count takes no turn from a batch.
     pub(crate) async fn counts(&self) -> Result<Vec<(String, i64)>, DeliveryError> {
         let session = self.ready(None).await?;
-        let rows = self.within(async { Ok(session.client.query(COUNTS, &[&self.prefix]).await) }).await?;
+        let rows =
+            self.within(async { Ok(session.client.query(COUNTS, &[&self.prefix]).await) }).await?;
         let rows = rows.map_err(|error| self.explain(&error))?;
         rows.iter()
             .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
@@ -184,7 +195,8 @@ impl Client {
         T: tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>,
         T::Stream: Send + 'static,
     {
-        let (client, connection) = config.connect(tls).await.map_err(|error| self.explain(&error))?;
+        let (client, connection) =
+            config.connect(tls).await.map_err(|error| self.explain(&error))?;
         let connector = self.settings.name.clone();
         let connection = tokio::spawn(async move {
             if connection.await.is_err() {
@@ -194,7 +206,10 @@ impl Client {
         Ok((client, ConnectionTask(connection)))
     }
 
-    async fn set_up(&self, client: &tokio_postgres::Client) -> Result<Statement, tokio_postgres::Error> {
+    async fn set_up(
+        &self,
+        client: &tokio_postgres::Client,
+    ) -> Result<Statement, tokio_postgres::Error> {
         let schema = &self.settings.schema;
         let timeout = self.settings.timeout.as_millis();
         client
@@ -208,7 +223,10 @@ impl Client {
         client.prepare(&self.insert).await
     }
 
-    async fn within<T>(&self, work: impl Future<Output = Result<T, DeliveryError>>) -> Result<T, DeliveryError> {
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, DeliveryError>>,
+    ) -> Result<T, DeliveryError> {
         // A little longer than the server's own limit, so that its answer is heard.
         let limit = self.settings.timeout + Duration::from_millis(500);
         time::timeout(limit, work).await.unwrap_or_else(|_| {
@@ -227,7 +245,8 @@ impl Client {
 /// One array a column: PostgreSQL plans the statement once and takes any number of rows.
 fn insert_statement() -> String {
     let columns: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
-    let arrays: Vec<String> = (1..=COLUMNS.len()).map(|number| format!("${number}::text[]")).collect();
+    let arrays: Vec<String> =
+        (1..=COLUMNS.len()).map(|number| format!("${number}::text[]")).collect();
     format!(
         "INSERT INTO up_lic_data ({}, cd_time) SELECT * FROM unnest({}, ${}::timestamp[]) \
          ON CONFLICT (row_guid) DO NOTHING",
@@ -238,7 +257,8 @@ fn insert_statement() -> String {
 }
 
 fn error_row(row: &SqlRow) -> Result<(ErrorRow, u64), tokio_postgres::Error> {
-    let micros = |column| row.try_get::<_, i64>(column).map(|micros| u64::try_from(micros).unwrap_or(0));
+    let micros =
+        |column| row.try_get::<_, i64>(column).map(|micros| u64::try_from(micros).unwrap_or(0));
     let error = ErrorRow { row_guid: row.try_get(0)?, remark: row.try_get(1)?, micros: micros(2)? };
     Ok((error, micros(3)?))
 }

@@ -166,5 +166,9 @@ fn joined<'a>(
 }
 
 fn refused(item: &Shared, code: &str, column: &str, what: &str) -> Refused {
-    Refused { seq: item.seq(), code: code.to_owned(), remark: format!("the value for {column} {what}") }
+    Refused {
+        seq: item.seq(),
+        code: code.to_owned(),
+        remark: format!("the value for {column} {what}"),
+    }
 }

@@ -17,7 +17,9 @@ const REFUSED_LATER: &str = "error_row";
 ///
 /// # Errors
 /// `UnknownTypeCounted`: the table holds a row of ours that we cannot have written.
-pub(crate) fn counts(rows: Vec<(String, i64)>) -> Result<BTreeMap<LicenceTypeCode, u64>, DeliveryError> {
+pub(crate) fn counts(
+    rows: Vec<(String, i64)>,
+) -> Result<BTreeMap<LicenceTypeCode, u64>, DeliveryError> {
     rows.into_iter()
         .map(|(code, count)| Some((code.parse().ok()?, u64::try_from(count).ok()?)))
         .collect::<Option<_>>()
@@ -60,7 +62,10 @@ pub(crate) fn failure(
     }
     match pem::io_kind(error) {
         Some(io::ErrorKind::TimedOut) => {
-            return DeliveryError::Unreachable(Problem::Connect { to, kind: "timed out".to_owned() });
+            return DeliveryError::Unreachable(Problem::Connect {
+                to,
+                kind: "timed out".to_owned(),
+            });
         }
         Some(
             io::ErrorKind::ConnectionReset
@@ -86,7 +91,9 @@ pub(crate) fn failure(
         let said = "the server does not offer TLS".to_owned();
         DeliveryError::Configuration(Problem::Tls { to, said })
     } else {
-        DeliveryError::Configuration(Problem::AnswerMalformed { why: "not as the PostgreSQL protocol has it" })
+        DeliveryError::Configuration(Problem::AnswerMalformed {
+            why: "not as the PostgreSQL protocol has it",
+        })
     }
 }
 
@@ -102,9 +109,10 @@ fn sql_error(
     let code = sqlstate.to_owned();
     let class = sqlstate.get(..2).unwrap_or_default();
     match (class, sqlstate) {
-        (_, "42P01") | ("3F", _) => {
-            Configuration(Problem::TableMissing { table: "up_lic_data or dn_lic_data_error", schema: schema.to_owned() })
-        }
+        (_, "42P01") | ("3F", _) => Configuration(Problem::TableMissing {
+            table: "up_lic_data or dn_lic_data_error",
+            schema: schema.to_owned(),
+        }),
         (_, "42501") => Configuration(Problem::RightMissing { sqlstate: code }),
         ("42", _) => Configuration(Problem::TableDiffers { sqlstate: code }),
         ("28", _) => Configuration(Problem::LoginRefused { sqlstate: code }),

@@ -67,26 +67,31 @@ impl Settings {
             problems.push(SettingsProblem::Form { setting: "schema", form });
         }
         let data_source = raw.data_source.clone().unwrap_or_else(|| "001".to_owned());
-        if !(1..=3).contains(&data_source.chars().count()) || data_source.chars().any(char::is_control) {
-            problems.push(SettingsProblem::Form { setting: "data_source", form: "1 to 3 characters" });
+        if !(1..=3).contains(&data_source.chars().count())
+            || data_source.chars().any(char::is_control)
+        {
+            problems
+                .push(SettingsProblem::Form { setting: "data_source", form: "1 to 3 characters" });
         }
         let date_form = match raw.date_form.as_deref() {
             None | Some("iso") => DateForm::Iso,
             Some("compact") => DateForm::Compact,
             Some(_) => {
-                problems.push(SettingsProblem::Form { setting: "date_form", form: "`iso` or `compact`" });
+                problems.push(SettingsProblem::Form {
+                    setting: "date_form",
+                    form: "`iso` or `compact`",
+                });
                 DateForm::Iso
             }
         };
         let mut config = config(raw, problems)?;
         let transport = transport(raw, &config, problems)?;
-        config
-            .connect_timeout(connect_timeout)
-            .application_name("yihao")
-            .ssl_mode(match transport {
+        config.connect_timeout(connect_timeout).application_name("yihao").ssl_mode(
+            match transport {
                 Transport::Plain => SslMode::Disable,
                 Transport::Tls { .. } => SslMode::Require,
-            });
+            },
+        );
         Some(Self {
             name,
             address: address(&config),
@@ -115,14 +120,20 @@ fn config(raw: &ConnectorSettings, problems: &mut Vec<SettingsProblem>) -> Optio
             }
         }
         let Ok(config) = text.parse::<Config>() else {
-            problems.push(SettingsProblem::Form { setting: "connection", form: "a PostgreSQL connection string" });
+            problems.push(SettingsProblem::Form {
+                setting: "connection",
+                form: "a PostgreSQL connection string",
+            });
             return None;
         };
         if config.get_password().is_some() {
             problems.push(SettingsProblem::PasswordInConnection);
         }
         for (form, missing) in [
-            ("a connection string with a host", config.get_hosts().is_empty() && config.get_hostaddrs().is_empty()),
+            (
+                "a connection string with a host",
+                config.get_hosts().is_empty() && config.get_hostaddrs().is_empty(),
+            ),
             ("a connection string with a user", config.get_user().is_none()),
             ("a connection string with a dbname", config.get_dbname().is_none()),
         ] {
@@ -133,7 +144,8 @@ fn config(raw: &ConnectorSettings, problems: &mut Vec<SettingsProblem>) -> Optio
         return Some(config);
     }
     let mut config = Config::new();
-    for (setting, value) in [("host", &raw.host), ("user", &raw.user), ("database", &raw.database)] {
+    for (setting, value) in [("host", &raw.host), ("user", &raw.user), ("database", &raw.database)]
+    {
         match value.as_deref() {
             None => problems.push(SettingsProblem::Missing { setting }),
             Some(text) if text.is_empty() || text.chars().any(|c| c.is_control()) => {
@@ -197,5 +209,7 @@ fn address(config: &Config) -> String {
 fn is_schema(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && !text.starts_with(|first: char| first.is_ascii_digit())
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }

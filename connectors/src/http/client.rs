@@ -33,7 +33,11 @@ impl Client {
         &self.settings
     }
 
-    pub(crate) async fn post_records(&self, batch: &str, body: Vec<u8>) -> Result<Response, DeliveryError> {
+    pub(crate) async fn post_records(
+        &self,
+        batch: &str,
+        body: Vec<u8>,
+    ) -> Result<Response, DeliveryError> {
         let request = self
             .client()?
             .request(Method::POST, self.settings.records.clone())
@@ -59,7 +63,9 @@ impl Client {
             .headers()
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/json"));
+            .is_some_and(|value| {
+                value.trim_start().to_ascii_lowercase().starts_with("application/json")
+            });
         let retry_after = response
             .headers()
             .get(header::RETRY_AFTER)
@@ -70,7 +76,9 @@ impl Client {
         if status == StatusCode::OK {
             while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(&error))? {
                 if body.len() + chunk.len() > ANSWER_LIMIT {
-                    return Err(DeliveryError::Configuration(Problem::AnswerTooLarge { limit: ANSWER_LIMIT }));
+                    return Err(DeliveryError::Configuration(Problem::AnswerTooLarge {
+                        limit: ANSWER_LIMIT,
+                    }));
                 }
                 body.extend_from_slice(&chunk);
             }
@@ -111,11 +119,16 @@ impl Client {
             return DeliveryError::Configuration(Problem::Tls { to, said: said.to_string() });
         }
         if error.is_timeout() {
-            let after = if error.is_connect() { self.settings.connect_timeout } else { self.settings.timeout };
+            let after = if error.is_connect() {
+                self.settings.connect_timeout
+            } else {
+                self.settings.timeout
+            };
             return DeliveryError::Unreachable(Problem::TimedOut { to, after });
         }
         if error.is_connect() {
-            let kind = pem::io_kind(error).map_or_else(|| "failed".to_owned(), |kind| kind.to_string());
+            let kind =
+                pem::io_kind(error).map_or_else(|| "failed".to_owned(), |kind| kind.to_string());
             return DeliveryError::Unreachable(Problem::Connect { to, kind });
         }
         DeliveryError::Unreachable(Problem::ConnectionLost { to })

@@ -28,7 +28,8 @@ fn record(item: &Shared) -> PushRecord {
         LicenceStatus::Superseded { by } => (None, Some(by.clone())),
         LicenceStatus::Valid | LicenceStatus::Suspended => (None, None),
     };
-    let document = String::from_utf8(item.licence.to_bytes()).expect("a licence is written as JSON, in UTF-8");
+    let document =
+        String::from_utf8(item.licence.to_bytes()).expect("a licence is written as JSON, in UTF-8");
     PushRecord {
         seq: item.seq(),
         at: item.change.at,

@@ -22,7 +22,9 @@ pub(crate) fn outcome(response: &Response, batch: &Batch) -> Result<Delivered, D
     let mut refused = Vec::with_capacity(answer.refused.len().min(batch.items.len()));
     for record in &answer.refused {
         if !open.remove(&record.seq) {
-            return Err(DeliveryError::Configuration(Problem::AnswerNamesOther { seq: record.seq }));
+            return Err(DeliveryError::Configuration(Problem::AnswerNamesOther {
+                seq: record.seq,
+            }));
         }
         refused.push(Refused {
             seq: Seq(record.seq),
@@ -32,7 +34,8 @@ pub(crate) fn outcome(response: &Response, batch: &Batch) -> Result<Delivered, D
     }
     let refusals = answer.refused.len() as u64;
     if answer.accepted != open.len() as u64 {
-        let problem = Problem::AnswerDoesNotAddUp { sent, accepted: answer.accepted, refused: refusals };
+        let problem =
+            Problem::AnswerDoesNotAddUp { sent, accepted: answer.accepted, refused: refusals };
         return Err(DeliveryError::Configuration(problem));
     }
     refused.sort_by_key(|record| record.seq);
@@ -58,11 +61,12 @@ fn content<T: DeserializeOwned>(response: &Response) -> Result<T, DeliveryError>
     use DeliveryError::{Configuration, Refused, Unreachable};
     let status = response.status;
     match status {
-        200 if !response.json => {
-            Err(Configuration(Problem::AnswerMalformed { why: "its content type is not application/json" }))
-        }
-        200 => serde_json::from_slice(&response.body)
-            .map_err(|_| Configuration(Problem::AnswerMalformed { why: "its body is not the agreed JSON" })),
+        200 if !response.json => Err(Configuration(Problem::AnswerMalformed {
+            why: "its content type is not application/json",
+        })),
+        200 => serde_json::from_slice(&response.body).map_err(|_| {
+            Configuration(Problem::AnswerMalformed { why: "its body is not the agreed JSON" })
+        }),
         401 | 403 | 407 => Err(Configuration(Problem::AccessRefused { status })),
         408 | 425 | 429 | 500..=599 => {
             Err(Unreachable(Problem::ReceiverFailing { status, retry_after: response.retry_after }))

@@ -10,7 +10,12 @@ use super::RunnerSettings;
 ///
 /// * `random`: 0 to 1.
 /// * `asked`: how long the counterpart asked to be left alone; kept to as far as the longest pause allows.
-pub(super) fn pause(settings: &RunnerSettings, failures: u32, random: f64, asked: Option<Duration>) -> Duration {
+pub(super) fn pause(
+    settings: &RunnerSettings,
+    failures: u32,
+    random: f64,
+    asked: Option<Duration>,
+) -> Duration {
     let doublings = failures.saturating_sub(1).min(31);
     let full = settings.backoff_min.saturating_mul(1 << doublings).min(settings.backoff_max);
     let part = full.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);

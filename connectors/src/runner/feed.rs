@@ -45,7 +45,11 @@ pub(super) async fn read(
         let found = store.licences(identifiers).await?;
         for (change, found) in wanted.iter().zip(found) {
             let Some(stored) = found else {
-                stretch.unreadable.push(unreadable(change, "licence_missing", "the licence is not in the store"));
+                stretch.unreadable.push(unreadable(
+                    change,
+                    "licence_missing",
+                    "the licence is not in the store",
+                ));
                 continue;
             };
             if bytes + stored.document.len() > settings.batch_bytes && !stretch.items.is_empty() {

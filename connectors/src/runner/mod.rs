@@ -251,7 +251,14 @@ impl Runner {
         let types = settings.types.clone();
         let task = Task::new(store.clone(), connector.clone(), settings, inbox, state);
         let task = tokio::spawn(task.run());
-        RunnerHandle { store, connector, types, commands, state: watched, task: Mutex::new(Some(task)) }
+        RunnerHandle {
+            store,
+            connector,
+            types,
+            commands,
+            state: watched,
+            task: Mutex::new(Some(task)),
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use indexes::{LicenceStore, StoreError};
 use jiff::Timestamp;
 use licence::{LicenceStatus, Seq};
 
-use super::{Counts, ReconcileError, Reconciliation, TypeCount, TypeFilter, task::SET_ASIDES_COUNTED};
+use super::{
+    Counts, ReconcileError, Reconciliation, TypeCount, TypeFilter, task::SET_ASIDES_COUNTED,
+};
 use crate::Connector;
 
 /// Licences read from the store at a time.
@@ -23,7 +25,14 @@ pub(super) async fn compare(
     let theirs = connector.counts().await?;
     let types = beside(&ours, &theirs);
     let agrees = types.iter().all(|count| count.difference == 0);
-    Ok(Reconciliation { connector: name.to_owned(), at: Timestamp::now(), lag, set_aside, types, agrees })
+    Ok(Reconciliation {
+        connector: name.to_owned(),
+        at: Timestamp::now(),
+        lag,
+        set_aside,
+        types,
+        agrees,
+    })
 }
 
 /// The valid licences of these types, by type.
@@ -53,7 +62,8 @@ fn beside(ours: &Counts, theirs: &Counts) -> Vec<TypeCount> {
         .map(|licence_type| {
             let ours = ours.get(&licence_type).copied().unwrap_or(0);
             let theirs = theirs.get(&licence_type).copied().unwrap_or(0);
-            let difference = i64::try_from(theirs).unwrap_or(i64::MAX).saturating_sub_unsigned(ours);
+            let difference =
+                i64::try_from(theirs).unwrap_or(i64::MAX).saturating_sub_unsigned(ours);
             TypeCount { licence_type, ours, theirs, difference }
         })
         .collect()

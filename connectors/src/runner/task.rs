@@ -213,7 +213,8 @@ impl Task {
                 Ok(delivered) => {
                     self.set_aside(&delivered.refused).await?;
                     self.advance(next).await?;
-                    let taken = (batch.items.len() as u64).saturating_sub(delivered.refused.len() as u64);
+                    let taken =
+                        (batch.items.len() as u64).saturating_sub(delivered.refused.len() as u64);
                     self.succeeded(taken);
                 }
                 Err(DeliveryError::Refused(_)) if part.len() > 1 => {
@@ -232,7 +233,8 @@ impl Task {
                     self.refused_in_a_row += 1;
                     if self.refused_in_a_row >= REFUSED_IN_A_ROW {
                         let in_a_row = self.refused_in_a_row;
-                        let problem = Problem::EveryRecordRefused { in_a_row, last: problem.code() };
+                        let problem =
+                            Problem::EveryRecordRefused { in_a_row, last: problem.code() };
                         return Err(Break::Delivery(DeliveryError::Configuration(problem)));
                     }
                 }
@@ -261,7 +263,12 @@ impl Task {
         }
         let at = Timestamp::now();
         for record in refused {
-            tracing::warn!(connector = self.name, seq = record.seq.0, code = record.code, "a record was set aside");
+            tracing::warn!(
+                connector = self.name,
+                seq = record.seq.0,
+                code = record.code,
+                "a record was set aside"
+            );
             let record = SetAside {
                 seq: record.seq,
                 code: record.code.clone(),
@@ -282,7 +289,9 @@ impl Task {
         if self.replies.read_at.is_some_and(|at| now < at + self.settings.poll) {
             return Ok(());
         }
-        let Some(replied) = self.durable.as_ref().map(|durable| durable.replied) else { return Ok(()) };
+        let Some(replied) = self.durable.as_ref().map(|durable| durable.replied) else {
+            return Ok(());
+        };
         if self.replies.again_at.is_none_or(|at| now >= at) {
             let micros = replied.saturating_sub(REPLIES_OVERLAP_MICROS);
             self.replies.after = ReplyPosition { micros, key: String::new() };
@@ -387,7 +396,8 @@ impl Task {
         if taken > 0 {
             self.refused_in_a_row = 0;
         }
-        metrics::counter!("yihao_connector_delivered_total", "connector" => self.name.clone()).increment(taken);
+        metrics::counter!("yihao_connector_delivered_total", "connector" => self.name.clone())
+            .increment(taken);
         self.state.send_modify(|state| {
             state.delivered += taken;
             state.last_success = Some(Timestamp::now());
@@ -412,8 +422,12 @@ impl Task {
         let now = Timestamp::now();
         self.state.send_modify(|state| {
             state.next_attempt = now.checked_add(pause).ok();
-            state.last_error =
-                Some(LastError { at: now, code: code.to_owned(), message, advice: advice.to_owned() });
+            state.last_error = Some(LastError {
+                at: now,
+                code: code.to_owned(),
+                message,
+                advice: advice.to_owned(),
+            });
         });
     }
 
@@ -463,9 +477,12 @@ impl Task {
             self.set_asides_changed = false;
             self.state.send_modify(|state| state.set_aside = held.len() as u64);
         }
-        metrics::gauge!("yihao_connector_lag_records", "connector" => self.name.clone()).set(lag as f64);
-        metrics::gauge!("yihao_connector_lag_seconds", "connector" => self.name.clone()).set(lag_seconds as f64);
-        metrics::gauge!("yihao_connector_paused", "connector" => self.name.clone()).set(f64::from(u8::from(paused)));
+        metrics::gauge!("yihao_connector_lag_records", "connector" => self.name.clone())
+            .set(lag as f64);
+        metrics::gauge!("yihao_connector_lag_seconds", "connector" => self.name.clone())
+            .set(lag_seconds as f64);
+        metrics::gauge!("yihao_connector_paused", "connector" => self.name.clone())
+            .set(f64::from(u8::from(paused)));
         self.state.send_modify(|state| {
             state.head = head;
             state.cursor = cursor;
@@ -480,11 +497,26 @@ impl Task {
 }
 
 fn describe_metrics() {
-    metrics::describe_gauge!("yihao_connector_lag_records", "Changes still to go through to the counterpart");
-    metrics::describe_gauge!("yihao_connector_lag_seconds", "Age of the oldest change still to go through");
-    metrics::describe_gauge!("yihao_connector_paused", "1 while an operator has paused the connector");
-    metrics::describe_counter!("yihao_connector_delivered_total", "Records the counterpart took, repeats included");
+    metrics::describe_gauge!(
+        "yihao_connector_lag_records",
+        "Changes still to go through to the counterpart"
+    );
+    metrics::describe_gauge!(
+        "yihao_connector_lag_seconds",
+        "Age of the oldest change still to go through"
+    );
+    metrics::describe_gauge!(
+        "yihao_connector_paused",
+        "1 while an operator has paused the connector"
+    );
+    metrics::describe_counter!(
+        "yihao_connector_delivered_total",
+        "Records the counterpart took, repeats included"
+    );
     metrics::describe_counter!("yihao_connector_set_aside_total", "Records set aside");
     metrics::describe_counter!("yihao_connector_failures_total", "Failed attempts, by code");
-    metrics::describe_histogram!("yihao_connector_delivery_seconds", "Time a batch took, from sending to answer");
+    metrics::describe_histogram!(
+        "yihao_connector_delivery_seconds",
+        "Time a batch took, from sending to answer"
+    );
 }
