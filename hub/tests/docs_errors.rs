@@ -22,8 +22,8 @@ const CONSTRUCTED: [(&str, &str, &str); 2] = [
 
 /// Codes that are written without an error type: where, and what stands before the first text.
 const PLACES: [(&str, &str); 6] = [
-    ("connectors/src/runner/feed.rs", "unreadable(change, "),
-    ("connectors/src/frontdb/encode.rs", "refused(item, "),
+    ("connectors/src/runner/feed.rs", "unreadable("),
+    ("connectors/src/frontdb/encode.rs", "refused("),
     ("connectors/src/frontdb/reply.rs", "REFUSED_LATER: &str = "),
     ("connectors/src/remark.rs", "} else { "),
     ("indexes/src/rocks/check.rs", ".defect("),
@@ -191,9 +191,11 @@ fn codes_of_problems(text: &str, before: &str, constructors: &[(String, usize)])
     codes
 }
 
-/// The first text after each occurrence of `before`.
+/// The first text after each occurrence of `before`, up to the end of the statement; not where a
+/// function of that name is defined.
 fn codes_after(text: &str, before: &str) -> Vec<String> {
     text.match_indices(before)
+        .filter(|(start, _)| !text[..*start].ends_with("fn "))
         .filter_map(|(start, _)| {
             let rest = &text[start + before.len()..];
             let end = rest.find(';').unwrap_or(rest.len());
