@@ -409,7 +409,7 @@ fn technical(t: &'static Texts, stored: &StoredLicence) -> Vec<Fact> {
         proof,
         Fact::new(t.received_at, moment(stored.received_at)),
     ];
-    if let Ok(chain) = ChainRecord::from_bytes(&stored.chain.0) {
+    if let Ok(chain) = postcard::from_bytes::<ChainRecord>(&stored.chain.0) {
         let serials: Vec<String> =
             chain.certificates.iter().map(|certificate| hex::encode(&certificate.serial)).collect();
         facts.push(Fact::code(t.certificates, serials.join("\n")));

@@ -290,12 +290,10 @@ texts! {
     position_of: "{cursor} / {head}", "{cursor} of {head}";
     last_success: "最近成功", "Last success";
     never: "尚无", "none yet";
-    last_error: "最近错误", "Last error";
     error_now: "推送受阻", "Delivery is held up";
     error_past: "此前的错误（之后已恢复）", "An earlier error (it has worked since)";
     what_to_do: "怎么办", "What to do";
     next_attempt: "下次重试 {at}", "Next attempt at {at}";
-    error_code: "错误代码", "Error code";
     pause: "暂停推送", "Pause";
     resume: "恢复推送", "Resume";
     reconcile: "对账", "Reconcile";
