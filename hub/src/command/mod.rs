@@ -63,6 +63,11 @@ pub fn run() -> ExitCode {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,tantivy=warn"));
+    // certval writes the subjects of certificates, which may be persons, into its log lines.
+    let filter = match "certval=off".parse() {
+        Ok(silence) => filter.add_directive(silence),
+        Err(_) => filter,
+    };
     let _ = tracing_subscriber::fmt()
         .json()
         .with_env_filter(filter)

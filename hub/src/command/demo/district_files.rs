@@ -12,7 +12,7 @@ use certs::{Manifest, Profile, SigningIdentity, Suite, sha256, sign_detached};
 use connectors::local_postgres::LocalPostgres;
 use district::{Department, District, DistrictSize};
 use jiff::Timestamp;
-use licence::{CreditCode, Licence};
+use licence::{CreditCode, Licence, LicenceId};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
@@ -282,7 +282,7 @@ create_tables = true
                 ticks.tick().await;
                 // What an earlier run of the demo issued is passed over at once.
                 loop {
-                    let licence = live.licence(next);
+                    let Some(licence) = live_licence(&live, next) else { return };
                     next += 1;
                     let issuer = licence.issuer.credit_code();
                     let (Some(client), Some(signer)) = (clients.get(issuer), signers.get(issuer))
@@ -311,6 +311,15 @@ create_tables = true
         let key = std::fs::read(path.with_extension("key")).ok()?;
         SigningIdentity::from_pem(&pem, &key).ok()
     }
+}
+
+/// A licence of the other seed, with a serial of its own: both seeds count their licences from 1.
+fn live_licence(live: &District, index: u64) -> Option<Licence> {
+    let mut licence = live.licence(index);
+    let serial = format!("LIVE{index:010}");
+    licence.identifier =
+        LicenceId::build(&licence.licence_type, &licence.issuer, &serial, 1).ok()?;
+    Some(licence)
 }
 
 /// Issues one licence over HTTP; whether it is new.

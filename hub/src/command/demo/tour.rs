@@ -80,7 +80,7 @@ pub fn prepare(
     ];
     if let Some(province) = province {
         revoke.push(format!(
-            "psql '{}' -c \"select cd_operation, cd_time from up_lic_data where \
+            "psql \"{}\" -c \"select cd_operation, cd_time from up_lic_data where \
              certificate_source_id = '{identifier}' order by cd_time\"",
             province.connection()
         ));
@@ -194,7 +194,8 @@ impl Scene {
             let name: String = licence
                 .holders
                 .first()
-                .map(|holder| holder.name.chars().skip(3).take(3).collect())
+                // Without the city's and the district's name, which all have.
+                .map(|holder| holder.name.chars().skip(6).take(2).collect())
                 .unwrap_or_default();
             return Ok(Some(Self {
                 puller: puller.slug.to_owned(),
