@@ -836,3 +836,6 @@ fn parse_day_number(number: u32) -> Result<Date, Damage> {
     let day = year.ok().and_then(|year| Date::new(year, month, day).ok());
     day.ok_or(Damage("there is no such day"))
 }
+
+#[cfg(test)]
+mod tests;
