@@ -1,7 +1,7 @@
 //! The settings file: raw as written, checked as used.
 //!
-//! `hub serve --config F` reads TOML; environment variables named `YIHAO_…` override single values
-//! (`YIHAO_TLS__KEY` for `tls.key`). Relative paths count from the settings file's folder.
+//! `hub serve --config F` reads TOML; environment variables named `YIHAO_HUB_…` override single
+//! values (`YIHAO_HUB_TLS__KEY` for `tls.key`). Relative paths count from the settings file's folder.
 
 use std::{
     net::SocketAddr,
@@ -145,7 +145,7 @@ impl Config {
         }
         let mut config: Self = Figment::new()
             .merge(Toml::file_exact(path))
-            .merge(Env::prefixed("YIHAO_").split("__"))
+            .merge(Env::prefixed("YIHAO_HUB_").split("__"))
             .extract()
             .map_err(|error| ConfigError::Text {
                 path: path.to_owned(),

@@ -68,6 +68,15 @@ pub enum OpenError {
         /// Why.
         source: indexes::StoreError,
     },
+    /// The index key is another than the one the store was filled with.
+    #[error(
+        "the index key in {path} is not the one that this store was filled with: every holder \
+         would seem to have no licences; restore the key from its safe copy"
+    )]
+    IndexKey {
+        /// The key's file.
+        path: PathBuf,
+    },
     /// The files of licences.
     #[error("the files in {path} cannot be opened: {source}")]
     Files {
@@ -152,6 +161,11 @@ impl Hub {
             .map_err(|source| OpenError::Store { path: folders.store.clone(), source })?;
         let rocks = Arc::new(rocks);
         let store: Arc<dyn LicenceStore> = rocks.clone();
+        check_index_key(&*store, &index_key)
+            .await
+            .map_err(|source| OpenError::Store { path: folders.store.clone(), source })?
+            .then_some(())
+            .ok_or_else(|| OpenError::IndexKey { path: config.index_key.clone() })?;
         let blobs = Blobs::open(&folders.blobs)
             .map_err(|source| OpenError::Files { path: folders.blobs.clone(), source })?;
         let search = SearchIndex::open(&folders.search)
@@ -223,6 +237,24 @@ impl Hub {
             follower.stop().await;
         }
     }
+}
+
+/// Whether the key is the one that the store knows; an empty store learns it. What is kept is the
+/// token of a holder that cannot exist, from which the key does not follow.
+async fn check_index_key(
+    store: &dyn LicenceStore,
+    key: &IndexKey,
+) -> Result<bool, indexes::StoreError> {
+    let mark = format!("index-key-{}", key.check_value());
+    if store.flag(&mark).await? {
+        return Ok(true);
+    }
+    if store.flag("index-key-known").await? {
+        return Ok(false);
+    }
+    store.set_flag(&mark, true).await?;
+    store.set_flag("index-key-known", true).await?;
+    Ok(true)
 }
 
 /// Reads the index key: 32 bytes as 64 hex digits.

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use certs::{ChainRecord, Manifest, Revocation, SignatureError, VerifiedSignature};
+use certs::{ChainRecord, Manifest, SignatureError, VerifiedSignature};
 use indexes::{Appended, BlobError, NewEntry, NewLicence, NewStatus, Proof, Refusal, StoreError};
 use jiff::Timestamp;
 use licence::{
@@ -43,15 +43,15 @@ pub enum IntakeError {
         /// The type.
         licence_type: LicenceTypeCode,
     },
+    /// A batch from, or under the manifest of, a department that issues nothing.
+    #[error("department {department} may not issue licences of any type")]
+    IssuesNothing {
+        /// The department without the right.
+        department: CreditCode,
+    },
     /// The signature or its chain does not hold.
     #[error("the signature does not hold: {0}")]
     Signature(#[from] SignatureError),
-    /// A certificate of the signer's chain is revoked.
-    #[error("a certificate of the signer was revoked at {at}")]
-    SignerRevoked {
-        /// Since when.
-        at: Timestamp,
-    },
     /// Signed by somebody else than the licence's issuer.
     #[error(
         "the signer is not the issuer: the certificate's organizationIdentifier is {signer}, the \
@@ -123,9 +123,8 @@ impl IntakeError {
             Self::Order(error) => error.code(),
             Self::UnknownType(_) => "unknown_licence_type",
             Self::FaceFields(_) => "face_fields",
-            Self::NotPermitted { .. } => "not_permitted",
+            Self::NotPermitted { .. } | Self::IssuesNothing { .. } => "not_permitted",
             Self::Signature(error) => error.code(),
-            Self::SignerRevoked { .. } => "signer_revoked",
             Self::SignerNotIssuer { .. } => "signer_not_issuer",
             Self::Manifest(error) => error.code(),
             Self::NotInManifest(_) => "not_in_manifest",
@@ -135,7 +134,7 @@ impl IntakeError {
             Self::Conflict => "identifier_conflict",
             Self::UnknownLicence => "unknown_licence",
             Self::OrderForAnother => "order_for_another_licence",
-            Self::Transition(_) => "status_transition",
+            Self::Transition(error) => error.code(),
             Self::Refusal(refusal) => refusal.code(),
             Self::Files(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -148,9 +147,8 @@ impl IntakeError {
         match self {
             Self::Document(_) | Self::Order(_) => "format",
             Self::UnknownType(_) | Self::FaceFields(_) => "catalogue",
-            Self::NotPermitted { .. } => "policy",
+            Self::NotPermitted { .. } | Self::IssuesNothing { .. } => "policy",
             Self::Signature(error) => error.link().word(),
-            Self::SignerRevoked { .. } => "revocation",
             Self::SignerNotIssuer { .. } => "certificate",
             Self::Manifest(_) | Self::NotInManifest(_) | Self::DuplicateInBatch { .. } => {
                 "manifest"
@@ -263,7 +261,8 @@ fn check_against_catalogue(
     Ok(())
 }
 
-/// Checks a signature, its chain, its revocation and that it is `issuer`'s.
+/// Checks a signature, its chain, its revocation (a list that is missing or stale refuses nothing
+/// here: reads say so) and that it is `issuer`'s.
 fn verify(
     hub: &Hub,
     cms: &[u8],
@@ -273,9 +272,6 @@ fn verify(
 ) -> Result<VerifiedSignature, IntakeError> {
     let trust = hub.trust();
     let signature = certs::verify_detached(cms, content, &trust, now)?;
-    if let Revocation::Revoked { at } = trust.judge(&signature.chain, now).revocation {
-        return Err(IntakeError::SignerRevoked { at });
-    }
     if signature.organisation.as_ref() != Some(issuer) {
         return Err(IntakeError::SignerNotIssuer {
             signer: signature
@@ -305,13 +301,19 @@ async fn match_files(
                 return Err(IntakeError::FileNotListed { sha256: listed.sha256, size });
             }
             None if matched.iter().any(|file| certs::sha256(file) == listed.sha256) => {}
-            None if hub.blobs.get(&listed.sha256).await?.is_some() => {}
-            None => {
-                return Err(IntakeError::FileMissing {
-                    position: index + 1,
-                    sha256: listed.sha256,
-                });
-            }
+            None => match hub.blobs.get(&listed.sha256).await? {
+                Some(held) if held.len() as u64 == listed.size => {}
+                Some(held) => {
+                    let size = held.len() as u64;
+                    return Err(IntakeError::FileNotListed { sha256: listed.sha256, size });
+                }
+                None => {
+                    return Err(IntakeError::FileMissing {
+                        position: index + 1,
+                        sha256: listed.sha256,
+                    });
+                }
+            },
         }
     }
     match came.into_iter().next() {
@@ -388,6 +390,14 @@ impl BatchIntake {
     ) -> Result<Self, IntakeError> {
         let at = hub.clock.now();
         let parsed = Manifest::parse(&manifest)?;
+        for department in [&caller, parsed.issuer()] {
+            let issues = |code: &LicenceTypeCode| {
+                hub.policies.permit(department, Act::Issue(code.clone()))
+            };
+            if !hub.catalogue.entries().any(|entry| issues(&entry.code)) {
+                return Err(IntakeError::IssuesNothing { department: department.clone() });
+            }
+        }
         let signature = verify(&hub, &cms, &manifest, parsed.issuer(), at)?;
         let digest = certs::sha256(&manifest);
         hub.store.put_manifest(&digest, manifest, cms).await?;

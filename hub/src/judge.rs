@@ -82,6 +82,21 @@ pub struct Verification {
     pub log: LogLink,
 }
 
+impl Verification {
+    /// The first link that does not hold, in the order in which they build on each other.
+    #[must_use]
+    pub fn failing_link(&self) -> &'static str {
+        let links = [
+            ("signature", self.signature == "ok"),
+            ("chain", self.chain == "ok"),
+            ("revocation", self.revocation.result == "good"),
+            ("status", self.status == "ok"),
+            ("validity", self.validity == "ok"),
+        ];
+        links.iter().find(|(_, holds)| !holds).map_or("signature", |(link, _)| link)
+    }
+}
+
 /// The parts of the signed bytes that an answer shows, borrowed from them.
 #[derive(Deserialize)]
 pub struct Face<'a> {

@@ -145,22 +145,12 @@ pub enum PullError {
     #[error("the licence has no such file")]
     NoSuchFile,
     /// The licence is no longer one to rely on.
-    #[error("the licence is {result} now (signature {signature}, chain {chain}, revocation \
-             {revocation}, status {status}, validity {validity}): its content is not opened")]
-    NotTrusted {
-        /// The verdict.
-        result: &'static str,
-        /// Link.
-        signature: &'static str,
-        /// Link.
-        chain: &'static str,
-        /// Link.
-        revocation: &'static str,
-        /// Link.
-        status: &'static str,
-        /// Link.
-        validity: &'static str,
-    },
+    #[error("the licence is untrusted now, its {} does not hold: its content is not opened",
+            .0.failing_link())]
+    NotTrusted(Box<Verification>),
+    /// More licences than an answer holds.
+    #[error("more than {MOST_LICENCES} licences fit: name fewer types")]
+    TooManyLicences,
     /// A file's bytes are gone.
     #[error("the file's bytes are not in the file store")]
     FileGone,
@@ -190,7 +180,8 @@ impl PullError {
             Self::GrantEnded { .. } => "grant_ended",
             Self::NotInGrant => "not_in_grant",
             Self::NoSuchFile => "no_such_file",
-            Self::NotTrusted { .. } => "licence_not_trusted",
+            Self::NotTrusted(_) => "licence_not_trusted",
+            Self::TooManyLicences => "too_many_licences",
             Self::FileGone => "file_gone",
             Self::Files(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -203,9 +194,40 @@ impl PullError {
 /// # Errors
 /// The first rule that is not met, or `Store`. A refused pull leaves no use behind.
 pub async fn pull(hub: &Hub, caller: &Caller, pull: Pull) -> Result<Answer, PullError> {
+    answer(hub, caller, pull, None).await
+}
+
+/// Answers a pull that was answered before, under the grant it opened then. Licences are judged
+/// anew and the repeated look is an access-log entry of its own; only grant and number are the
+/// first ones.
+///
+/// # Errors
+/// As [`pull`], and `GrantEnded`.
+pub async fn pull_again(
+    hub: &Hub,
+    caller: &Caller,
+    pull: Pull,
+    grant: &str,
+) -> Result<Answer, PullError> {
+    let grant = hub.store.grant(grant).await?.ok_or(PullError::UnknownGrant)?;
+    if grant.until <= hub.clock.now() {
+        return Err(PullError::GrantEnded { at: grant.until });
+    }
+    answer(hub, caller, pull, Some(grant)).await
+}
+
+async fn answer(
+    hub: &Hub,
+    caller: &Caller,
+    pull: Pull,
+    earlier: Option<Grant>,
+) -> Result<Answer, PullError> {
     check_purpose(hub, caller, &pull)?;
     let now = hub.clock.now();
     let (holder, project, stored) = find(hub, &pull).await?;
+    if stored.len() > MOST_LICENCES {
+        return Err(PullError::TooManyLicences);
+    }
     let trust = hub.trust();
     let licences: Vec<Pulled> = stored
         .into_iter()
@@ -217,10 +239,13 @@ pub async fn pull(hub: &Hub, caller: &Caller, pull: Pull) -> Result<Answer, Pull
     let mut missing = pull.types;
     missing.retain(|t| !licences.iter().any(|pulled| pulled.stored.licence_type == *t));
 
-    let grant = new_grant_id()?;
     let until = now
         .checked_add(SignedDuration::from_hours(i64::from(hub.grant_hours)))
         .unwrap_or(Timestamp::MAX);
+    let (opens, act) = match &earlier {
+        None => (Some(NewGrant { id: new_grant_id()?, until }), UseAct::Pull),
+        Some(_) => (None, UseAct::View),
+    };
     let shown = licences
         .iter()
         .map(|pulled| Shown {
@@ -242,10 +267,15 @@ pub async fn pull(hub: &Hub, caller: &Caller, pull: Pull) -> Result<Answer, Pull
             holder,
             project,
             shown,
-            grant: Some(NewGrant { id: grant.clone(), until }),
-            act: UseAct::Pull,
+            grant: opens.clone(),
+            act,
         })
         .await?;
+    let (grant, seq) = match (earlier, opens) {
+        (Some(earlier), _) => (earlier.id, earlier.opened_by.seq),
+        (None, Some(opened)) => (opened.id, seq),
+        (None, None) => return Err(PullError::UnknownGrant),
+    };
     Ok(Answer { grant, seq, licences, missing })
 }
 
@@ -313,12 +343,12 @@ async fn find(hub: &Hub, pull: &Pull) -> Result<Found, PullError> {
         Subject::Holder(holder) => {
             let token = hub.index_key.token(holder);
             let stored =
-                hub.store.licences_of_holder(&token, &pull.types, MOST_LICENCES).await?;
+                hub.store.licences_of_holder(&token, &pull.types, MOST_LICENCES + 1).await?;
             (Some(token), None, stored)
         }
         Subject::Project(project) => {
             let stored =
-                hub.store.licences_of_project(project, &pull.types, MOST_LICENCES).await?;
+                hub.store.licences_of_project(project, &pull.types, MOST_LICENCES + 1).await?;
             (None, Some(project.clone()), stored)
         }
     })
@@ -387,14 +417,7 @@ async fn granted(
     let stored = hub.store.licence(identifier).await?.ok_or(PullError::NotInGrant)?;
     let verdict = judge(&stored, face(&stored.document).as_ref(), &hub.trust(), now);
     if verdict.result == Outcome::Untrusted {
-        return Err(PullError::NotTrusted {
-            result: verdict.result.word(),
-            signature: verdict.signature,
-            chain: verdict.chain,
-            revocation: verdict.revocation.result,
-            status: verdict.status,
-            validity: verdict.validity,
-        });
+        return Err(PullError::NotTrusted(Box::new(verdict)));
     }
     Ok((grant, stored))
 }

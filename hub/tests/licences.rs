@@ -67,7 +67,7 @@ async fn a_revoked_licence_is_listed_without_its_fields_and_the_feed_says_so() {
 
     // What is revoked stays revoked.
     let restored = issuer.order(&licence.identifier, StatusChange::Restore).await;
-    assert_eq!((restored.status, restored.code()), (409, "status_transition"));
+    assert_eq!((restored.status, restored.code()), (409, "status_transition_not_allowed"));
     assert_eq!(hub.registry_entries().await, 2);
 }
 

@@ -4,6 +4,7 @@ mod support;
 
 use hub::clock::Clock;
 use jiff::SignedDuration;
+use licence::StatusChange;
 use serde_json::json;
 use support::{TestHub, pull_request};
 
@@ -115,17 +116,22 @@ async fn a_type_that_the_holder_lacks_is_named_as_missing() {
 }
 
 #[actix_web::test]
-async fn the_same_idempotency_key_is_one_use() {
+async fn the_same_idempotency_key_is_one_grant_judged_anew_and_every_look_is_traced() {
     let hub = TestHub::start().await;
     let (licence, pull) = hub.enterprise_licence();
-    hub.issuer().issue(&licence).await;
+    let issuer = hub.issuer();
+    issuer.issue(&licence).await;
     let office = hub.puller(&pull);
     let request = pull_request(&pull);
 
     let first = office.post_once("/v1/pulls", "case-17-window-3", &request).await;
+    assert_eq!(first.json["licences"][0]["verification"]["result"], "trusted");
+    issuer.order(&licence.identifier, StatusChange::Suspend).await;
     let again = office.post_once("/v1/pulls", "case-17-window-3", &request).await;
-    assert_eq!(first.json, again.json);
-    assert_eq!(hub.uses().await, 1);
+    assert_eq!(first.json["grant"], again.json["grant"]);
+    assert_eq!(first.json["use"], again.json["use"]);
+    assert_eq!(again.json["licences"][0]["verification"]["result"], "untrusted");
+    assert_eq!(hub.uses().await, 2);
 
     let mut other = request.clone();
     other["reason"] = json!("另一事由");

@@ -276,7 +276,7 @@ async fn hand_in<'a>(
         STANDARD.encode(&manifest),
         STANDARD.encode(&signature)
     );
-    let lines = tokio_stream_of_lines(file).ready_chunks(64).map(|lines| {
+    let lines = lines_of(file).ready_chunks(64).map(|lines| {
         let mut chunk = String::new();
         for line in lines {
             chunk.push_str("{\"licence\":\"");
@@ -338,12 +338,20 @@ async fn hand_in<'a>(
     }
 }
 
-fn tokio_stream_of_lines(
+/// The file's lines as bytes, each without its LF and nothing else: any byte may be signed.
+fn lines_of(
     file: tokio::fs::File,
-) -> impl futures_util::Stream<Item = std::io::Result<String>> {
-    let lines = BufReader::with_capacity(1 << 18, file).lines();
-    futures_util::stream::try_unfold(lines, |mut lines| async move {
-        Ok(lines.next_line().await?.map(|line| (line, lines)))
+) -> impl futures_util::Stream<Item = std::io::Result<Vec<u8>>> {
+    let reader = BufReader::with_capacity(1 << 18, file);
+    futures_util::stream::try_unfold(reader, |mut reader| async move {
+        let mut line = Vec::new();
+        if reader.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(None);
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        Ok(Some((line, reader)))
     })
     .boxed()
 }

@@ -77,10 +77,15 @@ fn start_log() {
 
 /// Tells what went wrong, with every cause, and ends with 1.
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("hub: {error}");
+    let mut told = error.to_string();
+    eprintln!("hub: {told}");
     let mut source = error.source();
     while let Some(cause) = source {
-        eprintln!("  because: {cause}");
+        let cause_told = cause.to_string();
+        if !told.contains(&cause_told) {
+            eprintln!("  because: {cause_told}");
+        }
+        told = cause_told;
         source = cause.source();
     }
     ExitCode::FAILURE

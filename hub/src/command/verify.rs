@@ -271,7 +271,7 @@ fn print(report: &Report) {
     let (zh, en) = match report.result {
         Outcome::Trusted => ("可信", "trusted"),
         Outcome::Untrusted => ("不可信", "untrusted"),
-        Outcome::Undetermined => ("无法判定", "undetermined"),
+        Outcome::Undetermined => ("无法确定", "undetermined"),
     };
     println!("{zh} {en} (judged as of {})", report.checked_at);
     if let Some(identifier) = &report.identifier {

@@ -56,6 +56,9 @@ fn runner<'a>(hub: &'a Hub, name: &str) -> Result<&'a RunnerHandle, Problem> {
 }
 
 fn failed(error: &connectors::RunnerError) -> Problem {
+    if let connectors::RunnerError::BeyondHead { .. } = error {
+        return Problem::unacceptable(error.code(), error.to_string()).at("request");
+    }
     tracing::error!(error.code = error.code(), error = %error, "a connector call failed");
     Problem::unavailable(error.code(), error.to_string()).at("connector")
 }

@@ -19,7 +19,8 @@ pub struct Problem {
     /// What happened and what to do, for people. No personal data.
     pub detail: String,
     /// The link that failed: `format`, `identifier`, `catalogue`, `policy`, `signature`,
-    /// `certificate`, `chain`, `revocation`, `usage`, `manifest`, `files`, `store`, `request`.
+    /// `certificate`, `chain`, `revocation`, `usage`, `status`, `validity`, `manifest`, `files`,
+    /// `store`, `search`, `connector`, `request`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<&'static str>,
     /// Whether the same request may succeed later.
@@ -141,7 +142,9 @@ impl From<crate::intake::IntakeError> for Problem {
         match error {
             E::Store(error) => error.into(),
             E::Files(error) => file_store(&error),
-            E::NotPermitted { .. } => Self::forbidden(code, detail).at(link),
+            E::NotPermitted { .. } | E::IssuesNothing { .. } => {
+                Self::forbidden(code, detail).at(link)
+            }
             E::Conflict | E::Transition(_) => Self::conflict(code, detail).at(link),
             E::UnknownLicence => Self::not_found(code, detail).at(link),
             E::FaceFields(fields) => {
@@ -170,7 +173,7 @@ impl From<crate::pull::PullError> for Problem {
             }
             E::UnknownGrant | E::NotInGrant | E::NoSuchFile => Self::not_found(code, detail),
             E::GrantEnded { .. } => Self::new(StatusCode::GONE, code, detail).at("policy"),
-            E::NotTrusted { .. } => Self::conflict(code, detail).at("signature"),
+            E::NotTrusted(verdict) => Self::conflict(code, detail).at(verdict.failing_link()),
             E::FileGone => Self::unavailable(code, detail),
             _ => Self::unacceptable(code, detail).at("request"),
         }

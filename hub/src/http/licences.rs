@@ -92,8 +92,12 @@ pub async fn take_in(
             &hub.trust(),
             hub.clock.now(),
         );
-        metrics::counter!("yihao_licences_taken_in_total").increment(1);
-        let status = if taken.appended.new { StatusCode::CREATED } else { StatusCode::OK };
+        let status = if taken.appended.new {
+            metrics::counter!("yihao_licences_taken_in_total").increment(1);
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
         let seq = taken.appended.seq;
         Done::json(status, &Taken { identifier: taken.identifier, seq, verdict })
     })

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{
     body::{self, SMALL},
     error::Problem,
-    idempotency::{Done, once},
+    idempotency::{Done, Once},
     licences::parse_identifier,
 };
 use crate::{
@@ -142,7 +142,8 @@ struct Missing {
 /// Pulls verified licences of a holder or a project for a stated purpose.
 ///
 /// The use is on the access log before the answer leaves. An untrusted licence is listed with the
-/// link that failed and without its fields.
+/// link that failed and without its fields. Repeated under its `Idempotency-Key`, a pull keeps its
+/// grant and number; the licences are judged anew, and the repeated look is on the access log too.
 #[utoipa::path(
     request_body = PullRequest,
     responses((status = 200, body = PullAnswer), (status = 401, body = Problem),
@@ -157,23 +158,35 @@ pub async fn pull_licences(
 ) -> Result<HttpResponse, Problem> {
     let (asked, body): (PullRequest, _) = body::json(&request, payload, SMALL).await?;
     let asked = check(asked)?;
-    once(&hub, &caller, &request, &body, async {
-        let answer = pull::pull(&hub, &caller, asked).await?;
-        metrics::counter!("yihao_pulls_total").increment(1);
-        metrics::counter!("yihao_licences_shown_total").increment(answer.licences.len() as u64);
-        let licences =
-            answer.licences.iter().map(|pulled| wire(&answer.grant, pulled)).collect();
-        let missing = answer
-            .missing
-            .into_iter()
-            .map(|licence_type| Missing { licence_type, reason: "none_held" })
-            .collect();
-        Done::json(
-            StatusCode::OK,
-            &PullAnswer { grant: &answer.grant, seq: answer.seq, licences, missing },
-        )
-    })
-    .await
+    let once = Once::begin(&hub, &caller, &request, &body)?;
+    let earlier = match &once {
+        Some(once) => once.recall::<EarlierPull>().await?,
+        None => None,
+    };
+    let answer = match &earlier {
+        None => pull::pull(&hub, &caller, asked).await?,
+        Some(earlier) => pull::pull_again(&hub, &caller, asked, &earlier.grant).await?,
+    };
+    if let (Some(once), None) = (&once, &earlier) {
+        once.remember(&EarlierPull { grant: answer.grant.clone() }).await?;
+    }
+    metrics::counter!("yihao_pulls_total").increment(1);
+    metrics::counter!("yihao_licences_shown_total").increment(answer.licences.len() as u64);
+    let licences = answer.licences.iter().map(|pulled| wire(&answer.grant, pulled)).collect();
+    let missing = answer
+        .missing
+        .into_iter()
+        .map(|licence_type| Missing { licence_type, reason: "none_held" })
+        .collect();
+    let wire = PullAnswer { grant: &answer.grant, seq: answer.seq, licences, missing };
+    Ok(Done::json(StatusCode::OK, &wire)?.respond(earlier.is_some()))
+}
+
+/// What is remembered of a pull under its `Idempotency-Key`: no licence, for the next look judges
+/// anew.
+#[derive(Serialize, Deserialize)]
+struct EarlierPull {
+    grant: String,
 }
 
 /// The request's parts, each parsed; the first that is wrong names itself.
