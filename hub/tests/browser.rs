@@ -145,8 +145,9 @@ impl Page {
     /// The text of the first such element, as it is seen.
     async fn text_of(&self, selector: &str) -> String {
         let element = self.see(selector).await;
-        let text = self.browser.ask(Method::GET, &format!("/element/{element}/text"), Value::Null);
-        text.await.as_str().expect("text").to_owned()
+        let path = format!("/element/{element}/text");
+        let text = self.browser.ask(Method::GET, &path, Value::Null).await;
+        text.as_str().expect("text").to_owned()
     }
 
     /// Follows a link of the navigation and waits until its page is there.
