@@ -49,7 +49,7 @@ fn a_small_register_survives_the_kills() {
     ]);
     assert!(proved.status.success(), "{}", said(&proved));
     let told = said(&proved);
-    assert!(told.contains("prove: every promise held"), "{told}");
+    assert!(told.contains("every promise held"), "{told}");
     assert!(told.contains("the hub was killed 2 times"), "{told}");
 }
 

@@ -100,7 +100,7 @@ pub(super) async fn compare(
     follower: Follower,
     findings: &mut Findings,
 ) -> Result<(), Error> {
-    let head = stage.connector().await?.head;
+    let head = stage.entries().await?;
     let target = stage.target(&stage.clerk)?;
     let mut again = Seen::default();
     read(&target, &mut again, "", &AtomicBool::new(false)).await?;

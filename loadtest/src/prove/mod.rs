@@ -84,13 +84,12 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
     let temporary = tempfile::Builder::new().prefix("yihao-prove-").tempdir();
     let temporary = temporary.map_err(Error::file(Path::new("a temporary folder")))?;
     let root = arguments.keep.as_deref().unwrap_or(temporary.path());
-    let mut findings = Findings::default();
+    let mut findings = Findings::new();
     prove(arguments, root, &mut findings).await?;
     findings.verdict()
 }
 
 async fn prove(arguments: &Arguments, root: &Path, findings: &mut Findings) -> Result<(), Error> {
-    let start = Instant::now();
     let folder = root.join("hub");
     let packed = pack(&arguments.enterprises, &folder, arguments.seed, arguments.rows, 10_000)?;
     findings.tell(&packed.told());
@@ -108,33 +107,37 @@ async fn prove(arguments: &Arguments, root: &Path, findings: &mut Findings) -> R
     province::compare(&mut stage, &postgres, findings).await?;
     follow::compare(&mut stage, follower, findings).await?;
     put_away(stage, findings)?;
-    findings.tell(&format!("took {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
 }
 
 /// What was found out.
-#[derive(Default)]
 struct Findings {
+    start: Instant,
     broken: usize,
 }
 
 impl Findings {
-    fn tell(&mut self, what: &str) {
-        println!("prove: {what}");
+    fn new() -> Self {
+        Self { start: Instant::now(), broken: 0 }
+    }
+
+    /// One line, with the seconds since the start.
+    fn tell(&self, what: &str) {
+        println!("prove {:>6.1} s  {what}", self.start.elapsed().as_secs_f64());
     }
 
     /// A promise; told when it is broken.
     fn require(&mut self, holds: bool, promise: &str) {
         if !holds {
             self.broken += 1;
-            println!("prove: BROKEN: {promise}");
+            self.tell(&format!("BROKEN: {promise}"));
         }
     }
 
     fn verdict(&self) -> Result<(), Error> {
         match self.broken {
             0 => {
-                println!("prove: every promise held");
+                self.tell("every promise held");
                 Ok(())
             }
             broken => Err(Error::Broken(broken)),
@@ -248,6 +251,18 @@ impl Stage {
         Ok(all.connectors.swap_remove(0))
     }
 
+    /// How many entries the registry log has.
+    async fn entries(&self) -> Result<u64, Error> {
+        let answer = self.target(&self.clerk)?.once(&Call::get("/metrics")).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        let line = text.lines().find_map(|line| line.strip_prefix("yihao_registry_entries "));
+        line.and_then(|number| number.trim().parse().ok()).ok_or_else(|| Error::Answer {
+            call: "GET /metrics".to_owned(),
+            status: answer.status,
+            code: " without yihao_registry_entries".to_owned(),
+        })
+    }
+
     async fn operate(&self, word: &str) -> Result<serde_json::Value, Error> {
         let path = format!("/v1/connectors/{PROVINCE}/{word}");
         let answer = self.target(&self.clerk)?.once(&Call::post(path, "")).await?;
@@ -258,8 +273,6 @@ impl Stage {
 /// A connector's state, as far as it matters here.
 #[derive(Debug, Deserialize)]
 struct Connector {
-    head: u64,
-    lag: u64,
     paused: bool,
     set_aside: u64,
 }
@@ -275,7 +288,7 @@ async fn import(stage: &mut Stage, findings: &mut Findings) -> Result<(), Error>
     for (number, point) in points.into_iter().enumerate() {
         let mut progress = Progress::new("the import");
         let head = loop {
-            let head = stage.connector().await?.head;
+            let head = stage.entries().await?;
             if head >= point || import.has_ended() {
                 break head;
             }
@@ -292,12 +305,13 @@ async fn import(stage: &mut Stage, findings: &mut Findings) -> Result<(), Error>
         }
         stage.kill_and_restart()?;
         killed += 1;
-        let state = stage.connector().await?;
+        let after = stage.entries().await?;
         findings.require(
-            state.head >= head,
-            &format!("after a kill there are {} entries, {head} were visible before", state.head),
+            after >= head,
+            &format!("after a kill there are {after} entries, {head} were visible before"),
         );
-        findings.require(!pauses || state.paused, "a paused connector is paused after a kill");
+        let is_paused = stage.connector().await?.paused;
+        findings.require(!pauses || is_paused, "a paused connector is paused after a kill");
     }
     let imported = import.finish()?;
     let elapsed = start.elapsed();
@@ -317,7 +331,7 @@ async fn import(stage: &mut Stage, findings: &mut Findings) -> Result<(), Error>
             stage.kills_wanted
         ),
     );
-    let head = stage.connector().await?.head;
+    let head = stage.entries().await?;
     findings.require(head == rows, &format!("{rows} licences make as many entries, not {head}"));
     findings.tell(&format!(
         "imported {rows} licences with {killed} kills in {:.1} s, of which the hub was away {:.1} s: \

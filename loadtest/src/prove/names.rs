@@ -16,7 +16,7 @@ use super::{Findings, Stage};
 use crate::{
     client::{Call, Connection, Target},
     enterprises::{BUSINESS_LICENCE, Enterprise},
-    error::Error,
+    error::{Error, write},
 };
 
 /// Connections that search at the same time.
@@ -85,7 +85,7 @@ pub(super) async fn check(
         outcomes.extend(done?);
     }
     report(&searches, &outcomes, start, findings);
-    Ok(())
+    list(stage, &searches, &outcomes)
 }
 
 fn choose(stage: &mut Stage, count: usize) -> Vec<Search> {
@@ -162,6 +162,23 @@ async fn one(
 /// Letters, digits, ideographs, and the private code points that stand for rare ones.
 fn is_searchable(character: char) -> bool {
     character.is_alphanumeric() || ('\u{e000}'..='\u{f8ff}').contains(&character)
+}
+
+/// Writes down every search whose licence was not on the first page, and why.
+fn list(stage: &Stage, searches: &[Search], outcomes: &[(usize, Outcome)]) -> Result<(), Error> {
+    let mut lines = "row\tpart\tmatches\twhy\n".to_owned();
+    for (number, outcome) in outcomes {
+        let search = &searches[*number];
+        let (matches, why) = match outcome {
+            Outcome::First => continue,
+            Outcome::Crowded { matches } => (*matches, "more match than a page holds"),
+            Outcome::NothingToSearch => (0, "blanks and marks only"),
+            Outcome::Lost { matches } => (*matches, "NOT FOUND"),
+            Outcome::Failed => (0, "NOT ANSWERED"),
+        };
+        lines.push_str(&format!("{}\t{}\t{matches}\t{why}\n", search.position, search.text));
+    }
+    write(&stage.folder.root().join("not-on-first-page.tsv"), lines)
 }
 
 fn report(

@@ -10,9 +10,11 @@ use serde::Deserialize;
 use super::{Findings, Progress, Stage, orders, pulls};
 use crate::{enterprises::BUSINESS_LICENCE, error::Error, postgres::Postgres};
 
-/// Rows in the order in which they were put in: transactions in the order of their numbers, rows of
-/// one transaction in the order of their places (nothing is ever moved or removed there).
-const IN_ORDER: &str = "order by xmin::text::bigint, ctid";
+/// Rows in the order in which the province sees them: transactions in the order of their numbers.
+/// Rows of one transaction appear at the same time, and their order is that of their numbers.
+const IN_ORDER: &str = "order by xmin::text::bigint, row_guid";
+/// How often the province's rows are counted: each time starts a program.
+const COUNTING: Duration = Duration::from_millis(100);
 
 /// Lets the records flow, with kills, pulls and status orders at the same time.
 pub(super) async fn push_under_fire(
@@ -28,11 +30,11 @@ pub(super) async fn push_under_fire(
     let calls = pulls::random_calls(stage, pulls, orders::ROWS);
     let identifiers = pulls::identifiers(stage);
     let clerk = stage.target(&stage.clerk)?;
-    let (puller, identifiers) = (clerk.clone(), identifiers.clone());
+    let puller = clerk.clone();
     let pulled = tokio::spawn(async move { pulls::pull_all(&puller, calls, identifiers).await });
     let signed = orders::sign(stage)?;
     let regulator = stage.target(&stage.regulator)?;
-    let given = tokio::spawn(orders::give(regulator, signed, Duration::from_millis(5)));
+    let given = tokio::spawn(orders::give(regulator, signed, Duration::from_millis(2)));
 
     let down_before = stage.down;
     let start = Instant::now();
@@ -46,10 +48,7 @@ pub(super) async fn push_under_fire(
                 break;
             }
             progress.at(pushed)?;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        if stage.connector().await?.lag == 0 {
-            break;
+            tokio::time::sleep(COUNTING).await;
         }
         stage.kill_and_restart()?;
         killed += 1;
@@ -58,6 +57,18 @@ pub(super) async fn push_under_fire(
         killed == stage.kills_wanted,
         &format!("only {killed} of {} kills fell into the pushes", stage.kills_wanted),
     );
+    let issued = stage.enterprises.len() as u64;
+    let mut progress = Progress::new("the pushes");
+    while rows(postgres)? < issued {
+        progress.at(rows(postgres)?)?;
+        tokio::time::sleep(COUNTING).await;
+    }
+    let busy = start.elapsed() - (stage.down - down_before);
+    findings.tell(&format!(
+        "pushed {left} records to the province with {killed} kills and pulls at the same time: \
+         {:.0} records/s while the hub was there",
+        left as f64 / busy.as_secs_f64()
+    ));
     let joined = |error: tokio::task::JoinError| Error::Program {
         program: "a connection's task".to_owned(),
         said: error.to_string(),
@@ -65,16 +76,10 @@ pub(super) async fn push_under_fire(
     let pulled = pulled.await.map_err(joined)?;
     let acknowledged = given.await.map_err(joined)?;
     let mut progress = Progress::new("the pushes");
-    while stage.connector().await?.lag > 0 {
+    while rows(postgres)? < issued + acknowledged {
         progress.at(rows(postgres)?)?;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(COUNTING).await;
     }
-    let busy = start.elapsed() - (stage.down - down_before);
-    findings.tell(&format!(
-        "pushed {} records to the province with {killed} kills, {:.0} records/s while the hub was there",
-        rows(postgres)? - before,
-        (rows(postgres)? - before) as f64 / busy.as_secs_f64()
-    ));
     pulls::check(&pulled, pulls, "while it was killed, pulled", findings);
     pulls::check_uses(&clerk, &pulled, findings).await?;
     orders::check(stage, acknowledged, findings).await
