@@ -8,7 +8,9 @@ use std::{
 
 use certs::{Certificate, TrustStore, Usage};
 use connectors::RunnerHandle;
-use indexes::{Blobs, IndexKey, LicenceStore, RocksOptions, RocksStore, SearchFollower, SearchIndex};
+use indexes::{
+    Blobs, IndexKey, LicenceStore, RocksOptions, RocksStore, SearchFollower, SearchIndex,
+};
 use licence::{Catalogue, CreditCode, Matters, RegionTable};
 use tokio_util::sync::CancellationToken;
 
@@ -237,6 +239,23 @@ impl Hub {
             follower.stop().await;
         }
     }
+
+    /// Closes, and returns when the store is closed too: the folder is free then, and no thread is in
+    /// RocksDB any more. The end of the process must wait for that, since RocksDB's own statics go
+    /// with it, and a thread that is still closing the store then aborts the process.
+    pub async fn shut(self: Arc<Self>) {
+        self.close().await;
+        let rocks = self.rocks.clone();
+        drop(self);
+        // The server's workers let go a moment after they have ended.
+        for _ in 0..2_000 {
+            if Arc::strong_count(&rocks) == 1 {
+                return; // the last one closes the store, here
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        tracing::warn!("a part of the hub did not let go of the store");
+    }
 }
 
 /// Whether the key is the one that the store knows; an empty store learns it. What is kept is the
@@ -278,8 +297,7 @@ pub fn read_index_key(config: &Config) -> Result<IndexKey, ConfigError> {
 /// `File` or `Content`.
 pub fn read_catalogue(config: &Config) -> Result<Catalogue, ConfigError> {
     let bytes = config::read_file("catalogue", &config.catalogue)?;
-    Catalogue::parse(&bytes)
-        .map_err(|error| config::content("catalogue", &config.catalogue, error))
+    Catalogue::parse(&bytes).map_err(|error| config::content("catalogue", &config.catalogue, error))
 }
 
 /// Reads the matters.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::fail;
 use crate::{Hub, clock::Clock, config::Config, http::server};
@@ -17,6 +17,10 @@ pub struct Arguments {
 
 /// Serves until told to stop (SIGTERM, SIGINT). SIGHUP reads anchors and revocation lists again.
 pub async fn run(arguments: Arguments) -> ExitCode {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error),
+    };
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(error) => return fail(&error),
@@ -28,7 +32,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     let running = match server::start(&hub) {
         Ok(running) => running,
         Err(error) => {
-            hub.close().await;
+            hub.shut().await;
             return fail(&error);
         }
     };
@@ -37,39 +41,61 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         println!("http://{pages}/ (pages, demo mode)");
     }
     println!("ready");
-    until_stopped(&hub).await;
+    signals.until_stopped(&hub).await;
     tracing::info!("stopping");
     running.stop().await;
-    hub.close().await;
+    hub.shut().await;
     ExitCode::SUCCESS
 }
 
-/// Waits for a signal to stop; reads anchors and revocation lists again meanwhile.
-pub async fn until_stopped(hub: &Arc<Hub>) {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
-        tracing::error!("signals cannot be listened for; stopping");
-        return;
-    };
-    let mut every_minute = tokio::time::interval(Duration::from_secs(60));
-    every_minute.tick().await;
-    loop {
+/// What the process is told from outside. Listened for from the start: until then a signal ends the
+/// process as it stands.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal to stop.
+    pub async fn stop(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hang_up.recv() => {}
-            _ = every_minute.tick() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        let again = hub.clone();
-        match tokio::task::spawn_blocking(move || again.reload_trust()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "anchors and revocation lists stay as they were");
+    }
+
+    /// Waits for a signal to stop; reads anchors and revocation lists again meanwhile.
+    pub async fn until_stopped(&mut self, hub: &Arc<Hub>) {
+        let mut every_minute = tokio::time::interval(Duration::from_secs(60));
+        every_minute.tick().await;
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {}
+                _ = every_minute.tick() => {}
             }
-            Err(_) => tracing::warn!("reading anchors and revocation lists did not finish"),
+            let again = hub.clone();
+            match tokio::task::spawn_blocking(move || again.reload_trust()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %error, "anchors and revocation lists stay as they were");
+                }
+                Err(_) => tracing::warn!("reading anchors and revocation lists did not finish"),
+            }
         }
     }
 }

@@ -86,6 +86,10 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if body.contains(&0) {
         return Err(Problem::bad_request("json_encoding", "the body contains a NUL"));
     }
+    // serde would read a list as a structure, member by member.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|first| *first == b'[') {
+        return Err(Problem::bad_request("json", "the body is a list where an object is expected"));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let what = match error.classify() {
             serde_json::error::Category::Eof => "the JSON ends too early",

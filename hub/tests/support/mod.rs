@@ -47,6 +47,16 @@ impl std::ops::Deref for Held {
     }
 }
 
+impl Drop for Held {
+    /// A hub that a test did not stop is left open for good: its server's threads would otherwise
+    /// close RocksDB while the process ends, and RocksDB aborts then.
+    fn drop(&mut self) {
+        if let Some(hub) = &self.0 {
+            std::mem::forget(hub.rocks.clone());
+        }
+    }
+}
+
 /// An answer of the hub.
 #[derive(Debug)]
 pub struct Answer {
@@ -158,12 +168,8 @@ impl TestHub {
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop().await;
-            self.hub.close().await;
-            let store = Arc::downgrade(&self.hub.store);
-            self.hub = Held(None);
-            // The workers let go of it a moment after they have ended.
-            while store.strong_count() > 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            if let Some(hub) = self.hub.0.take() {
+                hub.shut().await;
             }
         }
     }

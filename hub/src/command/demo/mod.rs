@@ -17,12 +17,15 @@ use std::{
     time::Duration,
 };
 
-use connectors::{city_receiver::{CityReceiver, CitySettings}, local_postgres::LocalPostgres};
+use connectors::{
+    city_receiver::{CityReceiver, CitySettings},
+    local_postgres::LocalPostgres,
+};
 use jiff::Timestamp;
 use licence::Seq;
 
 use self::{authority::AuthorityFailure, district_files::DemoDistrict};
-use super::{fail, import, serve::until_stopped};
+use super::{fail, import, serve::Signals};
 use crate::{
     Hub,
     clock::Clock,
@@ -82,17 +85,31 @@ pub enum DemoError {
     #[error("the province's PostgreSQL: {0}")]
     Province(#[from] connectors::local_postgres::LocalPostgresError),
     /// Licences of the demo were refused.
-    #[error("{0} licences of the demo's own were refused: this is a defect, see .import-refusals.ndjson")]
+    #[error(
+        "{0} licences of the demo's own were refused: this is a defect, see .import-refusals.ndjson"
+    )]
     Refused(usize),
 }
 
 /// Runs the demo until it is stopped.
 pub async fn run(arguments: Arguments) -> ExitCode {
-    let demo = match Demo::start(&arguments).await {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error),
+    };
+    let demo = tokio::select! {
+        demo = Demo::start(&arguments) => demo,
+        // Whatever was started ends with the future that started it.
+        () = signals.stop() => {
+            println!("stopped while setting up; the next start goes on from here");
+            return ExitCode::FAILURE;
+        }
+    };
+    let demo = match demo {
         Ok(demo) => demo,
         Err(error) => return fail(&error),
     };
-    until_stopped(&demo.hub).await;
+    signals.until_stopped(&demo.hub).await;
     demo.stop().await;
     ExitCode::SUCCESS
 }
@@ -153,9 +170,8 @@ impl Demo {
             tracing::warn!(error = %error, "the city starts where it had stopped");
         }
         district.hand_in(running.https).await?;
-        let live = (arguments.every > 0).then(|| {
-            district.go_on_issuing(running.https, Duration::from_secs(arguments.every))
-        });
+        let live = (arguments.every > 0)
+            .then(|| district.go_on_issuing(running.https, Duration::from_secs(arguments.every)));
         let tour = tour::prepare(&district, running.https, pages, province.as_ref(), now)?;
         println!("{tour}");
         println!("ready");
@@ -168,7 +184,7 @@ impl Demo {
             live.abort();
         }
         self.running.stop().await;
-        self.hub.close().await;
+        self.hub.shut().await;
         self.city.stop().await;
         if let Some(province) = self.province {
             province.stop().await;
@@ -188,7 +204,8 @@ fn free(address: SocketAddr) -> Result<(), ListenError> {
 }
 
 fn create_folder(path: &Path) -> Result<(), DemoError> {
-    std::fs::create_dir_all(path).map_err(|source| DemoError::File { path: path.to_owned(), source })
+    std::fs::create_dir_all(path)
+        .map_err(|source| DemoError::File { path: path.to_owned(), source })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), DemoError> {
