@@ -208,9 +208,14 @@ impl Page {
             });
             let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
             self.browser.ask(Method::POST, "/goog/cdp/execute", command).await;
-            let seen =
-                self.script("return [innerWidth, document.documentElement.scrollWidth]").await;
-            assert_eq!(seen, json!([width, width]), "{what}: window and content");
+            let script = "const root = document.documentElement; \
+                          return [innerWidth, root.scrollWidth - root.clientWidth]";
+            let seen = self.script(script).await;
+            assert_eq!(
+                seen,
+                json!([width, 0]),
+                "{what}: the window, and how much stands out of it"
+            );
         }
     }
 }
@@ -253,7 +258,7 @@ impl Browser {
 
     /// Sends a command; its value.
     #[track_caller]
-    fn ask(&self, method: Method, path: &str, body: Value) -> impl Future<Output = Value> {
+    fn ask(&self, method: Method, path: &str, body: Value) -> impl Future<Output = Value> + use<> {
         let place = std::panic::Location::caller();
         let mut request = self.client.request(method, format!("{}{path}", self.session));
         if !body.is_null() {

@@ -567,7 +567,7 @@ async fn a_counterpart_that_is_away_is_explained_paused_and_resumed() {
     issue(&hub, &findable(&hub, false)).await;
     let runner = &hub.hub.connectors["city"];
     let mut watched = runner.watch();
-    watched.wait_for(|state| state.is_failing()).await.unwrap();
+    watched.wait_for(|state| state.is_failing() && state.lag == 1).await.unwrap();
     let pages = Pages::of(&hub).await;
 
     let page = pages.get("/connectors").await;
