@@ -33,7 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A hub, and as whom to speak with it.
 #[derive(Clone)]
 pub struct Target {
-    address: SocketAddr,
+    /// Tried in this order.
+    addresses: Vec<SocketAddr>,
     host: ServerName<'static>,
     authority: String,
     tls: TlsConnector,
@@ -115,11 +116,10 @@ impl Target {
         };
         let port = uri.port_u16().unwrap_or(443);
         let bare = host.trim_matches(['[', ']']);
-        let address = (bare, port)
+        let addresses: Vec<_> = (bare, port)
             .to_socket_addrs()
             .map_err(|error| wrong(url, error.to_string()))?
-            .next()
-            .ok_or_else(|| wrong(url, "no such host".to_owned()))?;
+            .collect();
         let name =
             ServerName::try_from(bare.to_owned()).map_err(|error| wrong(url, error.to_string()))?;
 
@@ -149,7 +149,7 @@ impl Target {
             .with_client_auth_cert(chain, key)
             .map_err(|error| said(error.to_string()))?;
         Ok(Self {
-            address,
+            addresses,
             host: name,
             authority: format!("{host}:{port}"),
             tls: TlsConnector::from(Arc::new(tls)),
@@ -164,7 +164,7 @@ impl Target {
     pub async fn connect(&self) -> Result<Connection, Error> {
         let failed = |said: String| Error::Connection { to: self.authority.clone(), said };
         let opening = async {
-            let tcp = TcpStream::connect(self.address).await?;
+            let tcp = TcpStream::connect(self.addresses.as_slice()).await?;
             tcp.set_nodelay(true)?;
             self.tls.connect(self.host.clone(), tcp).await
         };

@@ -145,7 +145,7 @@ pub fn pack(
             continue;
         };
         let code: CreditCode = row.code.parse().expect("a licence was made of it");
-        if !seen.insert(code.clone()) {
+        if !seen.insert(code) {
             packed.duplicates += 1;
             continue;
         }
@@ -191,7 +191,7 @@ impl Issue {
             licence_type: self.licence_type,
             number: code.as_str().to_owned(),
             issuer_name: self.issuer_name.clone(),
-            issuer: self.issuer.clone(),
+            issuer: self.issuer,
             issued_on,
             holders: vec![Holder {
                 name: row.name.clone(),

@@ -265,7 +265,7 @@ fn template(
     CertificateTemplate {
         subject_common_name: common_name.to_owned(),
         organisation_name: department.name.to_owned(),
-        organisation: department.code.clone(),
+        organisation: department.code,
         serial,
         not_before: at(NOT_BEFORE),
         not_after: at(NOT_AFTER),
@@ -317,7 +317,7 @@ impl<'a> BatchWriter<'a> {
         Ok(Self {
             folder,
             identity,
-            issuer: issuer.clone(),
+            issuer: *issuer,
             size,
             batches: 0,
             written: 0,

@@ -4,16 +4,16 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use licence::Sha256Digest;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
-use super::{Findings, PATIENCE, Stage};
+use super::{Findings, Progress, Stage};
 use crate::{
     client::{Call, Target},
     error::Error,
@@ -36,7 +36,15 @@ struct Page {
 /// A follower at work.
 pub(super) struct Follower {
     task: JoinHandle<Seen>,
-    stop: Arc<AtomicBool>,
+    control: Arc<Control>,
+}
+
+/// What a follower and whoever started it tell each other.
+#[derive(Default)]
+struct Control {
+    stop: AtomicBool,
+    /// Changes seen so far.
+    seen: AtomicU64,
 }
 
 /// What a follower saw.
@@ -51,17 +59,17 @@ struct Seen {
 
 impl Follower {
     pub(super) fn start(target: Target) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(follow(target, stop.clone()));
-        Self { task, stop }
+        let control = Arc::new(Control::default());
+        let task = tokio::spawn(follow(target, control.clone()));
+        Self { task, control }
     }
 }
 
-async fn follow(target: Target, stop: Arc<AtomicBool>) -> Seen {
+async fn follow(target: Target, control: Arc<Control>) -> Seen {
     let mut seen = Seen::default();
-    while !stop.load(Ordering::Relaxed) {
+    while !control.stop.load(Ordering::Relaxed) {
         // Long polls that end soon, so that the end is noticed.
-        if read(&target, &mut seen, "&wait=1", &stop).await.is_err() {
+        if read(&target, &mut seen, "&wait=1", &control).await.is_err() {
             seen.interruptions += 1;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -74,7 +82,7 @@ async fn read(
     target: &Target,
     seen: &mut Seen,
     wait: &str,
-    stop: &AtomicBool,
+    control: &Control,
 ) -> Result<(), Error> {
     let mut connection = target.connect().await?;
     loop {
@@ -88,7 +96,8 @@ async fn read(
             seen.jumps += u64::from(change.seq != expected);
             seen.changes.push(change);
         }
-        if ended || stop.load(Ordering::Relaxed) {
+        control.seen.store(seen.changes.len() as u64, Ordering::Relaxed);
+        if ended || control.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
     }
@@ -103,19 +112,19 @@ pub(super) async fn compare(
     let head = stage.entries().await?;
     let target = stage.target(&stage.clerk)?;
     let mut again = Seen::default();
-    read(&target, &mut again, "", &AtomicBool::new(false)).await?;
+    read(&target, &mut again, "", &Control::default()).await?;
     findings.require(again.jumps == 0, "the numbers of the feed have no gaps");
     findings.require(
         again.changes.len() as u64 == head,
         &format!("the feed has {} entries, the log {head}", again.changes.len()),
     );
 
-    // It is given the time to reach the end, and stopped.
-    let deadline = Instant::now() + PATIENCE.min(Duration::from_secs(5));
-    while !follower.task.is_finished() && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        follower.stop.store(Instant::now() + Duration::from_secs(3) > deadline, Ordering::Relaxed);
+    let mut progress = Progress::new("the follower");
+    while follower.control.seen.load(Ordering::Relaxed) < head {
+        progress.at(follower.control.seen.load(Ordering::Relaxed))?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    follower.control.stop.store(true, Ordering::Relaxed);
     let seen = follower.task.await.map_err(|error| Error::Program {
         program: "the follower".to_owned(),
         said: error.to_string(),
