@@ -24,6 +24,8 @@ const DEBIAN_FOLDER: &str = "/usr/lib/postgresql";
 const SERVER_USER: &str = "postgres";
 /// The oldest version that is known to work.
 const OLDEST: u32 = 12;
+/// Part of the socket's name even where no port is listened on.
+const DEFAULT_PORT: u16 = 5432;
 /// How long the server may take to answer.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to end by itself.
@@ -57,7 +59,7 @@ struct User {
 /// What a server may be started with beside the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Listen on this port of 127.0.0.1 too, with TLS only.
+    /// Listen on a port of 127.0.0.1 too, with TLS and passwords only.
     pub tls: Option<TlsListener>,
 }
 
@@ -76,6 +78,7 @@ pub struct TlsListener {
 #[derive(Debug)]
 pub struct LocalPostgres {
     socket_folder: PathBuf,
+    port: u16,
     keeper: Child,
     _lock: File,
 }
@@ -180,14 +183,17 @@ impl LocalPostgres {
         place.stop_abandoned(programs).await;
         place.initialise(programs).await?;
         let keeper = place.run(programs, options)?;
-        let mut server = Self { socket_folder: place.socket_folder.clone(), keeper, _lock: lock };
+        let socket_folder = place.socket_folder.clone();
+        let port = options.tls.as_ref().map_or(DEFAULT_PORT, |tls| tls.port);
+        let mut server = Self { socket_folder, port, keeper, _lock: lock };
         server.wait_until_ready(&place).await?;
         Ok(server)
     }
 
     /// The connection string of the database `postgres`, user `postgres`, no password.
     pub fn connection(&self) -> String {
-        format!("host='{}' user=postgres dbname=postgres", self.socket_folder.display())
+        let (folder, port) = (self.socket_folder.display(), self.port);
+        format!("host='{folder}' port={port} user=postgres dbname=postgres")
     }
 
     /// The folder of the Unix socket: the setting `host`.
@@ -365,7 +371,7 @@ impl Place {
                 let key = self.own_file("server.key", &tls.key, programs)?;
                 let rules = self.own_file(
                     "pg_hba.conf",
-                    "local all all trust\nhostssl all all 127.0.0.1/32 trust\n",
+                    "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
                     programs,
                 )?;
                 settings.extend([

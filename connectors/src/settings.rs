@@ -442,3 +442,196 @@ fn check_name(name: &str, problems: &mut Vec<SettingsProblem>) -> String {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frontdb() -> ConnectorSettings {
+        ConnectorSettings {
+            name: "province".to_owned(),
+            kind: "frontdb".to_owned(),
+            host: Some("/run/postgresql".to_owned()),
+            user: Some("hub".to_owned()),
+            database: Some("exchange".to_owned()),
+            ..ConnectorSettings::default()
+        }
+    }
+
+    fn http() -> ConnectorSettings {
+        ConnectorSettings {
+            name: "city".to_owned(),
+            kind: "http".to_owned(),
+            url: Some("https://city.example/licences/".to_owned()),
+            ca: Some("ca.pem".into()),
+            certificate: Some("client.pem".into()),
+            key: Some("client.key".into()),
+            ..ConnectorSettings::default()
+        }
+    }
+
+    fn problems(settings: &ConnectorSettings) -> Vec<String> {
+        match settings.check() {
+            Ok(_) => Vec::new(),
+            Err(error) => error.problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn codes(settings: &ConnectorSettings) -> Vec<&'static str> {
+        settings.check().err().map_or_else(Vec::new, |error| {
+            error.problems.iter().map(SettingsProblem::code).collect()
+        })
+    }
+
+    #[test]
+    fn right_settings_are_right() {
+        assert_eq!(problems(&frontdb()), [""; 0]);
+        assert_eq!(problems(&http()), [""; 0]);
+        let CheckedConnector::Http(checked) = http().check().unwrap().connector else {
+            panic!("http")
+        };
+        assert_eq!(checked.records.as_str(), "https://city.example/licences/records");
+        assert_eq!(checked.counts.as_str(), "https://city.example/licences/counts");
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let settings = ConnectorSettings {
+            name: "Province 1".to_owned(),
+            batch: Some(0),
+            backoff_min_ms: Some(5_000),
+            backoff_max_ms: Some(4_000),
+            timeout_ms: Some(1),
+            types: Some(vec![
+                "11100000000013338W011".to_owned(),
+                "11100000000013338X011".to_owned(),
+            ]),
+            user: None,
+            url: Some("https://x".to_owned()),
+            schema: Some("a\"b".to_owned()),
+            data_source: Some("0001".to_owned()),
+            date_form: Some("us".to_owned()),
+            ..frontdb()
+        };
+        assert_eq!(
+            problems(&settings),
+            [
+                "`name` must be 1 to 29 lower-case letters, digits and hyphens, a letter first",
+                "`batch` must be 1 to 10000",
+                "`backoff_max_ms` must be 5000 to 86400000",
+                "`types`: entry 2 is not a licence type code",
+                "`url` is not a setting of kind `frontdb`",
+                "`timeout_ms` must be 10 to 600000",
+                "`schema` must be at most 63 lower-case letters, digits and underscores, no digit first",
+                "`data_source` must be 1 to 3 characters",
+                "`date_form` must be `iso` or `compact`",
+                "`user` is missing",
+            ]
+        );
+        let nothing = ConnectorSettings { kind: "http".to_owned(), ..ConnectorSettings::default() };
+        assert_eq!(
+            codes(&nothing),
+            [
+                "connector_name",
+                "setting_missing",
+                "setting_missing",
+                "setting_missing",
+                "setting_missing"
+            ]
+        );
+        let unknown = ConnectorSettings { kind: "ftp".to_owned(), ..frontdb() };
+        assert_eq!(codes(&unknown), ["connector_kind"]);
+    }
+
+    #[test]
+    fn no_network_is_crossed_in_plain_text_unless_danger_is_asked_for() {
+        let host = |host: &str| ConnectorSettings { host: Some(host.to_owned()), ..frontdb() };
+        let connection = |text: &str| ConnectorSettings {
+            connection: Some(text.to_owned()),
+            host: None,
+            user: None,
+            database: None,
+            ..frontdb()
+        };
+        for local in ["localhost", "127.0.0.1", "127.8.8.8", "::1", "/tmp"] {
+            assert_eq!(codes(&host(local)), [""; 0], "{local}");
+        }
+        for other in ["10.0.0.1", "db.example", "localhost.example", "::2", "0.0.0.0"] {
+            assert_eq!(codes(&host(other)), ["plaintext_to_other_machine"], "{other}");
+            let danger = ConnectorSettings { danger_plaintext: Some(true), ..host(other) };
+            assert_eq!(codes(&danger), [""; 0]);
+            let tls = ConnectorSettings { ca: Some("ca.pem".into()), ..host(other) };
+            let CheckedConnector::FrontDb(checked) = tls.check().unwrap().connector else {
+                panic!("frontdb")
+            };
+            assert_eq!(checked.transport, frontdb::Transport::Tls { ca: "ca.pem".into() });
+        }
+        assert_eq!(codes(&connection("host=/run/pg user=a dbname=b")), [""; 0]);
+        for text in [
+            "host=10.0.0.1 user=a dbname=b",
+            "host=localhost,10.0.0.1 user=a dbname=b",
+            "host=localhost hostaddr=10.0.0.1 user=a dbname=b",
+            "postgresql://a@db.example/b?sslmode=require",
+        ] {
+            assert_eq!(codes(&connection(text)), ["plaintext_to_other_machine"], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_connection_string_stands_alone_and_holds_no_password() {
+        let with =
+            |text: &str| ConnectorSettings { connection: Some(text.to_owned()), ..frontdb() };
+        let alone =
+            |text: &str| ConnectorSettings { host: None, user: None, database: None, ..with(text) };
+        assert_eq!(codes(&with("host=/run/pg user=a dbname=b")), ["settings_contradict"; 3]);
+        let password = alone("host=/run/pg user=a dbname=b password=secret");
+        assert_eq!(codes(&password), ["password_in_connection"]);
+        let shown = format!("{password:?} {}", password.check().unwrap_err());
+        assert!(!shown.contains("secret"));
+        assert_eq!(codes(&alone("no connection string")), ["setting_form"]);
+        assert_eq!(codes(&alone("host=/run/pg")), ["setting_form"; 2]);
+    }
+
+    #[test]
+    fn a_receiver_is_named_by_a_plain_https_address() {
+        for url in [
+            "http://city.example",
+            "https://user@city.example",
+            "https://user:secret@city.example",
+            "https://city.example/?token=secret",
+            "https://city.example/#x",
+            "city.example",
+            "",
+        ] {
+            let settings = ConnectorSettings { url: Some(url.to_owned()), ..http() };
+            assert_eq!(codes(&settings), ["setting_form"], "{url}");
+            assert!(!settings.check().unwrap_err().to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn names_are_used_once() {
+        assert_eq!(check_all(&[frontdb(), http()]).unwrap().len(), 2);
+        let errors =
+            check_all(&[frontdb(), ConnectorSettings { name: "province".to_owned(), ..http() }]);
+        let errors = errors.unwrap_err();
+        assert_eq!(errors.len(), 1);
+        assert_eq!(errors[0].problems, [SettingsProblem::NameTaken]);
+    }
+
+    #[test]
+    fn settings_are_read_from_json_and_unknown_ones_refused() {
+        let read = |text: &str| serde_json::from_str::<ConnectorSettings>(text);
+        let settings = read(r#"{"name":"a","kind":"http","batch":5}"#).unwrap();
+        assert_eq!((settings.name(), settings.batch), ("a", Some(5)));
+        assert!(read(r#"{"name":"a","kind":"http","bacth":5}"#).is_err());
+    }
+
+    #[test]
+    fn relative_paths_count_from_the_settings_folder() {
+        let mut settings = ConnectorSettings { ca: Some("/abs/ca.pem".into()), ..http() };
+        settings.resolve_paths(Path::new("/etc/yihao"));
+        assert_eq!(settings.ca, Some("/abs/ca.pem".into()));
+        assert_eq!(settings.key, Some("/etc/yihao/client.key".into()));
+    }
+}

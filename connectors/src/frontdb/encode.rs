@@ -172,3 +172,123 @@ fn refused(item: &Shared, code: &str, column: &str, what: &str) -> Refused {
         remark: format!("the value for {column} {what}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use licence::{LicenceStatus, RevocationCause};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{CheckedConnector, ConnectorSettings, rules::samples};
+
+    fn settings(date_form: &str) -> Settings {
+        let raw = ConnectorSettings {
+            name: "province".to_owned(),
+            kind: "frontdb".to_owned(),
+            connection: Some("host=/run/pg user=a dbname=b".to_owned()),
+            data_source: Some("017".to_owned()),
+            date_form: Some(date_form.to_owned()),
+            ..ConnectorSettings::default()
+        };
+        match raw.check().unwrap().connector {
+            CheckedConnector::FrontDb(settings) => settings,
+            CheckedConnector::Http(_) => unreachable!("the kind is frontdb"),
+        }
+    }
+
+    fn shown(encoded: &Encoded) -> String {
+        let mut shown = String::new();
+        for row in &encoded.rows {
+            for ((column, _), value) in COLUMNS.iter().zip(&row.values) {
+                shown.push_str(&format!("{column}: {value}\n"));
+            }
+            let seconds = row.cd_time.duration_since(UNIX_EPOCH).unwrap().as_secs();
+            shown.push_str(&format!("cd_time: {seconds}\n\n"));
+        }
+        for refused in &encoded.refused {
+            shown.push_str(&format!("{refused:?}\n"));
+        }
+        shown
+    }
+
+    #[test]
+    fn rows_are_as_the_golden_file_has_them() {
+        let first = samples::issued(7);
+        let revoked = LicenceStatus::Revoked { cause: RevocationCause::Withdrawn };
+        let items = vec![
+            first.clone(),
+            samples::changed(8, &first, LicenceStatus::Valid, LicenceStatus::Suspended),
+            samples::changed(9, &first, LicenceStatus::Suspended, LicenceStatus::Valid),
+            samples::changed(u64::MAX >> 40, &first, LicenceStatus::Valid, revoked),
+        ];
+        let names = TypeNames::from([(samples::types()[0], "许可证类型".to_owned())]);
+        let batch = Batch::new("province", 0, items);
+        insta::assert_snapshot!("rows", shown(&rows(&settings("iso"), &names, &batch)));
+
+        let compact = rows(&settings("compact"), &TypeNames::new(), &batch);
+        assert_eq!(compact.rows[0].values[12], "20250301");
+        assert_eq!(
+            compact.rows[0].values[3], "样本许可证",
+            "without a catalogue the licence's name stands in"
+        );
+    }
+
+    #[test]
+    fn operations_follow_from_before_and_after() {
+        let first = samples::issued(0);
+        let revoked = LicenceStatus::Revoked { cause: RevocationCause::Annulled };
+        let superseded = LicenceStatus::Superseded { by: samples::issued(1).identifier().clone() };
+        assert_eq!(Operation::of(&first.change.kind), Operation::Insert);
+        use LicenceStatus::{Suspended, Valid};
+        for (from, to, operation) in [
+            (Valid, Suspended, "D"),
+            (Valid, revoked.clone(), "D"),
+            (Valid, superseded, "D"),
+            (Suspended, revoked, "D"),
+            (Suspended, Valid, "I"),
+            (Valid, Valid, "U"),
+        ] {
+            let change = samples::changed(1, &first, from, to).change;
+            assert_eq!(Operation::of(&change.kind).code(), operation);
+        }
+    }
+
+    #[test]
+    fn the_longest_name_and_number_fit_the_key() {
+        let name = "n".repeat(29);
+        let item = samples::issued(0);
+        let guid = format!("{}{:020}", guid_prefix(&name), u64::MAX);
+        assert_eq!(guid.len(), COLUMNS[0].1.unwrap());
+        assert!(row(&settings("iso"), &TypeNames::new(), &"b".repeat(32), &item).is_ok());
+    }
+
+    proptest! {
+        /// Whatever a licence says, a row fits its columns or the record is refused, without its value.
+        #[test]
+        fn a_row_fits_or_is_refused(name in "\\PC{0,600}|[a-z^\\x00]{0,9}", number in "\\PC{0,140}", holder in ".{0,40}") {
+            let mut licence = samples::licence(1, samples::types()[0]);
+            licence.name = name;
+            licence.number = number;
+            licence.holders[0].name = holder.clone();
+            let batch = Batch::new("province", 0, vec![samples::of_licence(1, licence)]);
+            let encoded = rows(&settings("iso"), &TypeNames::new(), &batch);
+            prop_assert_eq!(encoded.rows.len() + encoded.refused.len(), 1);
+            for row in &encoded.rows {
+                for ((column, limit), value) in COLUMNS.iter().zip(&row.values) {
+                    prop_assert!(!value.is_empty() && !value.contains('\0'), "{}", column);
+                    prop_assert!(limit.is_none_or(|limit| value.chars().count() <= limit), "{}", column);
+                }
+            }
+            for refused in &encoded.refused {
+                prop_assert!(COLUMNS.iter().any(|(column, _)| refused.remark.contains(column)));
+            }
+        }
+
+        /// The order of keys as text is the order of changes.
+        #[test]
+        fn keys_sort_as_changes_do(first: u64, second: u64) {
+            let guid = |seq: u64| format!("{}{seq:020}", guid_prefix("province"));
+            prop_assert_eq!(guid(first).cmp(&guid(second)), first.cmp(&second));
+        }
+    }
+}

@@ -127,3 +127,88 @@ fn sql_error(
         _ => Unreachable(Problem::DatabaseFailing { sqlstate: code }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_of_the_database_has_its_outcome() {
+        for (sqlstate, outcome, code) in [
+            ("42P01", "configuration", "table_missing"),
+            ("3F000", "configuration", "table_missing"),
+            ("42703", "configuration", "table_differs"),
+            ("42804", "configuration", "table_differs"),
+            ("42P10", "configuration", "table_differs"),
+            ("42501", "configuration", "right_missing"),
+            ("28P01", "configuration", "login_refused"),
+            ("28000", "configuration", "login_refused"),
+            ("3D000", "configuration", "database_missing"),
+            ("22001", "refused", "value_refused"),
+            ("22021", "refused", "value_refused"),
+            ("23502", "refused", "value_refused"),
+            ("23505", "refused", "value_refused"),
+            ("23514", "refused", "value_refused"),
+            ("54000", "refused", "value_refused"),
+            ("P0001", "refused", "value_refused"),
+            ("57014", "unreachable", "timed_out"),
+            ("57P01", "unreachable", "database_failing"),
+            ("57P03", "unreachable", "database_failing"),
+            ("53300", "unreachable", "database_failing"),
+            ("53100", "unreachable", "database_failing"),
+            ("40P01", "unreachable", "database_failing"),
+            ("25006", "unreachable", "database_failing"),
+            ("XX000", "unreachable", "database_failing"),
+            ("", "unreachable", "database_failing"),
+        ] {
+            let error = sql_error(
+                "public",
+                "db:5432",
+                Duration::from_secs(30),
+                sqlstate,
+                Some("issue_dept"),
+            );
+            let found = match &error {
+                DeliveryError::Unreachable(_) => "unreachable",
+                DeliveryError::Refused(_) => "refused",
+                DeliveryError::Configuration(_) => "configuration",
+            };
+            assert_eq!((found, error.code()), (outcome, code), "{sqlstate}");
+        }
+    }
+
+    #[test]
+    fn only_rows_that_name_our_changes_are_replies() {
+        let row = |guid: &str| ErrorRow {
+            row_guid: guid.to_owned(),
+            remark: "退回".to_owned(),
+            micros: 5,
+        };
+        let rows = [
+            "province-00000000000000000042",
+            "province-18446744073709551615",
+            "province-18446744073709551616",
+            "province-0000000000000000042",
+            "province-+0000000000000000042",
+            "province-0000000000000000004x",
+            "city-00000000000000000042",
+            "province-",
+            "",
+        ];
+        let page = page("province", rows.iter().map(|guid| row(guid)).collect(), 9);
+        let found: Vec<u64> = page.replies.iter().map(|reply| reply.refused.seq.0).collect();
+        assert_eq!(found, [42, u64::MAX]);
+        assert!(!page.more);
+        assert_eq!((page.replies[0].position.micros, page.now_micros), (5, 9));
+    }
+
+    #[test]
+    fn counts_name_licence_types() {
+        let known = ("11100000000013338W011".to_owned(), 3);
+        assert_eq!(counts(vec![known.clone()]).unwrap().values().sum::<u64>(), 3);
+        for wrong in [("x".to_owned(), 3), ("11100000000013338W011".to_owned(), -1)] {
+            let error = counts(vec![known.clone(), wrong]).unwrap_err();
+            assert_eq!(error.code(), "unknown_type_counted");
+        }
+    }
+}

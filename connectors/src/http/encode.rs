@@ -43,3 +43,42 @@ fn record(item: &Shared) -> PushRecord {
         licence: RawValue::from_string(document).expect("a licence is written as JSON"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use licence::{Licence, RevocationCause};
+
+    use super::*;
+    use crate::rules::samples;
+
+    #[test]
+    fn a_push_is_as_the_golden_file_has_it() {
+        let first = samples::issued(7);
+        let other = samples::issued(8).identifier().clone();
+        let revoked = LicenceStatus::Revoked { cause: RevocationCause::Withdrawn };
+        let items = vec![
+            first.clone(),
+            samples::changed(8, &first, LicenceStatus::Valid, LicenceStatus::Suspended),
+            samples::changed(9, &first, LicenceStatus::Valid, revoked),
+            samples::changed(
+                10,
+                &first,
+                LicenceStatus::Valid,
+                LicenceStatus::Superseded { by: other },
+            ),
+        ];
+        let body = push("city", &Batch::new("city", 0, items));
+        let shown: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        insta::assert_snapshot!("push", serde_json::to_string_pretty(&shown).unwrap());
+    }
+
+    #[test]
+    fn the_licence_in_a_push_can_be_read_back() {
+        let item = samples::issued(3);
+        let body = push("city", &Batch::new("city", 0, vec![item.clone()]));
+        let read: Push = serde_json::from_slice(&body).unwrap();
+        let licence = Licence::parse(read.records[0].licence.get().as_bytes()).unwrap();
+        assert!(licence == *item.licence);
+        assert!(!format!("{:?}", read.records[0]).contains(samples::CITIZEN));
+    }
+}

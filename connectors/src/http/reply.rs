@@ -75,3 +75,88 @@ fn content<T: DeserializeOwned>(response: &Response) -> Result<T, DeliveryError>
         _ => Err(Configuration(Problem::NoInterface { status })),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::rules::samples;
+
+    fn response(status: u16, body: &str) -> Response {
+        let retry_after = (status == 429).then_some(Duration::from_secs(7));
+        Response { status, retry_after, json: true, body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn each_answer_has_its_outcome() {
+        let batch = Batch::new("city", 0, vec![samples::issued(5), samples::issued(6)]);
+        for (status, body, outcome_is, code) in [
+            (200, r#"{"accepted":2,"refused":[]}"#, "delivered", ""),
+            (
+                200,
+                r#"{"accepted":0,"refused":[{"seq":6,"code":"b"},{"seq":5,"code":"a"}]}"#,
+                "delivered",
+                "",
+            ),
+            (200, r#"{"accepted":1,"refused":[]}"#, "configuration", "answer_does_not_add_up"),
+            (200, r#"{"accepted":3,"refused":[]}"#, "configuration", "answer_does_not_add_up"),
+            (200, r#"{"accepted":1,"refused":[{"seq":7}]}"#, "configuration", "answer_names_other"),
+            (
+                200,
+                r#"{"accepted":1,"refused":[{"seq":5},{"seq":5}]}"#,
+                "configuration",
+                "answer_names_other",
+            ),
+            (200, r#"{"accepted":-1,"refused":[]}"#, "configuration", "answer_malformed"),
+            (200, r#"{"refused":[]}"#, "configuration", "answer_malformed"),
+            (200, "", "configuration", "answer_malformed"),
+            (201, "", "configuration", "no_interface"),
+            (301, "", "configuration", "no_interface"),
+            (400, "", "refused", "batch_refused"),
+            (401, "", "configuration", "access_refused"),
+            (403, "", "configuration", "access_refused"),
+            (404, "", "configuration", "no_interface"),
+            (405, "", "configuration", "no_interface"),
+            (408, "", "unreachable", "receiver_failing"),
+            (409, "", "refused", "batch_refused"),
+            (413, "", "refused", "batch_refused"),
+            (422, "", "refused", "batch_refused"),
+            (429, "", "unreachable", "receiver_failing"),
+            (500, "", "unreachable", "receiver_failing"),
+            (503, "", "unreachable", "receiver_failing"),
+        ] {
+            let found = match outcome(&response(status, body), &batch) {
+                Ok(_) => ("delivered", ""),
+                Err(error) => match &error {
+                    DeliveryError::Unreachable(_) => ("unreachable", error.code()),
+                    DeliveryError::Refused(_) => ("refused", error.code()),
+                    DeliveryError::Configuration(_) => ("configuration", error.code()),
+                },
+            };
+            assert_eq!(found, (outcome_is, code), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn refused_records_come_in_order_with_masked_remarks() {
+        let batch = Batch::new("city", 0, vec![samples::issued(5), samples::issued(6)]);
+        let body = format!(
+            r#"{{"accepted":0,"refused":[{{"seq":6}},{{"seq":5,"code":"no {c}","remark":"号码 {c} 有误"}}]}}"#,
+            c = samples::CITIZEN
+        );
+        let refused = outcome(&response(200, &body), &batch).unwrap().refused;
+        assert_eq!((refused[0].seq.0, refused[1].seq.0), (5, 6));
+        assert_eq!(
+            (refused[0].code.as_str(), refused[0].remark.as_str()),
+            ("refused", "号码 *** 有误")
+        );
+    }
+
+    #[test]
+    fn the_receiver_may_ask_for_time() {
+        let batch = Batch::new("city", 0, vec![samples::issued(5)]);
+        let error = outcome(&response(429, ""), &batch).unwrap_err();
+        assert_eq!(error.problem().retry_after(), Some(Duration::from_secs(7)));
+    }
+}

@@ -72,6 +72,7 @@ pub(super) struct Task {
     oldest: Option<Timestamp>,
     /// The state's count of set-asides is out of date.
     set_asides_changed: bool,
+    refreshed_at: Instant,
     replies: Replies,
 }
 
@@ -115,6 +116,7 @@ impl Task {
             resting_until: None,
             oldest: None,
             set_asides_changed: true,
+            refreshed_at: Instant::now(),
             replies: Replies::default(),
         }
     }
@@ -442,20 +444,21 @@ impl Task {
     /// Does `work`, keeps the state's lag up to date meanwhile, and breaks it off when a command comes.
     async fn watched<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Break> {
         tokio::pin!(work);
-        let mut refresh = time::interval_at(Instant::now() + REFRESH, REFRESH);
-        refresh.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
+            // Counted from the last refresh, not from here: many short works in a row must not hold it up.
+            let refresh = time::sleep_until(self.refreshed_at + REFRESH);
             tokio::select! {
                 biased;
                 command = self.inbox.recv() => return Err(Break::Command(command)),
                 done = &mut work => return Ok(done),
-                _ = refresh.tick() => self.refresh().await,
+                () = refresh => self.refresh().await,
             }
         }
     }
 
     /// Brings lag and gauges up to date. That the store does not answer shows where it matters.
     async fn refresh(&mut self) {
+        self.refreshed_at = Instant::now();
         let Ok(head) = self.store.head().await else { return };
         let Some(durable) = &self.durable else { return };
         let cursor = durable.cursor;
