@@ -61,7 +61,7 @@ fn write_until_killed(folder: &Path, round: usize, acknowledged: &mut Acknowledg
 fn note(line: &str, acknowledged: &mut Acknowledged) {
     let words: Vec<&str> = line.split(' ').collect();
     let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
-    match (words[0], number(1), number(2), words.len()) {
+    let before = match (words[0], number(1), number(2), words.len()) {
         ("licence", Some(serial), Some(seq), 4) => acknowledged.licences.insert(serial, seq),
         ("order", Some(serial), Some(seq), 4) => acknowledged.orders.insert(serial, seq),
         ("use", Some(holder), Some(seq), 4) => acknowledged.uses.insert(seq, holder),
@@ -71,6 +71,7 @@ fn note(line: &str, acknowledged: &mut Acknowledged) {
         }
         _ => None,
     };
+    assert_eq!(before, None, "acknowledged twice: {line}");
 }
 
 fn check(folder: &Path, acknowledged: &Acknowledged) {
@@ -124,12 +125,7 @@ fn the_process_that_is_killed() {
     });
 }
 
-async fn write(
-    store: Arc<RocksStore>,
-    out: Arc<Mutex<std::io::Stdout>>,
-    first: u64,
-    writer: u64,
-) {
+async fn write(store: Arc<RocksStore>, out: Arc<Mutex<std::io::Stdout>>, first: u64, writer: u64) {
     let say = |line: String| {
         let mut out = out.lock().unwrap();
         writeln!(out, "{line} .").and_then(|()| out.flush()).unwrap();
@@ -143,7 +139,8 @@ async fn write(
                 say(format!("licence {serial} {}", appended.unwrap()[0].as_ref().unwrap().seq));
             }
             2 => {
-                let serials: Vec<u64> = (0..50).map(|one| serial * 50 + one + 1_000_000_000).collect();
+                let serials: Vec<u64> =
+                    (0..50).map(|one| serial * 50 + one + 1_000_000_000).collect();
                 let entries = serials.iter().map(|serial| NewEntry::Licence(licence(*serial)));
                 let answers = store.append(entries.collect()).await.unwrap();
                 for (serial, answer) in serials.iter().zip(answers) {
@@ -152,8 +149,7 @@ async fn write(
             }
             3 => {
                 let suspend = order(&licence(serial), StatusChange::Suspend, "x");
-                let entries =
-                    vec![NewEntry::Licence(licence(serial)), NewEntry::Status(suspend)];
+                let entries = vec![NewEntry::Licence(licence(serial)), NewEntry::Status(suspend)];
                 let answers = store.append(entries).await.unwrap();
                 say(format!("licence {serial} {}", answers[0].as_ref().unwrap().seq));
                 say(format!("order {serial} {}", answers[1].as_ref().unwrap().seq));

@@ -151,7 +151,8 @@ async fn numbers_issuers_and_face_fields_are_found_too() {
         licence.fields = serde_json::from_str(fields).unwrap();
     });
     let town = Town::with([with_fields, licence(2)]).await;
-    for text in ["91350100M000100Y43", "91350100m000", "00Y43", "面包零售", "东街口88", "糕点面包"] {
+    for text in ["91350100M000100Y43", "91350100m000", "00Y43", "面包零售", "东街口88", "糕点面包"]
+    {
         assert_eq!(town.found(text), [identifier(1)], "{text}");
     }
     assert_eq!(town.search("市场监督").total, 2, "the issuer's name");
@@ -251,7 +252,8 @@ async fn filters_narrow_and_facets_count() {
         [1, 3]
     );
     let facets = town.search("").facets;
-    let types = [(licence_type(0).as_str().to_owned(), 3), (licence_type(1).as_str().to_owned(), 1)];
+    let types =
+        [(licence_type(0).as_str().to_owned(), 3), (licence_type(1).as_str().to_owned(), 1)];
     assert_eq!(facets.licence_type, types);
     assert_eq!(facets.status, [("valid".to_owned(), 3), ("suspended".to_owned(), 1)]);
 }
@@ -260,8 +262,27 @@ async fn filters_narrow_and_facets_count() {
 async fn no_text_from_outside_is_an_error() {
     let town = Town::with([named(1, "福州海天商贸")]).await;
     let texts = [
-        "\"", "((", "name:", "a AND", "NOT", "-", "*", "[a TO", "\0", "\u{2}福", "\u{3}", "~2", "^",
-        "+福州", "福州 OR", "{", "\\", "'; DROP TABLE", "𝒜", "\u{202e}州福", "e\u{301}",
+        "\"",
+        "((",
+        "name:",
+        "a AND",
+        "NOT",
+        "-",
+        "*",
+        "[a TO",
+        "\0",
+        "\u{2}福",
+        "\u{3}",
+        "~2",
+        "^",
+        "+福州",
+        "福州 OR",
+        "{",
+        "\\",
+        "'; DROP TABLE",
+        "𝒜",
+        "\u{202e}州福",
+        "e\u{301}",
     ];
     for text in texts {
         town.search(text);
@@ -323,8 +344,7 @@ async fn a_new_licence_is_visible_within_a_second() {
     let index = SearchIndex::open(folder.path()).unwrap();
     let store = Arc::new(MemoryStore::new());
     let following = Arc::clone(&store) as Arc<dyn LicenceStore>;
-    let follower =
-        SearchFollower::spawn(following, index.clone(), CancellationToken::new());
+    let follower = SearchFollower::spawn(following, index.clone(), CancellationToken::new());
     let town = Town { store, folder, index, follower: Some(follower) };
     let mut slowest = Duration::ZERO;
     for serial in 1..=8 {

@@ -215,8 +215,7 @@ impl<'a> Draft<'a> {
                 Work::Put { family, key, keep, .. } => {
                     let handle = db.named(family)?;
                     others.insert(*family, handle);
-                    let held = db.rocks.get_pinned_cf(handle, key);
-                    if *keep && held.map_err(super::open::store_error)?.is_some() {
+                    if *keep && has(db, handle, key)? {
                         kept.insert((*family, key.clone()));
                     }
                 }
@@ -324,6 +323,11 @@ impl<'a> Draft<'a> {
         }
         (self.batch, (self.next_change, self.next_use))
     }
+}
+
+fn has(db: &Db, family: &ColumnFamily, key: &[u8]) -> Result<bool, StoreError> {
+    let held = db.rocks.get_pinned_cf(family, key).map_err(super::open::store_error)?;
+    Ok(held.is_some())
 }
 
 /// The secondary keys of a licence. None of them changes afterwards.

@@ -17,7 +17,9 @@ use self::sample::{
     a_use, day, identifier, issuer, licence, licence_type, licence_with, now, order, other_type,
     project, token,
 };
-use crate::{Appended, LicenceStore, NewEntry, NewLicence, NewStatus, Refusal, SetAside, StoreError};
+use crate::{
+    Appended, LicenceStore, NewEntry, NewLicence, NewStatus, Refusal, SetAside, StoreError,
+};
 
 /// The promises of [`LicenceStore`], each on a fresh, empty store.
 pub async fn licence_store_rules<S: LicenceStore>(fresh: impl Fn() -> S) {
@@ -142,10 +144,7 @@ async fn entries_of_one_call_see_each_other(store: &impl LicenceStore) {
     let is_new = |seq, status| Ok(Appended { seq: Seq(seq), new: true, status });
     assert_eq!(answers[0], Err(Refusal::UnknownLicence));
     assert_eq!(answers[1], is_new(0, LicenceStatus::Valid));
-    assert_eq!(
-        answers[2],
-        Ok(Appended { seq: Seq(0), new: false, status: LicenceStatus::Valid })
-    );
+    assert_eq!(answers[2], Ok(Appended { seq: Seq(0), new: false, status: LicenceStatus::Valid }));
     assert_eq!(answers[3], Err(Refusal::Conflict { held: licence(1).digest }));
     assert_eq!(answers[4], is_new(1, LicenceStatus::Suspended));
     assert_eq!(
@@ -204,8 +203,14 @@ async fn the_status_follows_the_orders(store: &impl LicenceStore) {
         ChangeKind::StatusChanged { from, to, .. } => format!("{} {}", from.word(), to.word()),
     };
     let feed: Vec<_> = store.changes(Seq(0), 10).await.unwrap().iter().map(words).collect();
-    let expected =
-        ["issued", "valid suspended", "suspended valid", "valid revoked", "issued", "valid superseded"];
+    let expected = [
+        "issued",
+        "valid suspended",
+        "suspended valid",
+        "valid revoked",
+        "issued",
+        "valid superseded",
+    ];
     assert_eq!(feed, expected);
 }
 
@@ -429,7 +434,8 @@ async fn callers_at_once_get_each_number_once(store: impl LicenceStore) {
         });
     }
     let numbers = callers.join_all().await.concat();
-    let mut new: Vec<_> = numbers.iter().filter(|(one, _)| one.new).map(|(one, _)| one.seq).collect();
+    let mut new: Vec<_> =
+        numbers.iter().filter(|(one, _)| one.new).map(|(one, _)| one.seq).collect();
     new.sort_unstable();
     assert_eq!(new, (0..80).map(Seq).collect::<Vec<_>>());
     let mut uses: Vec<_> = numbers.iter().map(|(_, used)| *used).collect();

@@ -119,8 +119,13 @@ async fn follow(
     shutdown: &CancellationToken,
 ) -> Result<(), SearchError> {
     let opening = index.clone();
-    let writer = blocking(move || opening.writer()).await?;
-    let mut filling = Filling::new(index.clone(), writer);
+    let writer = blocking(move || {
+        let writer = opening.writer()?;
+        // Another process may have written before.
+        opening.opened().show().map_err(|error| opening.error(error))?;
+        Ok(writer)
+    });
+    let mut filling = Filling::new(index.clone(), writer.await?);
     if !filling.is_of(store).await? {
         tracing::warn!("the search index is of another store or a later state; it is rebuilt");
         filling.start_over().await?;

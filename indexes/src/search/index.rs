@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ pub(super) struct Opened {
     pub(super) index: Index,
     pub(super) fields: Fields,
     reader: IndexReader,
+    /// The next change wanted, of what the reader shows.
+    visible: AtomicU64,
 }
 
 /// How far the index has come; committed with it.
@@ -151,9 +153,9 @@ impl SearchIndex {
         page
     }
 
-    /// The number of the first change that is not in the index.
+    /// The number of the first change that searches do not see yet.
     pub fn next(&self) -> Seq {
-        self.opened().progress().unwrap_or_default().next
+        Seq(self.opened().visible.load(Ordering::Acquire))
     }
 
     /// How many licences are in the index.
@@ -205,7 +207,7 @@ pub(super) fn commit(
     let mut prepared = writer.prepare_commit()?;
     prepared.set_payload(&payload);
     prepared.commit()?;
-    opened.reader.reload()
+    opened.show()
 }
 
 /// Throws the index away; whoever opens it next starts over.
@@ -260,7 +262,17 @@ impl Opened {
         register_analysers(&index);
         let (_, fields) = Fields::new();
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { index, fields, reader })
+        let opened = Self { index, fields, reader, visible: AtomicU64::new(0) };
+        opened.show()?;
+        Ok(opened)
+    }
+
+    /// Shows what was committed last.
+    pub(super) fn show(&self) -> tantivy::Result<()> {
+        let next = self.progress().unwrap_or_default().next;
+        self.reader.reload()?;
+        self.visible.store(next.0, Ordering::Release);
+        Ok(())
     }
 
     /// Opens what is there, if it is whole and of this version.

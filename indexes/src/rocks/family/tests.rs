@@ -91,12 +91,8 @@ fn stored_bytes_are_these() {
     show(Manifests::NAME, Manifests::key(&licence.digest), Manifests::value(&record));
     show(Cursors::NAME, Cursors::key(&"province".to_owned()), Cursors::value(&300));
     show(Flags::NAME, Flags::key(&"paused".to_owned()), Flags::value(&true));
-    let refused = SetAside {
-        seq,
-        code: "E1".to_owned(),
-        remark: "remark".to_owned(),
-        at: sample::now(),
-    };
+    let refused =
+        SetAside { seq, code: "E1".to_owned(), remark: "remark".to_owned(), at: sample::now() };
     let key = SetAsideKey { name: "province".to_owned(), seq };
     let record = SetAsideRecord::from(&refused);
     show(SetAsides::NAME, SetAsides::key(&key), SetAsides::value(&record));
