@@ -192,8 +192,8 @@ impl LocalPostgres {
 
     /// The connection string of the database `postgres`, user `postgres`, no password.
     pub fn connection(&self) -> String {
-        let (folder, port) = (self.socket_folder.display(), self.port);
-        format!("host='{folder}' port={port} user=postgres dbname=postgres")
+        let folder = self.socket_folder.to_string_lossy().replace('\\', r"\\").replace('\'', r"\'");
+        format!("host='{folder}' port={} user=postgres dbname=postgres", self.port)
     }
 
     /// The folder of the Unix socket: the setting `host`.
@@ -259,8 +259,9 @@ impl Place {
             &digest::digest(&digest::SHA256, wanted.as_os_str().as_encoded_bytes()).as_ref()[..6],
         );
         let mut folder = wanted.clone();
-        if let Some(user) = &programs.run_as {
-            if !is_reachable(&wanted, user) {
+        if let Some(user) = &programs.run_as
+            && !is_reachable(&wanted, user)
+        {
                 folder = PathBuf::from(format!("/var/tmp/yihao-postgres-{hash}"));
                 make_own_folder(&folder, programs)?;
                 let note = wanted.join("where-the-database-is.txt");
@@ -270,7 +271,6 @@ impl Place {
                     folder.display()
                 );
                 fs::write(&note, text).map_err(|source| folder_error(&note, source))?;
-            }
         }
         make_own_folder(&folder, programs)?;
         let mut socket_folder = folder.join("socket");
@@ -355,7 +355,9 @@ impl Place {
             .arg(programs.folder.join("postgres"))
             .arg("-D")
             .arg(self.data());
-        let socket_folder = format!("unix_socket_directories={}", self.socket_folder.display());
+        // A list, in which a path may stand in quotes.
+        let path = self.socket_folder.to_string_lossy().replace('"', "\"\"");
+        let socket_folder = format!("unix_socket_directories=\"{path}\"");
         let mut settings = vec![
             socket_folder,
             "unix_socket_permissions=0700".to_owned(),

@@ -109,7 +109,8 @@ async fn a_byte_changed_in_a_table_file_is_noticed_and_named() {
 #[tokio::test]
 async fn damage_to_the_files_that_say_what_is_where_is_noticed_on_opening() {
     let folder = filled().await;
-    let changes: [(&str, fn(&mut Vec<u8>)); 6] = [
+    type Damage = fn(&mut Vec<u8>);
+    let changes: [(&str, Damage); 6] = [
         ("CURRENT", |bytes| bytes[0] ^= 0x40),
         ("CURRENT", |bytes| bytes.clear()),
         ("CURRENT", |bytes| bytes.truncate(5)),

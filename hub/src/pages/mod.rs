@@ -1,8 +1,8 @@
 //! Pages for clerks and operators: search, licence, connectors; Chinese first, English second.
 //!
 //! Until people can log in they are served in demo mode only, on the loopback, and act for one
-//! department ([`visitor`]). What every page shows stands in [`views`] as plain text, every text in
-//! [`texts`], how it looks in `hub/static/pages.css` (`docs/design-system.md`). Every page can be
+//! department (`visitor`). What every page shows stands in `views` as plain text, every text in
+//! `texts`, how it looks in `hub/static/pages.css` (`docs/design-system.md`). Every page can be
 //! read and worked without JavaScript. What a clerk searches for travels by POST, so that no name
 //! stands in an address; what is shown of a licence is a use, recorded before it is shown.
 
