@@ -202,7 +202,7 @@ impl Task {
             return self.advance(end).await;
         }
         let replays = self.durable.as_ref().map_or(0, |durable| durable.replays);
-        let mut parts: Vec<Range<usize>> = Vec::from([0..items.len()]);
+        let mut parts: Vec<Range<usize>> = std::iter::once(0..items.len()).collect();
         while let Some(part) = parts.pop() {
             let next = if part.end == items.len() { end } else { items[part.end].seq() };
             let batch = Batch::new(&self.name, replays, items[part.clone()].to_vec());
