@@ -115,7 +115,7 @@ pub fn store_options(config: &Config) -> RocksOptions {
 
 /// Names of the licence types, for counterparts that want them beside the code.
 fn type_names(catalogue: &Catalogue) -> connectors::TypeNames {
-    catalogue.entries().map(|entry| (entry.code.clone(), entry.name.clone())).collect()
+    catalogue.entries().map(|entry| (entry.code, entry.name.clone())).collect()
 }
 
 /// Folders under `data`.

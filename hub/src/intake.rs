@@ -218,11 +218,11 @@ pub async fn change_status(
     }
     let held = hub.store.licence(identifier).await?.ok_or(IntakeError::UnknownLicence)?;
     for department in [caller, held.issuer.credit_code()] {
-        if !hub.policies.permit(department, Act::Status(held.licence_type.clone())) {
+        if !hub.policies.permit(department, Act::Status(held.licence_type)) {
             return Err(IntakeError::NotPermitted {
-                department: department.clone(),
+                department: *department,
                 what: "change the status of",
-                licence_type: held.licence_type.clone(),
+                licence_type: held.licence_type,
             });
         }
     }
@@ -247,14 +247,14 @@ fn check_against_catalogue(
     let entry = hub
         .catalogue
         .entry(&licence.licence_type)
-        .ok_or_else(|| IntakeError::UnknownType(licence.licence_type.clone()))?;
+        .ok_or(IntakeError::UnknownType(licence.licence_type))?;
     entry.check(licence).map_err(IntakeError::FaceFields)?;
     for department in [licence.issuer.credit_code(), caller] {
-        if !hub.policies.permit(department, Act::Issue(licence.licence_type.clone())) {
+        if !hub.policies.permit(department, Act::Issue(licence.licence_type)) {
             return Err(IntakeError::NotPermitted {
-                department: department.clone(),
+                department: *department,
                 what: "issue",
-                licence_type: licence.licence_type.clone(),
+                licence_type: licence.licence_type,
             });
         }
     }
@@ -278,7 +278,7 @@ fn verify(
                 .organisation
                 .as_ref()
                 .map_or_else(|| "none".to_owned(), ToString::to_string),
-            issuer: issuer.clone(),
+            issuer: *issuer,
         });
     }
     Ok(signature)
@@ -336,10 +336,10 @@ fn new_licence(
     NewEntry::Licence(NewLicence {
         at,
         identifier: licence.identifier.clone(),
-        licence_type: licence.licence_type.clone(),
-        issuer: licence.issuer.clone(),
+        licence_type: licence.licence_type,
+        issuer: licence.issuer,
         holders: licence.holders.iter().map(|holder| hub.index_key.token(&holder.id)).collect(),
-        project: licence.project.clone(),
+        project: licence.project,
         number: licence.number.clone(),
         issued_on: licence.issued_on,
         document,
@@ -392,10 +392,10 @@ impl BatchIntake {
         let parsed = Manifest::parse(&manifest)?;
         for department in [&caller, parsed.issuer()] {
             let issues = |code: &LicenceTypeCode| {
-                hub.policies.permit(department, Act::Issue(code.clone()))
+                hub.policies.permit(department, Act::Issue(*code))
             };
             if !hub.catalogue.entries().any(|entry| issues(&entry.code)) {
-                return Err(IntakeError::IssuesNothing { department: department.clone() });
+                return Err(IntakeError::IssuesNothing { department: *department });
             }
         }
         let signature = verify(&hub, &cms, &manifest, parsed.issuer(), at)?;
@@ -466,7 +466,7 @@ impl BatchIntake {
         if licence.issuer.credit_code() != self.manifest.issuer() {
             return Err(IntakeError::SignerNotIssuer {
                 signer: self.manifest.issuer().to_string(),
-                issuer: licence.issuer.credit_code().clone(),
+                issuer: *licence.issuer.credit_code(),
             });
         }
         check_against_catalogue(&self.hub, &self.caller, &licence)?;

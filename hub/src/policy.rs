@@ -94,7 +94,7 @@ impl Policies {
     /// Whether the department may do this. What cannot be evaluated is refused.
     #[must_use]
     pub fn permit(&self, department: &CreditCode, act: Act) -> bool {
-        let key = (department.clone(), act);
+        let key = (*department, act);
         if let Some(&decided) =
             self.decided.read().unwrap_or_else(PoisonError::into_inner).get(&key)
         {

@@ -257,7 +257,7 @@ async fn answer(
         .store
         .record_use(NewUse {
             at: now,
-            caller: caller.department.clone(),
+            caller: caller.department,
             certificate: caller.certificate,
             operator: pull.operator,
             matter: Some(pull.matter),
@@ -301,22 +301,22 @@ fn check_purpose(hub: &Hub, caller: &Caller, pull: &Pull) -> Result<(), PullErro
         .ok_or_else(|| PullError::UnknownMatter(pull.matter.clone()))?;
     for licence_type in &pull.types {
         if hub.catalogue.entry(licence_type).is_none() {
-            return Err(PullError::UnknownType(licence_type.clone()));
+            return Err(PullError::UnknownType(*licence_type));
         }
         if !matter.requires.contains(licence_type) {
             return Err(PullError::MatterNotCovering {
                 matter: pull.matter.clone(),
-                licence_type: licence_type.clone(),
+                licence_type: *licence_type,
             });
         }
         let act = Act::Pull {
-            licence_type: licence_type.clone(),
+            licence_type: *licence_type,
             matter: pull.matter.clone(),
             basis: pull.basis.kind,
         };
         if !hub.policies.permit(&caller.department, act) {
             return Err(PullError::NotPermitted {
-                licence_type: licence_type.clone(),
+                licence_type: *licence_type,
                 matter: pull.matter.clone(),
                 basis: pull.basis.kind.word(),
             });
@@ -349,7 +349,7 @@ async fn find(hub: &Hub, pull: &Pull) -> Result<Found, PullError> {
         Subject::Project(project) => {
             let stored =
                 hub.store.licences_of_project(project, &pull.types, MOST_LICENCES + 1).await?;
-            (None, Some(project.clone()), stored)
+            (None, Some(*project), stored)
         }
     })
 }
@@ -433,7 +433,7 @@ async fn record_opening(
         .store
         .record_use(NewUse {
             at: hub.clock.now(),
-            caller: caller.department.clone(),
+            caller: caller.department,
             certificate: caller.certificate,
             operator: under.operator,
             matter: under.matter,

@@ -80,7 +80,7 @@ pub async fn changes(
         Problem::bad_request("query", "`after`, `limit` and `wait` are whole numbers")
     })?;
     let may_follow = |code: &LicenceTypeCode| {
-        hub.policies.permit(&caller.department, Act::Follow(code.clone()))
+        hub.policies.permit(&caller.department, Act::Follow(*code))
     };
     if !hub.catalogue.entries().any(|entry| may_follow(&entry.code)) {
         return Err(Problem::forbidden(

@@ -161,7 +161,7 @@ pub async fn answer(
         .store
         .record_use(NewUse {
             at: hub.clock.now(),
-            caller: caller.department.clone(),
+            caller: caller.department,
             certificate: caller.certificate,
             operator: None,
             matter: None,
@@ -206,8 +206,8 @@ fn check(
     let may_find: Vec<LicenceTypeCode> = hub
         .catalogue
         .entries()
-        .map(|entry| entry.code.clone())
-        .filter(|code| hub.policies.permit(&caller.department, Act::Search(code.clone())))
+        .map(|entry| entry.code)
+        .filter(|code| hub.policies.permit(&caller.department, Act::Search(*code)))
         .collect();
     let licence_types = match parse::<LicenceTypeCode>("type", asked.licence_type)? {
         None => may_find,

@@ -119,7 +119,7 @@ async fn a_certificate_without_rights_takes_nothing_in() {
     stranger.identity = Some(hub.signing_identity(&stranger.department));
     let (licence, _) = hub.enterprise_licence();
     let mut own = licence.clone();
-    own.issuer = stranger.department.code.clone().into();
+    own.issuer = stranger.department.code.into();
     own.identifier = LicenceId::build(&own.licence_type, &own.issuer, "A000000001", 1).unwrap();
 
     assert_refused(&stranger.issue(&own).await, &[403], &["policy"]);
@@ -180,7 +180,7 @@ async fn a_consuming_department_issues_nothing() {
     office.identity = Some(hub.signing_identity(&office.department));
     let (licence, _) = hub.enterprise_licence();
     let mut own = licence.clone();
-    own.issuer = office.department.code.clone().into();
+    own.issuer = office.department.code.into();
     own.identifier = LicenceId::build(&own.licence_type, &own.issuer, "A000000001", 1).unwrap();
 
     assert_refused(&office.issue(&own).await, &[403], &["policy"]);

@@ -157,7 +157,7 @@ async fn a_certificate_of_an_unknown_issuer_does_not_sign() {
     let name = hub::command::demo::authority::Subject {
         common_name: "Test Root",
         organisation_name: city.name,
-        organisation: city.code.clone(),
+        organisation: city.code,
     };
     let authority =
         hub::command::demo::authority::Authority::open(elsewhere.path(), &name, founded).unwrap();
@@ -228,7 +228,7 @@ async fn an_issuer_does_not_sign_a_type_that_is_not_its_own() {
 
     // A business licence in the name of the police, signed by the police.
     let mut own = licence.clone();
-    own.issuer = police.department.code.clone().into();
+    own.issuer = police.department.code.into();
     own.issuer_name = police.department.name.to_owned();
     own.identifier =
         licence::LicenceId::build(&own.licence_type, &own.issuer, "A000000001", 1).unwrap();
@@ -296,7 +296,7 @@ async fn what_is_no_signature_at_all_is_not_accepted() {
 async fn every_department_signs_for_itself_only() {
     let hub = TestHub::start().await;
     let (licence, _) = hub.enterprise_licence();
-    let issuer = licence.issuer.credit_code().clone();
+    let issuer = *licence.issuer.credit_code();
     for department in departments().into_iter().filter(|one| one.code != issuer) {
         let answer = hand_in_signed_by(&hub, hub.signing_identity(&department)).await;
         assert_refused(&answer, &[403, 422], &["policy", "signature", "certificate"]);

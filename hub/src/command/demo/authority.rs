@@ -170,7 +170,7 @@ fn template(
     Ok(CertificateTemplate {
         subject_common_name: subject.common_name.to_owned(),
         organisation_name: subject.organisation_name.to_owned(),
-        organisation: subject.organisation.clone(),
+        organisation: subject.organisation,
         serial: serial.to_vec(),
         // A minute back, so that clocks that differ a little do not disagree.
         not_before: whole_second(from.saturating_sub(SignedDuration::from_secs(60)).unwrap_or(from)),

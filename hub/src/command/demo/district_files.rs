@@ -46,7 +46,7 @@ impl DemoDistrict {
         let anchor = Subject {
             common_name: "汀陵市电子政务演示根证书 Tingling Demo Root",
             organisation_name: city.name,
-            organisation: city.code.clone(),
+            organisation: city.code,
         };
         let authority = Authority::open(&credentials, &anchor, now)?;
         authority.revocation_list(&[], now)?;
@@ -62,7 +62,7 @@ impl DemoDistrict {
                 &subject(department),
                 now,
             )?;
-            issuers.insert(department.code.clone(), identity);
+            issuers.insert(department.code, identity);
         }
         let departments = departments();
         for department in &departments {
@@ -204,7 +204,7 @@ create_tables = true
     pub async fn hand_in(&self, https: SocketAddr) -> Result<(), DemoError> {
         let mut by_issuer: BTreeMap<CreditCode, Vec<Licence>> = BTreeMap::new();
         for licence in self.district.licences() {
-            by_issuer.entry(licence.issuer.credit_code().clone()).or_default().push(licence);
+            by_issuer.entry(*licence.issuer.credit_code()).or_default().push(licence);
         }
         let mut refused = 0;
         for department in district::issuing_departments() {
@@ -272,7 +272,7 @@ create_tables = true
         let signers: BTreeMap<CreditCode, SigningIdentity> = self
             .issuers
             .keys()
-            .filter_map(|code| Some((code.clone(), self.reread_issuer(code)?)))
+            .filter_map(|code| Some((*code, self.reread_issuer(code)?)))
             .collect();
         let live = self.live.clone();
         tokio::spawn(async move {
@@ -356,6 +356,6 @@ pub fn subject(department: &Department) -> Subject<'_> {
     Subject {
         common_name: department.name_en,
         organisation_name: department.name,
-        organisation: department.code.clone(),
+        organisation: department.code,
     }
 }
