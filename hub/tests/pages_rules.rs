@@ -115,16 +115,24 @@ fn two_of(name: &str) -> String {
     letters[letters.len() / 2 - 1..=letters.len() / 2].iter().collect()
 }
 
-/// A licence that the acting department may find, of an enterprise or of a person.
-fn findable(hub: &TestHub, of_a_person: bool) -> Licence {
+/// A licence that the acting department may find, and that fits.
+fn findable(hub: &TestHub, fits: impl Fn(&Licence) -> bool) -> Licence {
     let office = hub.office().department.code;
     let (licence, _) = hub.some_licence(|licence, pull| {
         pull.department == office
-            && licence.holders[0].id.kind().is_person() == of_a_person
             && licence.valid_to.is_none_or(|last| last.year() > 2027)
             && pull.types.contains(&licence.licence_type)
+            && fits(licence)
     });
     licence
+}
+
+fn of_a_person(licence: &Licence) -> bool {
+    licence.holders[0].id.kind().is_person()
+}
+
+fn of_an_enterprise(licence: &Licence) -> bool {
+    !of_a_person(licence)
 }
 
 async fn issue(hub: &TestHub, licence: &Licence) {
@@ -148,7 +156,7 @@ const REASON: (&str, &str) = ("reason", "核对开办材料");
 #[actix_web::test]
 async fn every_page_comes_in_both_languages_and_is_guarded() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, false);
+    let licence = findable(&hub, of_an_enterprise);
     issue(&hub, &licence).await;
     let pages = Pages::of(&hub).await;
     let identifier = format!("/licences/{}", licence.identifier);
@@ -221,7 +229,7 @@ async fn the_language_is_chosen_on_the_page_itself_and_kept_in_a_cookie() {
 #[actix_web::test]
 async fn an_enterprise_is_found_by_two_characters_and_opened_for_a_reason() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, false);
+    let licence = findable(&hub, of_an_enterprise);
     issue(&hub, &licence).await;
     hub.search_has_caught_up().await;
     let pages = Pages::of(&hub).await;
@@ -274,7 +282,7 @@ async fn an_enterprise_is_found_by_two_characters_and_opened_for_a_reason() {
 #[actix_web::test]
 async fn a_look_shows_no_personal_data_and_is_recorded_all_the_same() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, true);
+    let licence = findable(&hub, |licence| licence.holders[0].id.number() == licence.number);
     issue(&hub, &licence).await;
     let pages = Pages::of(&hub).await;
     let (name, number) = (&licence.holders[0].name, licence.holders[0].id.number());
@@ -291,7 +299,9 @@ async fn a_look_shows_no_personal_data_and_is_recorded_all_the_same() {
     assert_eq!((look.act, look.holder), (UseAct::View, None));
     assert_eq!(look.shown[0].identifier, licence.identifier);
 
-    // With a reason the content is shown, but a person's number by its ends only.
+    // With a reason the content is shown, but a person's number by its ends only, also where it is
+    // the number of the licence.
+    assert_eq!(licence.number, number, "an identity card");
     let page = pages.post(&path, &[REASON]).await;
     page.shows(name);
     page.hides(number);
@@ -302,7 +312,7 @@ async fn a_look_shows_no_personal_data_and_is_recorded_all_the_same() {
 #[actix_web::test]
 async fn a_persons_name_is_masked_in_results() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, true);
+    let licence = findable(&hub, of_a_person);
     issue(&hub, &licence).await;
     hub.search_has_caught_up().await;
     let pages = Pages::of(&hub).await;
@@ -319,7 +329,7 @@ async fn a_persons_name_is_masked_in_results() {
 #[actix_web::test]
 async fn without_a_reason_or_a_right_only_the_public_face_is_shown() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, false);
+    let licence = findable(&hub, of_an_enterprise);
     issue(&hub, &licence).await;
     let office = hub.office().department.code;
     let (withheld, _) = hub.some_licence(|licence, _| {
@@ -349,7 +359,7 @@ async fn without_a_reason_or_a_right_only_the_public_face_is_shown() {
 #[actix_web::test]
 async fn a_licence_that_fails_shows_the_broken_link_and_no_fields() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, false);
+    let licence = findable(&hub, of_an_enterprise);
     issue(&hub, &licence).await;
     let issuer = hub.issuing(slug_of(&licence));
     let pages = Pages::of(&hub).await;
@@ -386,7 +396,7 @@ async fn a_licence_that_fails_shows_the_broken_link_and_no_fields() {
 #[actix_web::test]
 async fn an_old_revocation_list_makes_the_verdict_undetermined() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, false);
+    let licence = findable(&hub, of_an_enterprise);
     issue(&hub, &licence).await;
     hub.hub.clock.advance(SignedDuration::from_hours(24 * 300));
     let pages = Pages::of(&hub).await;
@@ -452,7 +462,7 @@ async fn results_are_paged_and_narrowed_by_forms() {
 #[actix_web::test]
 async fn what_is_typed_in_is_shown_as_text() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, false);
+    let licence = findable(&hub, of_an_enterprise);
     issue(&hub, &licence).await;
     let pages = Pages::of(&hub).await;
     let script = "\"><script>alert(1)</script>{{7*7}}";
@@ -493,7 +503,7 @@ async fn what_is_typed_in_is_shown_as_text() {
 #[actix_web::test]
 async fn what_does_not_exist_is_said_in_words() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, false);
+    let licence = findable(&hub, of_an_enterprise);
     let pages = Pages::of(&hub).await;
     let page = pages.get(&format!("/licences/{}", licence.identifier)).await;
     assert_eq!(page.status, 404);
@@ -522,7 +532,7 @@ async fn what_does_not_exist_is_said_in_words() {
 #[actix_web::test]
 async fn nothing_from_another_site_is_answered_or_recorded() {
     let hub = TestHub::start().await;
-    let licence = findable(&hub, false);
+    let licence = findable(&hub, of_an_enterprise);
     issue(&hub, &licence).await;
     let pages = Pages::of(&hub).await;
     let before = hub.uses().await;
@@ -564,7 +574,7 @@ async fn a_counterpart_that_is_away_is_explained_paused_and_resumed() {
          backoff_max_ms = 100",
     )
     .await;
-    issue(&hub, &findable(&hub, false)).await;
+    issue(&hub, &findable(&hub, of_an_enterprise)).await;
     let runner = &hub.hub.connectors["city"];
     let mut watched = runner.watch();
     watched.wait_for(|state| state.is_failing() && state.lag == 1).await.unwrap();

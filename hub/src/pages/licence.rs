@@ -218,15 +218,22 @@ fn facts(
     let mut facts = vec![Fact::code(t.identifier, stored.identifier.as_str())];
     if let Some(licence) = content {
         facts.push(Fact::data(t.licence_name, &licence.name));
-        facts.push(Fact::code(t.number, &licence.number));
-        for holder in &licence.holders {
-            let number = if holder.id.kind().is_person() {
-                half_hidden(holder.id.number())
-            } else {
-                holder.id.number().to_owned()
+        let persons = licence.holders.iter().filter(|holder| holder.id.kind().is_person());
+        // An identity card's number is its holder's.
+        let number =
+            match persons.map(|holder| holder.id.number()).find(|one| *one == licence.number) {
+                Some(number) => half_hidden(number),
+                None => licence.number.clone(),
             };
-            let kind = holder_kind(visitor.language, holder.id.kind());
-            facts.push(Fact::data(t.holders, format!("{}\n{number}（{kind}）", holder.name)));
+        facts.push(Fact::code(t.number, number));
+        for holder in &licence.holders {
+            let kind = holder.id.kind();
+            let number = holder.id.number();
+            let number = if kind.is_person() { half_hidden(number) } else { number.to_owned() };
+            facts.push(Fact {
+                note: Some(holder_kind(visitor.language, kind).to_owned()),
+                ..Fact::data(t.holders, format!("{}\n{number}", holder.name))
+            });
         }
         facts.push(Fact::data(t.issuer, &licence.issuer_name));
     } else {

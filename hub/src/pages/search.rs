@@ -211,19 +211,21 @@ fn shown(visitor: &Visitor, asked: &Asked, answer: SearchAnswer) -> Results {
         previous: (first > 0).then(|| asked.at(first.saturating_sub(PER_PAGE))),
         next: answer.next.map(|next| asked.at(next)),
         deep: answer.next.is_none() && (last as u64) < answer.total && !answer.hits.is_empty(),
-        hits: answer.hits.into_iter().map(|one| hit(t, &asked.q, one)).collect(),
+        hits: answer.hits.into_iter().map(|one| hit(visitor, &asked.q, one)).collect(),
     }
 }
 
-fn hit(t: &Texts, text: &str, hit: HitAnswer) -> Hit {
+fn hit(visitor: &Visitor, text: &str, hit: HitAnswer) -> Hit {
     Hit {
+        type_name: (visitor.language == Language::English)
+            .then(|| type_name(visitor, &hit.licence_type)),
         identifier: hit.identifier.to_string(),
         first_holder: hit.holders.first().cloned().unwrap_or_default(),
         name: marked(&hit.name, text),
         holders: hit.holders.iter().map(|holder| marked(holder, text)).collect(),
         issuer: marked(&hit.issuer_name, text),
         issued_on: hit.issued_on.to_string(),
-        status: status_badge(t, &hit.status),
+        status: status_badge(visitor.t(), &hit.status),
         highlights: hit
             .highlights
             .iter()

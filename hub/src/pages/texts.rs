@@ -188,7 +188,7 @@ texts! {
     revocation_revoked: "签名证书已于 {at} 被吊销。", "The signer's certificate was revoked at {at}.";
     revocation_stale: "吊销列表已过期（最近一份为 {at}），现在无法判断证书是否被吊销。", "The revocation list is out of date (the last is of {at}): whether the certificate is revoked cannot be told now.";
     revocation_no_crl: "没有该证书颁发者的吊销列表，无法判断证书是否被吊销。", "There is no revocation list of the certificate's issuer: whether it is revoked cannot be told.";
-    link_status: "证照状态", "Status of the licence";
+    link_status: "证照状态", "Licence status";
     status_ok: "颁发机构登记为有效。", "Valid in its issuer's record.";
     status_suspended_means: "颁发机构已暂扣此证照。", "Suspended by its issuer.";
     status_revoked_means: "颁发机构已使此证照失效（{cause}）。", "Ended by its issuer ({cause}).";

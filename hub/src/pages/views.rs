@@ -111,6 +111,8 @@ pub(crate) struct Fact {
     pub(crate) data: bool,
     /// Digits and codes, set in equal widths.
     pub(crate) code: bool,
+    /// Said about the value, in the page's language.
+    pub(crate) note: Option<String>,
     /// Where more of it stands.
     pub(crate) link: Option<(String, String)>,
 }
@@ -124,6 +126,7 @@ impl Fact {
             chinese_label: None,
             data: false,
             code: false,
+            note: None,
             link: None,
         }
     }
@@ -190,6 +193,8 @@ pub(crate) struct Hit {
     pub(crate) identifier: String,
     pub(crate) name: Vec<Piece>,
     pub(crate) plain_name: String,
+    /// The name of its type, for readers who do not read the licence's own.
+    pub(crate) type_name: Option<String>,
     pub(crate) holders: Vec<Vec<Piece>>,
     pub(crate) first_holder: String,
     pub(crate) issuer: Vec<Piece>,
