@@ -67,14 +67,15 @@ pub struct Arguments {
     /// The hub program; the one beside this program if left out.
     #[arg(long)]
     hub: Option<PathBuf>,
-    /// Rounds of each; the medians are reported.
-    #[arg(long, default_value_t = 5)]
+    /// Rounds of each, taken in turns; the medians are reported.
+    #[arg(long, default_value_t = 9)]
     rounds: u32,
     /// Seconds of a round.
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 1.5)]
     seconds: f64,
-    /// Connections that pull, issue or search at the same time.
-    #[arg(long, default_value_t = 32)]
+    /// Connections that pull, issue or search at the same time. Fewer do not keep two cores busy:
+    /// a pull then mostly waits for the disk, together with those that share its sync.
+    #[arg(long, default_value_t = 128)]
     connections: usize,
 }
 

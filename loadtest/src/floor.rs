@@ -288,7 +288,7 @@ impl SearchFloor {
     }
 
     /// The text, of two or more characters, anywhere in a name or elsewhere: as in the hub's query,
-    /// every second bigram and the last, in their places (docs/formats/search.md).
+    /// every second bigram and the last, in their places (docs/formats/store.md).
     fn query(&self, text: &str) -> BooleanQuery {
         let characters: Vec<char> = text.chars().collect();
         let last = characters.len().saturating_sub(2);

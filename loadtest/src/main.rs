@@ -1,7 +1,7 @@
 //! `loadtest`: puts load on a Yihao hub and proves what it promises.
 //!
 //! It makes synthetic districts and packs real rows ([`generate`], [`enterprises`]), drives a hub at
-//! a fixed rate ([`drive`]), measures it beside its floors ([`bench`]), and kills it in the middle
+//! a fixed rate ([`drive`]), measures it beside its floors ([`mod@bench`]), and kills it in the middle
 //! of its work to see that nothing acknowledged is lost ([`prove`]). It speaks HTTP to a running
 //! hub; of the repository's crates it uses only the domain types and the signatures.
 
