@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use licence::{
     Change, ChangeKind, Licence, LicenceId, LicenceStatus, LicenceTypeCode, Seq, Sha256Digest,
 };
@@ -19,6 +20,8 @@ pub struct Shared {
     pub change: Change,
     /// The licence, as parsed from the signed bytes.
     pub licence: Arc<Licence>,
+    /// The signed bytes, as they came.
+    pub document: Bytes,
     /// SHA-256 of the signed bytes.
     pub digest: Sha256Digest,
 }

@@ -257,7 +257,8 @@ pub mod samples {
                 digest,
             },
         };
-        Shared { change, licence: Arc::new(licence), digest }
+        let document = licence.to_bytes().into();
+        Shared { change, licence: Arc::new(licence), document, digest }
     }
 
     /// Change `seq` changes the status of a licence that came before.

@@ -28,8 +28,7 @@ fn record(item: &Shared) -> PushRecord {
         LicenceStatus::Superseded { by } => (None, Some(by.clone())),
         LicenceStatus::Valid | LicenceStatus::Suspended => (None, None),
     };
-    let document =
-        String::from_utf8(item.licence.to_bytes()).expect("a licence is written as JSON, in UTF-8");
+    let document = String::from_utf8(item.document.to_vec()).expect("a parsed licence is UTF-8");
     PushRecord {
         seq: item.seq(),
         at: item.change.at,
@@ -40,7 +39,8 @@ fn record(item: &Shared) -> PushRecord {
         cause,
         by,
         digest: item.digest,
-        licence: RawValue::from_string(document).expect("a licence is written as JSON"),
+        licence: RawValue::from_string(document.clone()).expect("a parsed licence is JSON"),
+        document,
     }
 }
 
@@ -79,6 +79,7 @@ mod tests {
         let read: Push = serde_json::from_slice(&body).unwrap();
         let licence = Licence::parse(read.records[0].licence.get().as_bytes()).unwrap();
         assert!(licence == *item.licence);
+        assert_eq!(read.records[0].document.as_bytes(), item.document, "byte for byte");
         assert!(!format!("{:?}", read.records[0]).contains(samples::CITIZEN));
     }
 }

@@ -48,8 +48,11 @@ pub struct PushRecord {
     pub by: Option<LicenceId>,
     /// SHA-256 of the bytes that the issuer signed.
     pub digest: Sha256Digest,
-    /// The licence's metadata and face fields, by GB/T 36903 element names (format `yihao-licence-1`).
+    /// The licence's metadata and face fields, by GB/T 36903 element names (format `yihao-licence-1`): what
+    /// `document` says, ready to be read.
     pub licence: Box<RawValue>,
+    /// The bytes that the issuer signed, as text: `digest` is over them.
+    pub document: String,
 }
 
 impl std::fmt::Debug for PushRecord {

@@ -62,6 +62,7 @@ pub(super) async fn read(
                     stretch.items.push(Shared {
                         change: (*change).clone(),
                         licence: Arc::new(licence),
+                        document: stored.document,
                         digest: stored.digest,
                     });
                 }
