@@ -192,8 +192,8 @@ impl LocalPostgres {
 
     /// The connection string of the database `postgres`, user `postgres`, no password.
     pub fn connection(&self) -> String {
-        let folder = self.socket_folder.to_string_lossy().replace('\\', r"\\").replace('\'', r"\'");
-        format!("host='{folder}' port={} user=postgres dbname=postgres", self.port)
+        let (folder, port) = (self.socket_folder.display(), self.port);
+        format!("host='{folder}' port={port} user=postgres dbname=postgres")
     }
 
     /// The folder of the Unix socket: the setting `host`.
@@ -262,19 +262,19 @@ impl Place {
         if let Some(user) = &programs.run_as
             && !is_reachable(&wanted, user)
         {
-                folder = PathBuf::from(format!("/var/tmp/yihao-postgres-{hash}"));
-                make_own_folder(&folder, programs)?;
-                let note = wanted.join("where-the-database-is.txt");
-                let text = format!(
-                    "The user `{SERVER_USER}`, whom the database server runs as, cannot reach this folder.\n\
+            folder = PathBuf::from(format!("/var/tmp/yihao-postgres-{hash}"));
+            make_own_folder(&folder, programs)?;
+            let note = wanted.join("where-the-database-is.txt");
+            let text = format!(
+                "The user `{SERVER_USER}`, whom the database server runs as, cannot reach this folder.\n\
                      The database is in {}\n",
-                    folder.display()
-                );
-                fs::write(&note, text).map_err(|source| folder_error(&note, source))?;
+                folder.display()
+            );
+            fs::write(&note, text).map_err(|source| folder_error(&note, source))?;
         }
         make_own_folder(&folder, programs)?;
         let mut socket_folder = folder.join("socket");
-        if socket_folder.join(".s.PGSQL.5432").as_os_str().len() > SOCKET_PATH_LIMIT {
+        if !is_fit_for_a_socket(&socket_folder) {
             socket_folder = std::env::temp_dir().join(format!("yihao-socket-{hash}"));
         }
         make_own_folder(&socket_folder, programs)?;
@@ -305,13 +305,26 @@ impl Place {
     /// We have the lock, so a server that still runs here belongs to nobody.
     async fn stop_abandoned(&self, programs: &Programs) {
         let data = self.data();
-        if !is_server_of(&data) {
-            return; // a file that such a server left behind is taken over by the next
+        let pid_file = data.join("postmaster.pid");
+        match running(&pid_file) {
+            // pg_ctl sends a signal to whatever process has the number, so we must know that it is this server.
+            Some(arguments)
+                if arguments
+                    .iter()
+                    .any(|argument| argument == data.as_os_str().as_encoded_bytes()) =>
+            {
+                let mut stop = programs.command("pg_ctl");
+                stop.args(["stop", "--mode=immediate", "--silent", "--timeout=10", "--pgdata"])
+                    .arg(&data);
+                // Failing, it has ended by itself meanwhile; or the next server says that it has not.
+                let _ = output(stop).await;
+            }
+            // Some PostgreSQL, started in another way: the next server says that it is in the way.
+            Some(arguments)
+                if arguments.first().is_some_and(|program| program.ends_with(b"postgres")) => {}
+            // Nobody, or a process that was given the number since: a server would refuse to start beside it.
+            _ => drop(fs::remove_file(&pid_file)),
         }
-        let mut stop = programs.command("pg_ctl");
-        stop.args(["stop", "--mode=immediate", "--silent", "--timeout=10", "--pgdata"]).arg(&data);
-        // Failing, it has ended by itself meanwhile; or the next server says that it has not.
-        let _ = output(stop).await;
     }
 
     /// Makes the database unless that was done completely before.
@@ -355,9 +368,7 @@ impl Place {
             .arg(programs.folder.join("postgres"))
             .arg("-D")
             .arg(self.data());
-        // A list, in which a path may stand in quotes.
-        let path = self.socket_folder.to_string_lossy().replace('"', "\"\"");
-        let socket_folder = format!("unix_socket_directories=\"{path}\"");
+        let socket_folder = format!("unix_socket_directories={}", self.socket_folder.display());
         let mut settings = vec![
             socket_folder,
             "unix_socket_permissions=0700".to_owned(),
@@ -457,17 +468,12 @@ async fn output(command: Command) -> io::Result<std::process::Output> {
     tokio::process::Command::from(command).stdin(Stdio::null()).output().await
 }
 
-/// Whether the process that `postmaster.pid` names is a server of this data folder: the number may be another
-/// process's by now, which is not to be stopped.
-fn is_server_of(data: &Path) -> bool {
-    let Ok(file) = fs::read_to_string(data.join("postmaster.pid")) else { return false };
-    let Some(pid) = file.lines().next().and_then(|line| line.trim().parse::<u32>().ok()) else {
-        return false;
-    };
-    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    arguments
-        .split(|byte| *byte == 0)
-        .any(|argument| argument == data.as_os_str().as_encoded_bytes())
+/// The arguments of the process that `postmaster.pid` names, if there is one now.
+fn running(pid_file: &Path) -> Option<Vec<Vec<u8>>> {
+    let file = fs::read_to_string(pid_file).ok()?;
+    let pid: u32 = file.lines().next()?.trim().parse().ok()?;
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    Some(arguments.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())
 }
 
 /// A folder that only the server's user, and root, can enter.
@@ -493,6 +499,14 @@ fn make_folder(path: &Path) -> Result<(), LocalPostgresError> {
 
 fn folder_error(path: &Path, source: io::Error) -> LocalPostgresError {
     LocalPostgresError::Folder { path: path.to_owned(), source }
+}
+
+/// Short enough for a socket in it, and without what connection strings and settings of PostgreSQL give a meaning.
+fn is_fit_for_a_socket(folder: &Path) -> bool {
+    let path = folder.join(format!(".s.PGSQL.{}", u16::MAX));
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.len() <= SOCKET_PATH_LIMIT
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(byte))
 }
 
 /// Whether the user may pass through every folder above this one.

@@ -566,6 +566,8 @@ mod tests {
             };
             assert_eq!(checked.transport, frontdb::Transport::Tls { ca: "ca.pem".into() });
         }
+        let socket = ConnectorSettings { ca: Some("ca.pem".into()), ..host("/run/postgresql") };
+        assert_eq!(codes(&socket), ["setting_form"]);
         assert_eq!(codes(&connection("host=/run/pg user=a dbname=b")), [""; 0]);
         for text in [
             "host=10.0.0.1 user=a dbname=b",

@@ -156,6 +156,53 @@ async fn sending_goes_on_when_the_database_comes_back() {
 }
 
 #[tokio::test]
+async fn a_database_that_does_not_answer_is_given_up() {
+    // One that accepts the connection and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = ConnectorSettings {
+        host: Some("127.0.0.1".to_owned()),
+        port: Some(silent.local_addr().unwrap().port()),
+        timeout_ms: Some(200),
+        ..elsewhere()
+    };
+    let batch = Batch::new("province", 0, vec![samples::issued(0)]);
+    let error = open(&settings).deliver(&batch).await.unwrap_err();
+    assert!(
+        matches!(error, DeliveryError::Unreachable(_)) && error.code() == "timed_out",
+        "{error}"
+    );
+
+    // One whose table is locked by somebody else, for a while.
+    let schema = schema().await;
+    schema.ready().await;
+    let connector = open(&ConnectorSettings {
+        timeout_ms: Some(200),
+        create_tables: None,
+        ..schema.settings()
+    });
+    let other = schema.client().await;
+    other.batch_execute("BEGIN; LOCK TABLE up_lic_data IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let error = connector.deliver(&batch).await.unwrap_err();
+    assert!(
+        matches!(error, DeliveryError::Unreachable(_)) && error.code() == "timed_out",
+        "{error}"
+    );
+    other.batch_execute("COMMIT").await.unwrap();
+    connector.deliver(&batch).await.unwrap();
+    assert_eq!(schema.count().await, 1);
+}
+
+fn elsewhere() -> ConnectorSettings {
+    ConnectorSettings {
+        name: "province".to_owned(),
+        kind: "frontdb".to_owned(),
+        user: Some("postgres".to_owned()),
+        database: Some("postgres".to_owned()),
+        ..ConnectorSettings::default()
+    }
+}
+
+#[tokio::test]
 async fn a_connection_cut_in_the_middle_of_a_batch_leaves_nothing_of_it() {
     let schema = schema().await;
     schema.ready().await;
@@ -391,14 +438,13 @@ async fn counts_are_ours_alone_and_of_the_latest_change() {
 
 #[tokio::test]
 async fn a_database_elsewhere_is_reached_by_tls_with_a_password() {
-    let folder = TempDir::new().unwrap();
+    let (folder, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let authority = Authority::new("province");
     let server = authority.server("127.0.0.1");
     let port = free_port();
     let tls = TlsListener { port, certificate: server.certificate, key: server.key };
     let options = Options { tls: Some(tls) };
-    let postgres =
-        LocalPostgres::start_with(&folder.path().join("db"), &programs(), &options).await.unwrap();
+    let postgres = LocalPostgres::start_with(data.path(), &programs(), &options).await.unwrap();
     let (client, connection) =
         tokio_postgres::connect(&postgres.connection(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -491,13 +537,16 @@ async fn from_rocksdb_to_postgresql_and_back_in_numbers() {
     runner.stop().await;
 }
 
-/// How fast the feed goes into the database. The bound is low enough for a busy machine; the figure is printed.
+/// How fast the feed goes from the durable store into the database. The bound is low enough for a busy machine; the
+/// figure is printed.
 #[tokio::test]
 async fn records_flow_by_the_thousand_a_second() {
-    const RECORDS: u64 = 30_000;
+    const RECORDS: u64 = 20_000;
     let schema = schema().await;
     schema.ready().await;
-    let store = memory();
+    let folder = TempDir::new().unwrap();
+    let store: Arc<dyn LicenceStore> =
+        Arc::new(RocksStore::open(folder.path(), RocksOptions::default()).unwrap());
     issue(&*store, 0, RECORDS).await;
     let started = std::time::Instant::now();
     let runner = Runner::start(store.clone(), schema.connector(), RunnerSettings::default());
@@ -506,4 +555,5 @@ async fn records_flow_by_the_thousand_a_second() {
     println!("frontdb: {rate:.0} records a second");
     assert_eq!(schema.count().await, RECORDS as i64);
     assert!(rate > 1_000.0, "{rate:.0} records a second");
+    runner.stop().await;
 }

@@ -2,6 +2,14 @@
 
 mod support;
 
+use std::{
+    fs::Permissions,
+    io::{BufRead, BufReader},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    process::{Command, Stdio},
+};
+
 use connectors::local_postgres::{LocalPostgres, LocalPostgresError};
 use support::province::programs;
 use tempfile::TempDir;
@@ -76,12 +84,12 @@ async fn a_stale_folder_is_taken_over() {
     assert_eq!(count(&server).await, 1);
     drop(server);
 
-    // The file names a process that is no server of this folder: us. It must be left alone.
+    // The file names a process that is no server of this folder: us. It must be left alone, and not be in the way.
     let stale = format!("{}\n{}\n", std::process::id(), folder.path().join("data").display());
     std::fs::write(&pid_file, stale).unwrap();
-    let started = LocalPostgres::start(folder.path(), &programs()).await;
-    drop(started);
-    let _ = std::fs::remove_file(&pid_file);
+    let server = LocalPostgres::start(folder.path(), &programs()).await.unwrap();
+    assert_eq!(count(&server).await, 1);
+    drop(server);
 
     // initdb was cut short.
     std::fs::remove_file(folder.path().join("initialised")).unwrap();
@@ -93,30 +101,69 @@ async fn a_stale_folder_is_taken_over() {
 /// The process that started a server is killed: the server ends by itself, and does not hold the folder.
 #[tokio::test]
 async fn the_server_ends_with_the_process_that_started_it() {
-    let folder = TempDir::new().unwrap();
     // This test again, in a process of its own that starts a server and waits to be killed.
-    if let Some(path) = std::env::var_os("YIHAO_TEST_ABANDON") {
-        let server = LocalPostgres::start(std::path::Path::new(&path), &programs()).await.unwrap();
-        std::fs::write(std::path::Path::new(&path).join("../started"), server.connection())
-            .unwrap();
+    if let Some(folder) = std::env::var_os("YIHAO_TEST_ABANDON") {
+        let _server = LocalPostgres::start(Path::new(&folder), &programs()).await.unwrap();
+        println!("started");
         std::future::pending::<()>().await;
     }
-    let data = folder.path().join("data folder with spaces");
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+    let folder = TempDir::new().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "the_server_ends_with_the_process_that_started_it", "--nocapture"])
-        .env("YIHAO_TEST_ABANDON", &data)
+        .env("YIHAO_TEST_ABANDON", folder.path())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let started = folder.path().join("started");
-    for _ in 0..600 {
-        if started.exists() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert!(started.exists(), "the other process started a server");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(
+        lines.any(|line| line.unwrap().ends_with("started")),
+        "the other process started a server"
+    );
     child.kill().unwrap();
     child.wait().unwrap();
-    let server = LocalPostgres::start(&data, &programs()).await.unwrap();
+    let server = LocalPostgres::start(folder.path(), &programs()).await.unwrap();
     client(&server).await;
+}
+
+/// A folder whose path holds what shells and connection strings treat specially, and is too long for a socket.
+#[tokio::test]
+async fn unusual_paths_work() {
+    let above = TempDir::new().unwrap();
+    open_to_all(above.path());
+    for name in ["a b, it's; $(false) \"数据\" \\", &"long".repeat(30)] {
+        unusual_path_works(&above.path().join(name)).await;
+    }
+}
+
+async fn unusual_path_works(folder: &Path) {
+    let server = LocalPostgres::start(folder, &programs()).await.unwrap();
+    client(&server).await;
+    let socket_folder = server.socket_folder().to_owned();
+    drop(server);
+    if !socket_folder.starts_with(folder) {
+        std::fs::remove_dir_all(socket_folder).unwrap();
+    }
+}
+
+/// Root's own folders are closed to the user that the server must run as.
+#[tokio::test]
+async fn a_folder_that_the_server_cannot_reach_is_replaced_and_noted() {
+    let above = TempDir::new().unwrap();
+    std::fs::set_permissions(above.path(), Permissions::from_mode(0o700)).unwrap();
+    let folder = above.path().join("data");
+    let server = LocalPostgres::start(&folder, &programs()).await.unwrap();
+    client(&server).await;
+    drop(server);
+    let note = std::fs::read_to_string(folder.join("where-the-database-is.txt"));
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    assert_eq!(note.is_ok(), is_root, "an ordinary user's server runs as that user");
+    if let Ok(note) = note {
+        let place = note.lines().last().unwrap().strip_prefix("The database is in ").unwrap();
+        assert!(Path::new(place).join("data/PG_VERSION").exists());
+        std::fs::remove_dir_all(place).unwrap();
+    }
+}
+
+fn open_to_all(folder: &Path) {
+    std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
 }

@@ -214,7 +214,7 @@ impl Client {
         let timeout = self.settings.timeout.as_millis();
         client
             .batch_execute(&format!(
-                "SET search_path TO \"{schema}\"; SET statement_timeout = {timeout}; SET client_min_messages = warning"
+                "SET search_path TO \"{schema}\"; SET statement_timeout = {timeout}; SET client_min_messages = error"
             ))
             .await?;
         if self.settings.create_tables {

@@ -170,7 +170,13 @@ fn transport(
     problems: &mut Vec<SettingsProblem>,
 ) -> Option<Transport> {
     let danger = raw.danger_plaintext.unwrap_or(false);
+    let sockets = config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_)));
     match &raw.ca {
+        Some(_) if sockets => {
+            let form = "left out for a Unix socket, which has no TLS";
+            problems.push(SettingsProblem::Form { setting: "ca", form });
+            None
+        }
         Some(_) if danger => {
             problems.push(SettingsProblem::Beside { setting: "danger_plaintext", beside: "ca" });
             None
