@@ -63,8 +63,10 @@ impl Pages {
         }
     }
 
-    async fn close(self) {
+    /// Stops pages and hub, so that the hub's folder can go.
+    async fn close(self, mut hub: TestHub) {
         self.server.stop(false).await;
+        hub.stop().await;
     }
 }
 
@@ -202,7 +204,7 @@ async fn every_page_comes_in_both_languages_and_is_guarded() {
             assert!(!page.html.contains("<script>"), "inline script on {path}");
         }
     }
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -223,7 +225,7 @@ async fn the_language_is_chosen_on_the_page_itself_and_kept_in_a_cookie() {
     pages.send(request).await.shows("<html lang=\"en\">");
     let request = pages.client.get(format!("{}/", pages.base)).header("Cookie", "lang=<script>");
     pages.send(request).await.shows("<html lang=\"zh-CN\">");
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -276,7 +278,7 @@ async fn an_enterprise_is_found_by_two_characters_and_opened_for_a_reason() {
     let page = pages.post(&format!("{path}?lang=en"), &[REASON]).await;
     page.shows("✓</span> Trusted");
     page.shows("The content is, byte for byte, what was verified");
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -306,7 +308,7 @@ async fn a_look_shows_no_personal_data_and_is_recorded_all_the_same() {
     page.shows(name);
     page.hides(number);
     page.shows(&number[..4]);
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -323,7 +325,7 @@ async fn a_persons_name_is_masked_in_results() {
     assert!(!page.text().contains(name.as_str()), "a person's name is shown");
     let masked = hub::http::search::masked(name);
     assert!(page.text().contains(&masked));
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -353,7 +355,7 @@ async fn without_a_reason_or_a_right_only_the_public_face_is_shown() {
     page.shows("没有策略允许");
     page.hides(&withheld.holders[0].name);
     assert_eq!(last_use(&hub).await.holder, None);
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -390,7 +392,7 @@ async fn a_licence_that_fails_shows_the_broken_link_and_no_fields() {
     page.shows("✗</span> Not trusted");
     page.shows("Ended by its issuer (deregistered).");
     page.hides("按申请办理");
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -404,7 +406,7 @@ async fn an_old_revocation_list_makes_the_verdict_undetermined() {
     page.shows("?</span> 暂不能确定");
     page.shows("?</span> 无法判断");
     page.shows("吊销列表已过期");
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -456,7 +458,7 @@ async fn results_are_paged_and_narrowed_by_forms() {
         page.shows("有一项条件的格式不对");
         assert_eq!(hub.uses().await, before, "a refused search is no use");
     }
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -497,7 +499,7 @@ async fn what_is_typed_in_is_shown_as_text() {
     ] {
         pages.get(path).await.hides("<script>");
     }
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -526,7 +528,7 @@ async fn what_does_not_exist_is_said_in_words() {
     assert_eq!(pages.send(request).await.status, 405);
     let request = pages.client.head(format!("{}/", pages.base));
     assert_eq!(pages.send(request).await.status, 200);
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -562,7 +564,7 @@ async fn nothing_from_another_site_is_answered_or_recorded() {
     assert_eq!(hub.uses().await, before);
     let own = form(pages.client.post(&url).header("Origin", &pages.base));
     assert_eq!(pages.send(own).await.status, 200);
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -607,7 +609,7 @@ async fn a_counterpart_that_is_away_is_explained_paused_and_resumed() {
     assert_eq!(page.status, 200);
     page.shows("没有退回记录");
     assert_eq!(pages.post("/connectors/nobody/pause", &[]).await.status, 404);
-    pages.close().await;
+    pages.close(hub).await;
 }
 
 #[actix_web::test]
@@ -627,5 +629,5 @@ async fn pages_are_light_and_their_files_are_kept_for_a_year() {
     }
     assert!(files >= 3, "style sheet, script and mark");
     assert!(weight < 50_000, "{weight} bytes");
-    pages.close().await;
+    pages.close(hub).await;
 }

@@ -422,7 +422,15 @@ static OTHER_ERROR: ErrorRow = (
     "What was not delivered is kept and tried again. Have the operator look at the code below and at the log.",
 );
 
-/// By code of `connectors::Problem` and of the runner.
+/// What all defects of the hub's own store are told as.
+const STORE: (&str, &str, &str, &str) = (
+    "本库存储不能读写。",
+    "请管理员运行 hub doctor；恢复后自动续推。",
+    "The hub's own store cannot be read or written.",
+    "Have the operator run hub doctor; sending goes on by itself when it works again.",
+);
+
+/// By code of `connectors::Problem` and of `indexes::StoreError`.
 static CONNECTOR_ERRORS: &[ErrorRow] = &[
     (
         "connect_failed",
@@ -593,12 +601,18 @@ static CONNECTOR_ERRORS: &[ErrorRow] = &[
         "Something is wrong between the two systems rather than with the records: ask the counterpart. Until one is taken, one record is tried at a time.",
     ),
     (
-        "store_unavailable",
-        "本库存储暂时不能读取。",
-        "请管理员运行 hub doctor。",
-        "The hub's own store cannot be read now.",
-        "Have the operator run hub doctor.",
+        "disk_full",
+        "本库的磁盘已满。",
+        "请管理员腾出空间；之后自动续推。",
+        "The hub's own disk is full.",
+        "Have the operator make room; sending goes on by itself.",
     ),
+    ("store_locked", STORE.0, STORE.1, STORE.2, STORE.3),
+    ("store_corrupt", STORE.0, STORE.1, STORE.2, STORE.3),
+    ("store_format", STORE.0, STORE.1, STORE.2, STORE.3),
+    ("store_io", STORE.0, STORE.1, STORE.2, STORE.3),
+    ("store_closed", STORE.0, STORE.1, STORE.2, STORE.3),
+    ("too_long", STORE.0, STORE.1, STORE.2, STORE.3),
 ];
 
 #[cfg(test)]
@@ -641,16 +655,20 @@ mod tests {
             }
         }
         // The list of codes is read where they are defined, so a new one fails here.
-        let source = include_str!("../../../connectors/src/problem.rs");
-        let codes = source.split("=> \"").skip(1).filter_map(|rest| rest.split_once('"'));
+        let sources = [
+            include_str!("../../../connectors/src/problem.rs"),
+            include_str!("../../../indexes/src/error.rs"),
+        ];
         let mut seen = 0;
-        for (code, _) in
-            codes.filter(|(code, _)| code.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
-        {
-            assert!(CONNECTOR_ERRORS.iter().any(|row| row.0 == code), "no words for {code}");
-            seen += 1;
+        for source in sources {
+            let texts = source.split("=> \"").skip(1).filter_map(|rest| rest.split_once('"'));
+            let is_code = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            for (code, _) in texts.filter(|(text, _)| is_code(text)) {
+                assert!(CONNECTOR_ERRORS.iter().any(|row| row.0 == code), "no words for {code}");
+                seen += 1;
+            }
         }
-        assert!(seen >= 20, "only {seen} codes were found: has their place moved?");
+        assert!(seen >= 27, "only {seen} codes were found: has their place moved?");
     }
 
     #[test]
