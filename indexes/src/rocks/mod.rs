@@ -9,8 +9,11 @@ mod family;
 mod open;
 mod read;
 mod sequencer;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -42,6 +45,9 @@ const PROBE_KEY: &[u8] = b"probe";
 /// Commands that wait for the sequencer; their memory is bounded by [`RocksOptions::queue`].
 const QUEUE_COMMANDS: usize = 4096;
 
+/// A device that goes on failing is not helped by opening the database over and over.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Digests of more than this are computed on a blocking thread.
 const INLINE_DIGEST_BYTES: usize = 64 << 10;
 
@@ -54,6 +60,9 @@ pub enum Fault {
     Fail,
     /// It is made, durably, and reported as failed.
     FailAfterwards,
+    /// It fails and so do all writes after it until the database is opened again, which the store
+    /// does by itself: what RocksDB does after an error of the device.
+    FailUntilReopened,
 }
 
 /// Decides what each write does: asked once for each batch.
@@ -81,6 +90,10 @@ struct Shared {
     /// What went wrong last and has not gone right since.
     trouble: Mutex<Option<StoreError>>,
     faults: Option<Arc<dyn WriteFaults>>,
+    /// Set by [`Fault::FailUntilReopened`].
+    broken: AtomicBool,
+    /// When the database was last opened again.
+    reopened: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for RocksStore {
@@ -129,6 +142,8 @@ impl RocksStore {
             use_head: watch::Sender::new(use_head),
             trouble: Mutex::default(),
             faults,
+            broken: AtomicBool::new(false),
+            reopened: Mutex::default(),
         });
         let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS);
         let writer = Arc::clone(&shared);
@@ -261,35 +276,61 @@ impl Shared {
         }
     }
 
-    fn fault(&self) -> Fault {
-        self.faults.as_ref().map_or(Fault::None, |faults| faults.next())
+    /// Makes a write, unless a test has it fail.
+    fn write(&self, write: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let injected = |detail: &str| Err(StoreError::Io { detail: format!("injected: {detail}") });
+        if self.broken.load(Ordering::Relaxed) {
+            return injected("broken");
+        }
+        match self.faults.as_ref().map_or(Fault::None, |faults| faults.next()) {
+            Fault::None => write(),
+            Fault::Fail => injected("failed"),
+            Fault::FailAfterwards => write().and_then(|()| injected("failed but took effect")),
+            Fault::FailUntilReopened => {
+                self.broken.store(true, Ordering::Relaxed);
+                injected("broken")
+            }
+        }
     }
 
     /// Makes writing work again after it failed. RocksDB refuses all writes after a failed one
     /// until it is opened again, or (after a full disk) has found space by itself.
     fn heal(&self) -> Result<(), StoreError> {
         if let Ok(db) = self.db() {
-            match try_writing(&db) {
-                Ok(()) => return Ok(()),
-                Err(error) if !self.opener.has_space() => return Err(error),
-                Err(error) => drop((db, self.close(error)?)),
+            let Err(error) = self.try_writing(&db) else { return Ok(()) };
+            let mut reopened = self.reopened.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_recent = reopened.is_some_and(|reopened| reopened.elapsed() < REOPEN_INTERVAL);
+            if is_recent || !self.opener.has_space() {
+                return Err(error);
             }
+            *reopened = Some(Instant::now());
+            self.close(db, error)?;
         }
-        // Nobody else writes to the field: only the sequencer closes and opens.
+        // Nobody else changes what is open: only the sequencer closes and opens.
         let opened = self.opener.open().inspect_err(|error| self.note(error))?;
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(opened));
+        self.broken.store(false, Ordering::Relaxed);
         tracing::info!("the store was opened again after a failed write");
         Ok(())
     }
 
+    fn try_writing(&self, db: &Db) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(StoreError::Io { detail: "injected: broken".to_owned() });
+        }
+        let mut durable = rocksdb::WriteOptions::default();
+        durable.set_sync(true);
+        db.rocks.put_opt(PROBE_KEY, [], &durable).map_err(store_error)
+    }
+
     /// Takes the database away from new readers and waits for those that are reading.
-    fn close(&self, because: StoreError) -> Result<(), StoreError> {
+    fn close(&self, db: Arc<Db>, because: StoreError) -> Result<(), StoreError> {
         self.note(&because);
+        drop(db);
         let taken = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(taken) = taken else { return Ok(()) };
         let started = Instant::now();
-        // Two: this one and the caller's.
-        while Arc::strong_count(&taken) > 2 {
+        while Arc::strong_count(&taken) > 1 {
             if started.elapsed() > Duration::from_secs(10) {
                 *self.db.write().unwrap_or_else(PoisonError::into_inner) = Some(taken);
                 return Err(because);
@@ -298,12 +339,6 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-fn try_writing(db: &Db) -> Result<(), StoreError> {
-    let mut durable = rocksdb::WriteOptions::default();
-    durable.set_sync(true);
-    db.rocks.put_opt(PROBE_KEY, [], &durable).map_err(store_error)
 }
 
 /// Memory that a licence takes while it waits, roughly.

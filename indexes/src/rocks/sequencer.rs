@@ -11,6 +11,7 @@ use licence::{Change, LicenceId, Seq};
 use rocksdb::{ColumnFamily, WriteBatch, WriteOptions};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use super::Shared;
 use super::family::{
     AccessByHolder, AccessLog, ByHolder, ByNumber, ByProject, ChangeRecord, Family, GrantRecord,
     Grants, HolderKey, LicenceRecord, Licences, NumberKey, ProjectKey, RegistryLog, UseKey,
@@ -18,7 +19,6 @@ use super::family::{
 };
 use super::open::Db;
 use super::read;
-use super::{Fault, Shared};
 use crate::decide::{self, Checked, Decision};
 use crate::{Appended, NewEntry, NewUse, Refusal, StoreError, StoredLicence};
 
@@ -163,14 +163,7 @@ impl Sequencer<'_> {
         let mut durable = WriteOptions::default();
         durable.set_sync(true);
         let write = || db.rocks.write_opt(batch, &durable).map_err(super::open::store_error);
-        match self.shared.fault() {
-            Fault::None => write(),
-            Fault::Fail => Err(StoreError::Io { detail: "injected: failed".to_owned() }),
-            Fault::FailAfterwards => {
-                write()?;
-                Err(StoreError::Io { detail: "injected: failed but took effect".to_owned() })
-            }
-        }
+        self.shared.write(write)
     }
 }
 

@@ -160,8 +160,12 @@ impl Record {
                     record.holder_kinds.push(holder.id.kind());
                     record.holder_names.push(holder.name);
                 }
-                let values = licence.fields.values();
-                values.for_each(|value| texts_of(value, &mut record.faces));
+                let mut faces = Vec::new();
+                licence.fields.values().for_each(|value| texts_of(value, &mut faces));
+                // Most faces repeat name and number.
+                let is_new = |face: &String| !record.texts().any(|text| text == face);
+                faces.retain(is_new);
+                record.faces = faces;
             }
             // It was parsed when it came in: this program reads less than the one before it.
             Err(error) => tracing::warn!(
