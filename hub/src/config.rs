@@ -156,8 +156,11 @@ impl Config {
         {
             return Err(ConfigError::PagesExposed(pages));
         }
-        let absolute = std::path::absolute(path)
-            .map_err(|source| ConfigError::File { key: "--config", path: path.to_owned(), source })?;
+        let absolute = std::path::absolute(path).map_err(|source| ConfigError::File {
+            key: "--config",
+            path: path.to_owned(),
+            source,
+        })?;
         let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         config.rebase(&base);
         Ok(config)

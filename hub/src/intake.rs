@@ -318,9 +318,7 @@ async fn match_files(
     }
     match came.into_iter().next() {
         None => Ok(matched),
-        Some((sha256, file)) => {
-            Err(IntakeError::FileNotListed { sha256, size: file.len() as u64 })
-        }
+        Some((sha256, file)) => Err(IntakeError::FileNotListed { sha256, size: file.len() as u64 }),
     }
 }
 
@@ -391,9 +389,8 @@ impl BatchIntake {
         let at = hub.clock.now();
         let parsed = Manifest::parse(&manifest)?;
         for department in [&caller, parsed.issuer()] {
-            let issues = |code: &LicenceTypeCode| {
-                hub.policies.permit(department, Act::Issue(*code))
-            };
+            let issues =
+                |code: &LicenceTypeCode| hub.policies.permit(department, Act::Issue(*code));
             if !hub.catalogue.entries().any(|entry| issues(&entry.code)) {
                 return Err(IntakeError::IssuesNothing { department: *department });
             }
@@ -439,9 +436,7 @@ impl BatchIntake {
         let answer = checked.into_iter().map(|line| {
             let identifier = line?;
             match outcomes.next() {
-                Some(outcome) => {
-                    Ok(TakenIn { identifier, appended: outcome.map_err(refused)? })
-                }
+                Some(outcome) => Ok(TakenIn { identifier, appended: outcome.map_err(refused)? }),
                 None => Err(IntakeError::Store(StoreError::Closed)),
             }
         });
@@ -460,8 +455,7 @@ impl BatchIntake {
         document: Bytes,
     ) -> Result<(LicenceId, NewEntry), IntakeError> {
         let digest = certs::sha256(&document);
-        let position =
-            self.manifest.position(&digest).ok_or(IntakeError::NotInManifest(digest))?;
+        let position = self.manifest.position(&digest).ok_or(IntakeError::NotInManifest(digest))?;
         let licence = Licence::parse(&document)?;
         if licence.issuer.credit_code() != self.manifest.issuer() {
             return Err(IntakeError::SignerNotIssuer {
@@ -483,8 +477,7 @@ impl BatchIntake {
         }
         let proof = Proof::Manifest { manifest: self.digest, position };
         let identifier = licence.identifier.clone();
-        let entry =
-            new_licence(&self.hub, &licence, document, digest, proof, &self.chain, self.at);
+        let entry = new_licence(&self.hub, &licence, document, digest, proof, &self.chain, self.at);
         Ok((identifier, entry))
     }
 }

@@ -79,8 +79,7 @@ impl Policies {
             PolicySet::from_str(text).map_err(|error| PolicyError::Parse(error.to_string()))?;
         let verdict = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
         if !verdict.validation_passed() {
-            let said: Vec<String> =
-                verdict.validation_errors().map(ToString::to_string).collect();
+            let said: Vec<String> = verdict.validation_errors().map(ToString::to_string).collect();
             return Err(PolicyError::Schema(said.join("; ")));
         }
         Ok(Self {
@@ -134,8 +133,7 @@ impl Policies {
             Some(&self.schema),
         )
         .ok()?;
-        let answer =
-            self.authorizer.is_authorized(&request, &self.policies, &Entities::empty());
+        let answer = self.authorizer.is_authorized(&request, &self.policies, &Entities::empty());
         Some(answer.decision() == Decision::Allow)
     }
 }

@@ -6,13 +6,11 @@
 use bytes::Bytes;
 use certs::Evidence;
 use indexes::{
-    Basis, BasisKind, BlobError, Grant, NewGrant, NewUse, Operator, Proof, Shown, StoreError, StoredLicence,
-    UseAct,
+    Basis, BasisKind, BlobError, Grant, NewGrant, NewUse, Operator, Proof, Shown, StoreError,
+    StoredLicence, UseAct,
 };
 use jiff::{SignedDuration, Timestamp};
-use licence::{
-    HolderId, LicenceId, LicenceTypeCode, MatterCode, ProjectCode, Seq, Sha256Digest,
-};
+use licence::{HolderId, LicenceId, LicenceTypeCode, MatterCode, ProjectCode, Seq, Sha256Digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::{
@@ -461,11 +459,9 @@ pub async fn evidence(hub: &Hub, stored: &StoredLicence) -> Result<Evidence, Pul
     let (signature, manifest) = match &stored.proof {
         Proof::Signature(cms) => (cms.to_vec(), None),
         Proof::Manifest { manifest, .. } => {
-            let held = hub.store.manifest(manifest).await?.ok_or_else(|| {
-                StoreError::Corrupt {
-                    place: "manifests".to_owned(),
-                    detail: "a licence's batch manifest is missing".to_owned(),
-                }
+            let held = hub.store.manifest(manifest).await?.ok_or_else(|| StoreError::Corrupt {
+                place: "manifests".to_owned(),
+                detail: "a licence's batch manifest is missing".to_owned(),
             })?;
             (held.signature.to_vec(), Some(held.document.to_vec()))
         }

@@ -28,7 +28,8 @@ pub fn server_config(settings: &Tls) -> Result<ServerConfig, ConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut anchors = RootCertStore::empty();
     let pem = config::read_file("tls.client_anchors", &settings.client_anchors)?;
-    let wrong = |said: String| config::content("tls.client_anchors", &settings.client_anchors, said);
+    let wrong =
+        |said: String| config::content("tls.client_anchors", &settings.client_anchors, said);
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
         anchors.add(certificate).map_err(|error| wrong(error.to_string()))?;

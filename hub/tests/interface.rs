@@ -90,7 +90,8 @@ async fn metrics_and_health_name_no_holder() {
     let metrics = hub.office().get("/metrics").await.text;
     assert!(metrics.contains("yihao_pulls_total"), "{metrics}");
     assert!(metrics.contains("yihao_registry_entries 1"), "{metrics}");
-    for secret in [licence.holders[0].name.as_str(), pull.holder.number(), licence.number.as_str()] {
+    for secret in [licence.holders[0].name.as_str(), pull.holder.number(), licence.number.as_str()]
+    {
         assert!(!metrics.contains(secret));
     }
     let ready = hub.office().get("/readyz").await;

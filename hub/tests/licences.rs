@@ -47,7 +47,12 @@ async fn a_revoked_licence_is_listed_without_its_fields_and_the_feed_says_so() {
 
     let cause = RevocationCause::Deregistered;
     let revoked = issuer.order(&licence.identifier, StatusChange::Revoke { cause }).await;
-    assert_eq!((revoked.status, &revoked.json["status"]), (200, &json!("revoked")), "{}", revoked.text);
+    assert_eq!(
+        (revoked.status, &revoked.json["status"]),
+        (200, &json!("revoked")),
+        "{}",
+        revoked.text
+    );
 
     let pulled = hub.puller(&pull).pull(&pull).await;
     let held = &pulled.json["licences"][0];

@@ -18,8 +18,7 @@ async fn every_pull_and_every_opening_is_on_the_access_log() {
     let pulled = office.pull(&pull).await;
     let grant = pulled.json["grant"].as_str().unwrap();
     assert_eq!(hub.uses().await, 1);
-    let content =
-        office.get(&format!("/v1/grants/{grant}/licences/{}", licence.identifier)).await;
+    let content = office.get(&format!("/v1/grants/{grant}/licences/{}", licence.identifier)).await;
     assert_eq!(content.json["format"], "yihao-evidence-1", "{}", content.text);
     assert_eq!(hub.uses().await, 2);
 

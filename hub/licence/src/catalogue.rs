@@ -145,10 +145,7 @@ impl CatalogueEntry {
         const MOST: usize = 100;
         let mut defects = Vec::new();
         let mut add = |pointer: String, keyword: &str| {
-            defects.push(FaceDefect {
-                pointer,
-                keyword: keyword.into(),
-            })
+            defects.push(FaceDefect { pointer, keyword: keyword.into() })
         };
         if licence.licence_type != self.code {
             add("/ZZLXDM".into(), "licence_type");
@@ -163,10 +160,7 @@ impl CatalogueEntry {
         }
         let fields = Value::Object(licence.fields.clone());
         for error in self.face.iter_errors(&fields).take(MOST) {
-            add(
-                format!("/fields{}", error.instance_path()),
-                error.kind().keyword(),
-            );
+            add(format!("/fields{}", error.instance_path()), error.kind().keyword());
         }
         defects.truncate(MOST);
         match defects.is_empty() {

@@ -5,9 +5,8 @@
 const CREDIT_CODE_ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
 
 /// Weights of GB 32100-2015 for positions 1 to 17: 3^(i−1) mod 31.
-const CREDIT_CODE_WEIGHTS: [u32; 17] = [
-    1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28,
-];
+const CREDIT_CODE_WEIGHTS: [u32; 17] =
+    [1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28];
 
 /// Citizen numbers and foreign permanent residence numbers: ISO 7064 MOD 11-2 over 17 digits.
 /// Source: GB 11643-1999, 4 (weights 2^(18−i) mod 11).
@@ -84,10 +83,7 @@ fn hybrid(values: impl Iterator<Item = Option<u32>>, m: u32) -> Option<u32> {
 }
 
 fn credit_code_value(byte: u8) -> Option<u32> {
-    CREDIT_CODE_ALPHABET
-        .iter()
-        .position(|&symbol| symbol == byte)
-        .map(|value| value as u32)
+    CREDIT_CODE_ALPHABET.iter().position(|&symbol| symbol == byte).map(|value| value as u32)
 }
 
 fn digit_value(byte: u8) -> Option<u32> {

@@ -97,27 +97,21 @@ pub enum Validity {
 /// Shows which licence it is, nothing of its content.
 impl fmt::Debug for Licence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Licence")
-            .field("identifier", &self.identifier)
-            .finish_non_exhaustive()
+        f.debug_struct("Licence").field("identifier", &self.identifier).finish_non_exhaustive()
     }
 }
 
 /// Shows the kind of the holder's number.
 impl fmt::Debug for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Holder")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Holder").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
 /// Shows the digest; a file's name may name a person.
 impl fmt::Debug for FileRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileRef")
-            .field("sha256", &self.sha256)
-            .finish_non_exhaustive()
+        f.debug_struct("FileRef").field("sha256", &self.sha256).finish_non_exhaustive()
     }
 }
 
@@ -239,10 +233,7 @@ impl Licence {
     /// # Errors
     /// See [`LicenceError`]; the first cause found.
     pub fn parse(bytes: &[u8]) -> Result<Self, LicenceError> {
-        const LIMITS: Limits = Limits {
-            bytes: MAX_DOCUMENT_BYTES,
-            depth: MAX_DOCUMENT_DEPTH,
-        };
+        const LIMITS: Limits = Limits { bytes: MAX_DOCUMENT_BYTES, depth: MAX_DOCUMENT_DEPTH };
         let Value::Object(document) = json::parse(bytes, LIMITS)? else {
             return Err(LicenceError::NotAnObject);
         };
@@ -272,10 +263,7 @@ impl Licence {
             predecessor: document.optional("GLZZBS", Elements::code)?,
             fields: document.object("fields")?,
             files: match document.optional("files", Elements::list)? {
-                Some(files) => files
-                    .into_iter()
-                    .map(FileRef::read)
-                    .collect::<Result<_, _>>()?,
+                Some(files) => files.into_iter().map(FileRef::read).collect::<Result<_, _>>()?,
                 None => Vec::new(),
             },
         };
@@ -387,14 +375,11 @@ impl Holder {
         let number = elements.text_as("CZZTDM", "holders/CZZTDM")?;
         let kind = elements.text_as("CZZTDMLXDM", "holders/CZZTDMLXDM")?;
         elements.end()?;
-        let kind = kind.parse().map_err(|cause| LicenceError::Code {
-            element: "holders/CZZTDMLXDM",
-            cause,
-        })?;
-        let id = HolderId::parse(kind, &number).map_err(|cause| LicenceError::Code {
-            element: "holders/CZZTDM",
-            cause,
-        })?;
+        let kind = kind
+            .parse()
+            .map_err(|cause| LicenceError::Code { element: "holders/CZZTDMLXDM", cause })?;
+        let id = HolderId::parse(kind, &number)
+            .map_err(|cause| LicenceError::Code { element: "holders/CZZTDM", cause })?;
         Ok(Self { name, id })
     }
 }
@@ -407,19 +392,11 @@ impl FileRef {
         let sha256 = elements.text_as("sha256", "files/sha256")?;
         let size = elements.take("size", "files/size")?;
         elements.end()?;
-        let sha256 = sha256.parse().map_err(|cause| LicenceError::Code {
-            element: "files/sha256",
-            cause,
-        })?;
-        let size = size.as_u64().ok_or(LicenceError::Shape {
-            element: "files/size",
-        })?;
-        Ok(Self {
-            name,
-            media_type,
-            sha256,
-            size,
-        })
+        let sha256 = sha256
+            .parse()
+            .map_err(|cause| LicenceError::Code { element: "files/sha256", cause })?;
+        let size = size.as_u64().ok_or(LicenceError::Shape { element: "files/size" })?;
+        Ok(Self { name, media_type, sha256, size })
     }
 }
 
@@ -458,20 +435,14 @@ impl Elements {
         &mut self,
         element: &'static str,
     ) -> Result<T, LicenceError> {
-        self.text(element)?
-            .parse()
-            .map_err(|cause| LicenceError::Code { element, cause })
+        self.text(element)?.parse().map_err(|cause| LicenceError::Code { element, cause })
     }
 
     /// Ten characters: jiff alone would read more than `YYYY-MM-DD`.
     fn date(&mut self, element: &'static str) -> Result<Date, LicenceError> {
         let text = self.text(element)?;
-        let day = text
-            .parse::<Date>()
-            .ok()
-            .filter(|day| day.to_string() == text);
-        day.filter(|day| day.year() >= 1)
-            .ok_or(LicenceError::Date { element })
+        let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+        day.filter(|day| day.year() >= 1).ok_or(LicenceError::Date { element })
     }
 
     fn list(&mut self, element: &'static str) -> Result<Vec<Value>, LicenceError> {
@@ -556,11 +527,7 @@ fn printable(element: &'static str, text: &str, limit: usize) -> Result<(), Lice
     let fits = !text.trim().is_empty()
         && text.chars().count() <= limit
         && !text.contains(char::is_control);
-    if fits {
-        Ok(())
-    } else {
-        Err(LicenceError::Text { element, limit })
-    }
+    if fits { Ok(()) } else { Err(LicenceError::Text { element, limit }) }
 }
 
 /// RFC 6838, 4.2, without parameters.
@@ -568,10 +535,7 @@ fn is_media_type(text: &str) -> bool {
     let is_name = |name: &str| {
         (1..=63).contains(&name.len())
             && name.as_bytes()[0].is_ascii_alphanumeric()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
     };
-    text.split_once('/')
-        .is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
+    text.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
 }

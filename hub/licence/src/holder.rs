@@ -98,10 +98,7 @@ impl HolderKind {
     /// # Errors
     /// `Kind` if Annex A does not have it.
     pub fn from_code(code: &str) -> Result<Self, CodeError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.code() == code)
-            .ok_or(CodeError::Kind)
+        Self::ALL.into_iter().find(|kind| kind.code() == code).ok_or(CodeError::Kind)
     }
 
     const fn row(self) -> (&'static str, &'static str) {
@@ -172,14 +169,10 @@ impl HolderId {
             HolderKind::DiplomaticPassport
             | HolderKind::ServicePassport
             | HolderKind::PublicAffairsPassport
-            | HolderKind::OrdinaryPassport => Self::Other {
-                kind,
-                number: DocumentNumber::passport(text)?,
-            },
-            _ => Self::Other {
-                kind,
-                number: text.parse()?,
-            },
+            | HolderKind::OrdinaryPassport => {
+                Self::Other { kind, number: DocumentNumber::passport(text)? }
+            }
+            _ => Self::Other { kind, number: text.parse()? },
         })
     }
 
@@ -358,9 +351,7 @@ impl ForeignResidentNumber {
 
     /// The birth date; unknown for the card of 2017, whose year has two digits.
     pub fn birth_date(&self) -> Option<Date> {
-        (self.0.len() == 18)
-            .then(|| date_of(&self.0.as_bytes()[6..14]))
-            .flatten()
+        (self.0.len() == 18).then(|| date_of(&self.0.as_bytes()[6..14])).flatten()
     }
 }
 
@@ -381,10 +372,7 @@ impl FromStr for ForeignResidentNumber {
     }
 }
 
-text_code!(
-    ForeignResidentNumber,
-    "a foreign permanent residence number"
-);
+text_code!(ForeignResidentNumber, "a foreign permanent residence number");
 debug_hides_text!(ForeignResidentNumber);
 
 /// The number of a document without a check digit: 1 to 64 letters and digits of any script, with
@@ -432,9 +420,7 @@ debug_hides_text!(DocumentNumber);
 /// date at positions 7 to 14, then MOD 11-2.
 fn personal_number(number: &[u8; 18]) -> Result<(), CodeError> {
     all_bytes(&number[..17], 0, |byte| byte.is_ascii_digit())?;
-    all_bytes(&number[17..], 17, |byte| {
-        byte.is_ascii_digit() || byte == b'X'
-    })?;
+    all_bytes(&number[17..], 17, |byte| byte.is_ascii_digit() || byte == b'X')?;
     date_of(&number[6..14]).ok_or(CodeError::Date)?;
     match check::mod_11_2(number.first_chunk().expect("18 characters")) {
         Some(expected) if expected == number[17] => Ok(()),
@@ -459,9 +445,7 @@ fn card_of_2017(number: &[u8; 15]) -> Result<(), CodeError> {
     // Two digits of the year: real in one of the two centuries is enough.
     let in_century =
         |century: &str| date_of(format!("{century}{}", ascii(&number[7..13])).as_bytes());
-    in_century("19")
-        .or_else(|| in_century("20"))
-        .ok_or(CodeError::Date)?;
+    in_century("19").or_else(|| in_century("20")).ok_or(CodeError::Date)?;
     match check::weights_7_3_1(number[..14].iter().copied()) {
         Some(expected) if expected == number[14] => Ok(()),
         _ => Err(CodeError::CheckCharacter),

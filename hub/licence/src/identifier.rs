@@ -101,9 +101,7 @@ impl LicenceId {
         }
         let body = format!("{licence_type}.{issuer}.{serial}.{version:03}");
         let check = check_character(&body).expect("every part is capitals and digits");
-        Ok(Self(
-            format!("{LICENCE_ID_ROOT}.{body}.{}", char::from(check)).into(),
-        ))
+        Ok(Self(format!("{LICENCE_ID_ROOT}.{body}.{}", char::from(check)).into()))
     }
 
     /// The whole identifier, root included.
@@ -143,10 +141,7 @@ impl LicenceId {
     }
 
     fn part(&self, index: usize) -> &str {
-        self.0[LICENCE_ID_ROOT.len() + 1..]
-            .split('.')
-            .nth(index)
-            .expect("checked by the parser")
+        self.0[LICENCE_ID_ROOT.len() + 1..].split('.').nth(index).expect("checked by the parser")
     }
 }
 
@@ -158,9 +153,7 @@ impl FromStr for LicenceId {
         if text.len() > 14 + 5 + 75 {
             return Err(CodeError::Length);
         }
-        let parts = text
-            .strip_prefix(LICENCE_ID_ROOT)
-            .and_then(|rest| rest.strip_prefix('.'));
+        let parts = text.strip_prefix(LICENCE_ID_ROOT).and_then(|rest| rest.strip_prefix('.'));
         let parts = parts.ok_or(CodeError::Root)?;
         let mut split = parts.split('.');
         let mut next = || split.next().ok_or(CodeError::Length);
@@ -213,9 +206,7 @@ fn check_character(body: &str) -> Option<u8> {
 /// Moves the position of a part's error to the whole text.
 fn at<T>(offset: usize, result: Result<T, CodeError>) -> Result<T, CodeError> {
     result.map_err(|error| match error {
-        CodeError::Character { position } => CodeError::Character {
-            position: offset + position,
-        },
+        CodeError::Character { position } => CodeError::Character { position: offset + position },
         other => other,
     })
 }

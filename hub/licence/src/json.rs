@@ -17,10 +17,7 @@ pub(crate) struct Limits {
 }
 
 /// For catalogues and lists of matters, which the operator provides.
-pub(crate) const CONFIGURATION: Limits = Limits {
-    bytes: 64 << 20,
-    depth: 64,
-};
+pub(crate) const CONFIGURATION: Limits = Limits { bytes: 64 << 20, depth: 64 };
 
 /// Why bytes are not JSON as this crate takes it. Positions are byte offsets from 0, or line and
 /// column from 1; no content is carried.
@@ -116,19 +113,13 @@ impl JsonError {
 /// Reads one JSON value, refusing what two readers could understand in two ways.
 pub(crate) fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
     if bytes.len() > limits.bytes {
-        return Err(JsonError::TooLarge {
-            limit: limits.bytes,
-        });
+        return Err(JsonError::TooLarge { limit: limits.bytes });
     }
-    if [&b"\xEF\xBB\xBF"[..], b"\xFE\xFF", b"\xFF\xFE"]
-        .iter()
-        .any(|mark| bytes.starts_with(mark))
-    {
+    if [&b"\xEF\xBB\xBF"[..], b"\xFE\xFF", b"\xFF\xFE"].iter().any(|mark| bytes.starts_with(mark)) {
         return Err(JsonError::ByteOrderMark);
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| JsonError::NotUtf8 {
-        offset: error.valid_up_to(),
-    })?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| JsonError::NotUtf8 { offset: error.valid_up_to() })?;
     if text.trim_ascii().is_empty() {
         return Err(JsonError::Empty);
     }
@@ -136,11 +127,7 @@ pub(crate) fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
 
     let duplicate = Cell::new(false);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict {
-        duplicate: &duplicate,
-    }
-    .deserialize(&mut reader)
-    .map_err(|error| {
+    let value = Strict { duplicate: &duplicate }.deserialize(&mut reader).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         if duplicate.get() {
             JsonError::DuplicateKey { line, column }
@@ -219,9 +206,9 @@ fn escape(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
 /// The value of `\uXXXX` at `at`.
 fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
-    digits.iter().try_fold(0, |value, &digit| {
-        Some(value << 4 | char::from(digit).to_digit(16)? as u16)
-    })
+    digits
+        .iter()
+        .try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)? as u16))
 }
 
 /// Builds a [`Value`], refusing a key that occurs twice in one object.
@@ -262,9 +249,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("not a finite number"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

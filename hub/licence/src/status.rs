@@ -132,10 +132,7 @@ impl LicenceStatus {
             (Status::Valid | Status::Suspended, To::Supersede { by }) => {
                 Ok(Status::Superseded { by: by.clone() })
             }
-            _ => Err(TransitionError {
-                from: self.word(),
-                change: change.word(),
-            }),
+            _ => Err(TransitionError { from: self.word(), change: change.word() }),
         }
     }
 
@@ -260,13 +257,7 @@ impl StatusOrder {
     /// See [`StatusOrderError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, StatusOrderError> {
         use StatusOrderError as Error;
-        let Value::Object(mut elements) = json::parse(
-            bytes,
-            Limits {
-                bytes: 8 << 10,
-                depth: 2,
-            },
-        )?
+        let Value::Object(mut elements) = json::parse(bytes, Limits { bytes: 8 << 10, depth: 2 })?
         else {
             return Err(Error::NotAnObject);
         };
@@ -279,8 +270,7 @@ impl StatusOrder {
             return Err(Error::Format);
         }
         let licence_id = |element, text: String| {
-            text.parse()
-                .map_err(|cause| Error::Identifier { element, cause })
+            text.parse().map_err(|cause| Error::Identifier { element, cause })
         };
         let identifier: LicenceId = licence_id("identifier", take("identifier")?)?;
         let change = match take("change")?.as_str() {
@@ -288,16 +278,10 @@ impl StatusOrder {
             "restore" => StatusChange::Restore,
             "revoke" => {
                 let word = take("cause")?;
-                let cause = RevocationCause::ALL
-                    .into_iter()
-                    .find(|cause| cause.word() == word);
-                StatusChange::Revoke {
-                    cause: cause.ok_or(Error::Cause)?,
-                }
+                let cause = RevocationCause::ALL.into_iter().find(|cause| cause.word() == word);
+                StatusChange::Revoke { cause: cause.ok_or(Error::Cause)? }
             }
-            "supersede" => StatusChange::Supersede {
-                by: licence_id("by", take("by")?)?,
-            },
+            "supersede" => StatusChange::Supersede { by: licence_id("by", take("by")?)? },
             _ => return Err(Error::Change),
         };
         let reason = take("reason")?;
@@ -305,12 +289,7 @@ impl StatusOrder {
         if !elements.is_empty() {
             return Err(Error::UnknownElement);
         }
-        let order = Self {
-            identifier,
-            change,
-            reason,
-            ordered_at,
-        };
+        let order = Self { identifier, change, reason, ordered_at };
         order.check()?;
         Ok(order)
     }

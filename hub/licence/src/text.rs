@@ -76,9 +76,7 @@ pub(crate) fn all_bytes(
 ) -> Result<(), crate::CodeError> {
     match bytes.iter().position(|&byte| !allowed(byte)) {
         None => Ok(()),
-        Some(at) => Err(crate::CodeError::Character {
-            position: offset + at,
-        }),
+        Some(at) => Err(crate::CodeError::Character { position: offset + at }),
     }
 }
 

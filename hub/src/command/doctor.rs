@@ -119,10 +119,7 @@ fn certificate_times(findings: &mut Findings, config: &Config, now: Timestamp) {
     let Some(leaf) = chain.first() else { return };
     let soon = now.saturating_add(SignedDuration::from_hours(24 * 30)).unwrap_or(Timestamp::MAX);
     if leaf.not_after() < soon {
-        findings.bad(
-            &format!("the server's certificate ends at {}", leaf.not_after()),
-            "renew it",
-        );
+        findings.bad(&format!("the server's certificate ends at {}", leaf.not_after()), "renew it");
     } else {
         findings.good(&format!("the server's certificate is good until {}", leaf.not_after()));
     }

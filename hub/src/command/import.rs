@@ -77,7 +77,9 @@ pub enum ImportError {
         detail: String,
     },
     /// The hub could not be reached for too long.
-    #[error("the hub could not be reached for {seconds} s: {said}; run the same command again to go on")]
+    #[error(
+        "the hub could not be reached for {seconds} s: {said}; run the same command again to go on"
+    )]
     Unreachable {
         /// How long.
         seconds: u64,
@@ -201,9 +203,9 @@ pub async fn import_folder(
         licences += count_of(&folder.join(format!("{batch}.manifest")))?;
     }
     let bar = ProgressBar::new(licences);
-    if let Ok(style) = ProgressStyle::with_template(
-        "{bar:40} {pos}/{len} licences, {per_sec}, {eta} left, {msg}",
-    ) {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} licences, {per_sec}, {eta} left, {msg}")
+    {
         bar.set_style(style);
     }
     let mut total = Summary::default();
@@ -294,10 +296,8 @@ async fn hand_in<'a>(
         .await
         .map_err(|error| Interrupted::Retry(chain_of(&error)))?;
     if !answer.status().is_success() {
-        let said: Said = answer
-            .json()
-            .await
-            .map_err(|error| Interrupted::Retry(chain_of(&error)))?;
+        let said: Said =
+            answer.json().await.map_err(|error| Interrupted::Retry(chain_of(&error)))?;
         if said.retry {
             return Err(Interrupted::Retry(said.detail));
         }
@@ -339,9 +339,7 @@ async fn hand_in<'a>(
 }
 
 /// The file's lines as bytes, each without its LF and nothing else: any byte may be signed.
-fn lines_of(
-    file: tokio::fs::File,
-) -> impl futures_util::Stream<Item = std::io::Result<Vec<u8>>> {
+fn lines_of(file: tokio::fs::File) -> impl futures_util::Stream<Item = std::io::Result<Vec<u8>>> {
     let reader = BufReader::with_capacity(1 << 18, file);
     futures_util::stream::try_unfold(reader, |mut reader| async move {
         let mut line = Vec::new();

@@ -30,10 +30,11 @@ pub async fn run(command: Command) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let folders = folders(&config);
-    let store: Arc<dyn LicenceStore> = match RocksStore::open(&folders.store, store_options(&config)) {
-        Ok(store) => Arc::new(store),
-        Err(error) => return fail(&error),
-    };
+    let store: Arc<dyn LicenceStore> =
+        match RocksStore::open(&folders.store, store_options(&config)) {
+            Ok(store) => Arc::new(store),
+            Err(error) => return fail(&error),
+        };
     let started = Instant::now();
     let bar = ProgressBar::new(0);
     if let Ok(style) =

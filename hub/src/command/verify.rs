@@ -119,14 +119,17 @@ pub fn check(
     let signer = verdict.signature.signer.subject_text();
     let mut links = vec![
         ok(0, format!("a licence of type {}", verdict.licence.licence_type)),
-        ok(1, match verdict.manifest_position {
-            None => "the issuer's signature over exactly these bytes".to_owned(),
-            Some(position) => format!(
-                "the issuer's signature over the batch manifest that lists these bytes at \
+        ok(
+            1,
+            match verdict.manifest_position {
+                None => "the issuer's signature over exactly these bytes".to_owned(),
+                Some(position) => format!(
+                    "the issuer's signature over the batch manifest that lists these bytes at \
                  position {}",
-                position + 1
-            ),
-        }),
+                    position + 1
+                ),
+            },
+        ),
         ok(2, "good for issuing licences, and it is the issuer's".to_owned()),
         ok(3, "leads to a trusted anchor, all valid at the time".to_owned()),
     ];
@@ -154,11 +157,15 @@ pub fn check(
         ),
     ));
     let validity = validity_word(verdict.validity);
-    links.push(verdict_of(6, validity, match validity {
-        "ok" => "valid on the day".to_owned(),
-        "expired" => "its time is over".to_owned(),
-        _ => "its time has not begun".to_owned(),
-    }));
+    links.push(verdict_of(
+        6,
+        validity,
+        match validity {
+            "ok" => "valid on the day".to_owned(),
+            "expired" => "its time is over".to_owned(),
+            _ => "its time has not begun".to_owned(),
+        },
+    ));
     let undetermined = matches!(revocation.result, "stale" | "no_crl");
     let untrusted = revocation.result == "revoked" || status != "ok" || validity != "ok";
     let report = Report {

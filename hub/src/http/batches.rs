@@ -166,8 +166,7 @@ async fn run(mut intake: BatchIntake, mut lines: Lines, answer: mpsc::UnboundedS
                 }
                 group_bytes = 0;
                 summary.refused += 1;
-                let line =
-                    ResultLine::Refused { line: number, outcome: "refused", problem };
+                let line = ResultLine::Refused { line: number, outcome: "refused", problem };
                 send(&answer, &line);
             }
         }

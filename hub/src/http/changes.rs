@@ -79,9 +79,8 @@ pub async fn changes(
     let asked = web::Query::<ChangesRequest>::from_query(request.query_string()).map_err(|_| {
         Problem::bad_request("query", "`after`, `limit` and `wait` are whole numbers")
     })?;
-    let may_follow = |code: &LicenceTypeCode| {
-        hub.policies.permit(&caller.department, Act::Follow(*code))
-    };
+    let may_follow =
+        |code: &LicenceTypeCode| hub.policies.permit(&caller.department, Act::Follow(*code));
     if !hub.catalogue.entries().any(|entry| may_follow(&entry.code)) {
         return Err(Problem::forbidden(
             "not_permitted",
@@ -90,8 +89,8 @@ pub async fn changes(
     }
     let limit = asked.limit.unwrap_or(100).clamp(1, 1_000);
     let mut from = asked.after.map_or(0, |after| after.saturating_add(1));
-    let deadline = tokio::time::Instant::now()
-        + Duration::from_secs(asked.wait.unwrap_or(0).min(60));
+    let deadline =
+        tokio::time::Instant::now() + Duration::from_secs(asked.wait.unwrap_or(0).min(60));
     loop {
         let found = hub.store.changes(Seq(from), LOOKED_AT.min(limit.max(500))).await?;
         let mut visible = Vec::new();

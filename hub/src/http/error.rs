@@ -76,8 +76,7 @@ impl Problem {
 
     /// 503: the hub's fault, and worth another try.
     pub fn unavailable(code: impl Into<String>, detail: impl Into<String>) -> Self {
-        let mut problem =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).at("store");
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).at("store");
         problem.retry = true;
         problem
     }

@@ -48,18 +48,18 @@ pub async fn readyz(hub: web::Data<Hub>) -> Result<HttpResponse, Problem> {
         search_lag: head.0.saturating_sub(hub.search.next().0),
         connectors,
     };
-    let mut answer = if readiness.ready {
-        HttpResponse::Ok()
-    } else {
-        HttpResponse::ServiceUnavailable()
-    };
+    let mut answer =
+        if readiness.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     Ok(answer.json(readiness))
 }
 
 /// Prometheus metrics. No label holds personal data.
 #[utoipa::path(responses((status = 200, description = "Prometheus text format")))]
 #[get("/metrics")]
-pub async fn show_metrics(hub: web::Data<Hub>, handle: web::Data<PrometheusHandle>) -> HttpResponse {
+pub async fn show_metrics(
+    hub: web::Data<Hub>,
+    handle: web::Data<PrometheusHandle>,
+) -> HttpResponse {
     if let Ok(head) = hub.store.head().await {
         metrics::gauge!("yihao_registry_entries").set(head.0 as f64);
         let lag = head.0.saturating_sub(hub.search.next().0);

@@ -97,16 +97,15 @@ impl<'a> Once<'a> {
         let Some(given) = request.headers().get("Idempotency-Key") else {
             return Ok(None);
         };
-        let given = given
-            .to_str()
-            .ok()
-            .filter(|given| (1..=128).contains(&given.len()))
-            .ok_or_else(|| {
-                Problem::bad_request(
-                    "idempotency_key",
-                    "an Idempotency-Key has 1 to 128 ASCII characters",
-                )
-            })?;
+        let given =
+            given.to_str().ok().filter(|given| (1..=128).contains(&given.len())).ok_or_else(
+                || {
+                    Problem::bad_request(
+                        "idempotency_key",
+                        "an Idempotency-Key has 1 to 128 ASCII characters",
+                    )
+                },
+            )?;
         let scope = format!("{} {} {given}", caller.department, request.path());
         let key = certs::sha256(scope.as_bytes()).as_bytes().to_vec();
         let working = Working::begin(hub, key.clone())?;
@@ -162,8 +161,7 @@ struct Working<'a> {
 
 impl<'a> Working<'a> {
     fn begin(hub: &'a Hub, key: Vec<u8>) -> Result<Self, Problem> {
-        let mut busy =
-            hub.in_progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut busy = hub.in_progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !busy.insert(key.clone()) {
             let mut problem = Problem::conflict(
                 "in_progress",

@@ -194,7 +194,9 @@ fn check(asked: PullRequest) -> Result<Pull, Problem> {
     let subject = match (asked.holder, asked.project) {
         (Some(holder), None) => Subject::Holder(parse_holder(&holder.kind, &holder.number)?),
         (None, Some(project)) => Subject::Project(
-            project.parse::<ProjectCode>().map_err(|error| wrong("project", error.code(), &error))?,
+            project
+                .parse::<ProjectCode>()
+                .map_err(|error| wrong("project", error.code(), &error))?,
         ),
         _ => {
             return Err(Problem::bad_request(
@@ -242,9 +244,10 @@ fn check(asked: PullRequest) -> Result<Pull, Problem> {
     };
     short("case", &asked.case)?;
     short("basis.reference", &basis.reference)?;
-    let operator = asked
-        .operator
-        .map(|operator| Operator { account: operator.account, organisation: operator.organisation });
+    let operator = asked.operator.map(|operator| Operator {
+        account: operator.account,
+        organisation: operator.organisation,
+    });
     if let Some(operator) = &operator {
         short("operator.account", &Some(operator.account.clone()))?;
         short("operator.organisation", &Some(operator.organisation.clone()))?;

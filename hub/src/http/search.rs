@@ -111,7 +111,10 @@ pub async fn search(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let asked = web::Query::<SearchRequest>::from_query(request.query_string()).map_err(|_| {
-        Problem::bad_request("query", "a query parameter is unknown or malformed; see /v1/openapi.json")
+        Problem::bad_request(
+            "query",
+            "a query parameter is unknown or malformed; see /v1/openapi.json",
+        )
     })?;
     Ok(HttpResponse::Ok().json(answer(&hub, &caller, asked.into_inner()).await?))
 }

@@ -68,9 +68,9 @@ pub fn start(hub: &Arc<Hub>) -> Result<Running, ListenError> {
     let settings = hub.settings();
     let tls_settings = tls::server_config(&settings.tls)?;
     let metrics = metrics_handle();
-    let workers = settings.workers.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
-    });
+    let workers = settings
+        .workers
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, std::num::NonZero::get));
 
     let shared = hub.clone();
     let app = move || {
@@ -94,12 +94,8 @@ pub fn start(hub: &Arc<Hub>) -> Result<Running, ListenError> {
         .bind_rustls_0_23(settings.listen, tls_settings)
         .map_err(|source| listen_error(settings.listen, source))?;
     let https_address = https.addrs().first().copied().unwrap_or(settings.listen);
-    let mut running = Running {
-        https: https_address,
-        pages: None,
-        handles: Vec::new(),
-        tasks: Vec::new(),
-    };
+    let mut running =
+        Running { https: https_address, pages: None, handles: Vec::new(), tasks: Vec::new() };
 
     let mut servers: Vec<Server> = vec![https.run()];
     if let Some(address) = settings.pages_listen {

@@ -41,27 +41,18 @@ fn defects(catalogue: &[u8], licence: &Licence) -> Vec<(String, String)> {
 }
 
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    expected
-        .iter()
-        .map(|(pointer, keyword)| (pointer.to_string(), keyword.to_string()))
-        .collect()
+    expected.iter().map(|(pointer, keyword)| (pointer.to_string(), keyword.to_string())).collect()
 }
 
 #[test]
 fn a_catalogue_is_read_and_written_the_same() {
     let read = Catalogue::parse(&catalogue(|_| ())).unwrap();
     let found = read.entry(&BUSINESS_LICENCE.parse().unwrap()).unwrap();
-    assert_eq!(
-        (found.class, found.sharing),
-        (LicenceClass::Licence, SharingClass::Conditional)
-    );
+    assert_eq!((found.class, found.sharing), (LicenceClass::Licence, SharingClass::Conditional));
     assert_eq!(found.validity, ValidityRule::Years(10));
     assert_eq!(serde_json::to_value(found).unwrap(), entry());
     assert_eq!(read.entries().len(), 1);
-    assert!(
-        read.entry(&"11100000000013127D001".parse().unwrap())
-            .is_none()
-    );
+    assert!(read.entry(&"11100000000013127D001".parse().unwrap()).is_none());
 }
 
 #[test]
@@ -110,12 +101,7 @@ fn only_the_listed_kinds_of_holder_may_hold_it() {
     let anyone = catalogue(|entry| entry["holder_kinds"] = json!([]));
     assert_eq!(defects(&anyone, &licence()), []);
     let read = Catalogue::parse(&organisations).unwrap();
-    let error = read
-        .entries()
-        .next()
-        .unwrap()
-        .check(&licence())
-        .unwrap_err();
+    let error = read.entries().next().unwrap().check(&licence()).unwrap_err();
     assert_eq!(error.code(), "holder_kind_not_allowed");
     assert!(!error.to_string().contains(CITIZEN));
 }
@@ -123,10 +109,7 @@ fn only_the_listed_kinds_of_holder_may_hold_it() {
 #[test]
 fn a_licence_of_another_type_does_not_fit() {
     let other = catalogue(|entry| entry["code"] = json!("11100000000013127D001"));
-    assert_eq!(
-        defects(&other, &licence()),
-        pairs(&[("/ZZLXDM", "licence_type")])
-    );
+    assert_eq!(defects(&other, &licence()), pairs(&[("/ZZLXDM", "licence_type")]));
 }
 
 #[test]
@@ -144,30 +127,14 @@ fn the_validity_follows_the_rule_of_the_type() {
         .unwrap()
     };
     let years = catalogue(|_| ());
-    assert_eq!(
-        defects(&years, &until(Some("2024-03-01"), Some("2034-03-01"))),
-        []
-    );
-    assert_eq!(
-        defects(&years, &until(Some("2024-03-01"), Some("2034-02-28"))),
-        []
-    );
-    assert_eq!(
-        defects(&years, &until(Some("2024-03-01"), Some("2034-03-02"))),
-        broken
-    );
+    assert_eq!(defects(&years, &until(Some("2024-03-01"), Some("2034-03-01"))), []);
+    assert_eq!(defects(&years, &until(Some("2024-03-01"), Some("2034-02-28"))), []);
+    assert_eq!(defects(&years, &until(Some("2024-03-01"), Some("2034-03-02"))), broken);
     assert_eq!(defects(&years, &until(Some("2024-03-01"), None)), broken);
-    assert_eq!(
-        defects(&years, &until(None, Some("2034-02-28"))),
-        [],
-        "counts from the issue date"
-    );
+    assert_eq!(defects(&years, &until(None, Some("2034-02-28"))), [], "counts from the issue date");
     let open_ended = catalogue(|entry| entry["validity"] = json!("open_ended"));
     assert_eq!(defects(&open_ended, &until(None, None)), []);
-    assert_eq!(
-        defects(&open_ended, &until(None, Some("2034-02-28"))),
-        broken
-    );
+    assert_eq!(defects(&open_ended, &until(None, Some("2034-02-28"))), broken);
     let stated = catalogue(|entry| entry["validity"] = json!("stated"));
     assert_eq!(defects(&stated, &until(None, None)), []);
     assert_eq!(defects(&stated, &until(None, Some("2024-02-29"))), []);
@@ -179,39 +146,19 @@ fn each_defect_of_a_catalogue_has_its_own_error() {
     assert_eq!(code(b""), "json_empty");
     assert_eq!(code(b"[]"), "wrong_shape");
     assert_eq!(code(br#"{"format":"x","types":[]}"#), "wrong_format");
+    assert_eq!(code(&catalogue(|entry| entry["class"] = json!("x"))), "wrong_shape");
+    assert_eq!(code(&catalogue(|entry| entry["extra"] = json!(1))), "wrong_shape");
+    assert_eq!(code(&catalogue(|entry| entry["code"] = json!("x"))), "wrong_shape");
     assert_eq!(
-        code(&catalogue(|entry| entry["class"] = json!("x"))),
-        "wrong_shape"
-    );
-    assert_eq!(
-        code(&catalogue(|entry| entry["extra"] = json!(1))),
-        "wrong_shape"
-    );
-    assert_eq!(
-        code(&catalogue(|entry| entry["code"] = json!("x"))),
-        "wrong_shape"
-    );
-    assert_eq!(
-        code(&catalogue(
-            |entry| entry["fields"] = json!({ "type": "text" })
-        )),
+        code(&catalogue(|entry| entry["fields"] = json!({ "type": "text" }))),
         "face_fields_not_a_schema"
     );
     let elsewhere = json!({ "$ref": "https://example.org/schema.json" });
-    assert_eq!(
-        code(&catalogue(|entry| entry["fields"] = elsewhere)),
-        "face_fields_not_a_schema"
-    );
+    assert_eq!(code(&catalogue(|entry| entry["fields"] = elsewhere)), "face_fields_not_a_schema");
     let file = json!({ "$ref": "file:///etc/hostname" });
-    assert_eq!(
-        code(&catalogue(|entry| entry["fields"] = file)),
-        "face_fields_not_a_schema"
-    );
+    assert_eq!(code(&catalogue(|entry| entry["fields"] = file)), "face_fields_not_a_schema");
     let twice = json!({ "format": "yihao-catalogue-1", "types": [entry(), entry()] });
-    assert_eq!(
-        code(&serde_json::to_vec(&twice).unwrap()),
-        "licence_type_listed_twice"
-    );
+    assert_eq!(code(&serde_json::to_vec(&twice).unwrap()), "licence_type_listed_twice");
 }
 
 #[test]
@@ -224,17 +171,12 @@ fn matters_are_read_by_their_codes() {
         serde_json::to_vec(&json!({ "format": "yihao-matters-1", "matters": matters })).unwrap()
     };
     let matters = Matters::parse(&list(json!([matter]))).unwrap();
-    let found = matters
-        .get(&"11370800MB285591843370117002011".parse().unwrap())
-        .unwrap();
+    let found = matters.get(&"11370800MB285591843370117002011".parse().unwrap()).unwrap();
     assert_eq!(serde_json::to_value(found).unwrap(), matter);
     assert_eq!(matters.all().len(), 1);
     let code = |bytes: &[u8]| Matters::parse(bytes).unwrap_err().code();
     assert_eq!(code(&list(json!([matter, matter]))), "matter_listed_twice");
     assert_eq!(code(&list(json!([{}]))), "wrong_shape");
-    assert_eq!(
-        code(br#"{"format":"yihao-catalogue-1","matters":[]}"#),
-        "wrong_format"
-    );
+    assert_eq!(code(br#"{"format":"yihao-catalogue-1","matters":[]}"#), "wrong_format");
     assert_eq!(code(b"{"), "json_truncated");
 }

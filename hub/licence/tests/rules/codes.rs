@@ -30,20 +30,12 @@ fn published_identifiers_and_type_codes_are_judged_as_recorded() {
         let verdict = example.identifier.parse::<LicenceId>().map(drop);
         match example.check_character_valid {
             true => assert_eq!(verdict, Ok(()), "{}", example.identifier),
-            false => assert_eq!(
-                verdict,
-                Err(CodeError::CheckCharacter),
-                "{}",
-                example.identifier
-            ),
+            false => assert_eq!(verdict, Err(CodeError::CheckCharacter), "{}", example.identifier),
         }
     }
     for TypeCode { code } in vectors.type_codes {
         let parsed: LicenceTypeCode = code.parse().unwrap();
-        assert_eq!(
-            (parsed.as_str(), parsed.authority().as_str()),
-            (code.as_str(), &code[..18])
-        );
+        assert_eq!((parsed.as_str(), parsed.authority().as_str()), (code.as_str(), &code[..18]));
     }
 }
 
@@ -60,9 +52,8 @@ fn the_parts_of_an_identifier_are_read_and_put_together_again() {
     assert_eq!(built.to_string(), text);
 
     // The older form names a division: no issuer, but it agrees with issuers of that division.
-    let older: LicenceId = "1.2.156.3005.2.11100000MB03271699022.340100.000000016.001.9"
-        .parse()
-        .unwrap();
+    let older: LicenceId =
+        "1.2.156.3005.2.11100000MB03271699022.340100.000000016.001.9".parse().unwrap();
     assert_eq!((older.issuer_part(), older.issuer()), ("340100", None));
     let of_division: IssuerId = crate::samples::credit_code("11340100000000000").into();
     let elsewhere: IssuerId = ISSUER.parse().unwrap();
@@ -77,62 +68,26 @@ fn each_defect_of_an_identifier_has_its_own_error() {
     let long = "1".repeat(33);
     let cases = [
         (String::new(), CodeError::Root),
-        (
-            good.replacen("1.2.156.3005.2", "1.2.156.3005.3", 1),
-            CodeError::Root,
-        ),
-        (
-            good.replacen("1.2.156.3005.2.", "1.2.156.3005.2", 1),
-            CodeError::Root,
-        ),
+        (good.replacen("1.2.156.3005.2", "1.2.156.3005.3", 1), CodeError::Root),
+        (good.replacen("1.2.156.3005.2.", "1.2.156.3005.2", 1), CodeError::Root),
         (good[..good.len() - 2].into(), CodeError::Length),
         (format!("{good}.1"), CodeError::Length),
         (format!("{good}1"), CodeError::Length),
         ("1".repeat(1000), CodeError::Length),
-        (
-            identifier(BUSINESS_LICENCE, ISSUER, "", "001"),
-            CodeError::Length,
-        ),
-        (
-            identifier(BUSINESS_LICENCE, ISSUER, &long, "001"),
-            CodeError::Length,
-        ),
-        (
-            identifier(BUSINESS_LICENCE, ISSUER, "2024000123", "000"),
-            CodeError::Version,
-        ),
-        (
-            identifier(BUSINESS_LICENCE, ISSUER, "2024000123", "01"),
-            CodeError::Version,
-        ),
-        (
-            identifier(BUSINESS_LICENCE, ISSUER, "2024000123", "0A1"),
-            CodeError::Version,
-        ),
-        (
-            identifier(&BUSINESS_LICENCE[1..], ISSUER, "2024000123", "001"),
-            CodeError::Length,
-        ),
+        (identifier(BUSINESS_LICENCE, ISSUER, "", "001"), CodeError::Length),
+        (identifier(BUSINESS_LICENCE, ISSUER, &long, "001"), CodeError::Length),
+        (identifier(BUSINESS_LICENCE, ISSUER, "2024000123", "000"), CodeError::Version),
+        (identifier(BUSINESS_LICENCE, ISSUER, "2024000123", "01"), CodeError::Version),
+        (identifier(BUSINESS_LICENCE, ISSUER, "2024000123", "0A1"), CodeError::Version),
+        (identifier(&BUSINESS_LICENCE[1..], ISSUER, "2024000123", "001"), CodeError::Length),
         (
             identifier(BUSINESS_LICENCE, "11330105002500287D", "2024000123", "001"),
             CodeError::CheckCharacter,
         ),
-        (
-            identifier(BUSINESS_LICENCE, "33010", "2024000123", "001"),
-            CodeError::Length,
-        ),
-        (
-            good.replace("2024000123", "2024000a23"),
-            CodeError::Character { position: 63 },
-        ),
-        (
-            good.replace("2024000123", "2024000𝟙"),
-            CodeError::Character { position: 63 },
-        ),
-        (
-            good.replace("2024000123", "2024000124"),
-            CodeError::CheckCharacter,
-        ),
+        (identifier(BUSINESS_LICENCE, "33010", "2024000123", "001"), CodeError::Length),
+        (good.replace("2024000123", "2024000a23"), CodeError::Character { position: 63 }),
+        (good.replace("2024000123", "2024000𝟙"), CodeError::Character { position: 63 }),
+        (good.replace("2024000123", "2024000124"), CodeError::CheckCharacter),
     ];
     for (text, expected) in cases {
         assert_eq!(text.parse::<LicenceId>(), Err(expected), "{text}");
@@ -156,39 +111,24 @@ fn type_codes_end_in_three_digits() {
         "11100000MB0143028S001".parse::<LicenceTypeCode>(),
         Err(CodeError::Character { position: 17 })
     );
-    assert_eq!(
-        "11100000MB0143028Q001".parse::<LicenceTypeCode>(),
-        Err(CodeError::CheckCharacter)
-    );
+    assert_eq!("11100000MB0143028Q001".parse::<LicenceTypeCode>(), Err(CodeError::CheckCharacter));
     // Three bytes of UTF-8 across the border between the two parts.
     assert_eq!(
-        "11100000MB0143028中1"
-            .parse::<LicenceTypeCode>()
-            .map_err(|e| e.code()),
+        "11100000MB0143028中1".parse::<LicenceTypeCode>().map_err(|e| e.code()),
         Err("wrong_character")
     );
 }
 
 #[test]
 fn new_project_codes_carry_a_check_digit_and_old_ones_do_not() {
-    for text in [
-        "2603-141124-89-05-346948",
-        "2411-130202-89-01-637015",
-        "2509-320193-89-01-544060",
-    ] {
+    for text in ["2603-141124-89-05-346948", "2411-130202-89-01-637015", "2509-320193-89-01-544060"]
+    {
         let code: ProjectCode = text.parse().unwrap();
         assert!(!code.is_legacy());
-        assert_eq!(
-            (code.as_str(), code.region().as_str()),
-            (text, &text[5..11])
-        );
+        assert_eq!((code.as_str(), code.region().as_str()), (text, &text[5..11]));
         for wrong in b'0'..=b'9' {
             let mutated = format!("{}{}", &text[..23], char::from(wrong));
-            let expected = if mutated == text {
-                Ok(code)
-            } else {
-                Err(CodeError::CheckCharacter)
-            };
+            let expected = if mutated == text { Ok(code) } else { Err(CodeError::CheckCharacter) };
             assert_eq!(mutated.parse::<ProjectCode>(), expected);
         }
     }
@@ -203,48 +143,24 @@ fn new_project_codes_carry_a_check_digit_and_old_ones_do_not() {
     }
     let refused = |text: &str| text.parse::<ProjectCode>().unwrap_err();
     assert_eq!(refused("26031411248905346948"), CodeError::Length);
-    assert_eq!(
-        refused("2603-141124-89-05.346948"),
-        CodeError::Character { position: 17 }
-    );
-    assert_eq!(
-        refused("2603-14112A-89-05-346948"),
-        CodeError::Character { position: 10 }
-    );
-    assert_eq!(
-        refused("２603-141124-89-05-3469"),
-        CodeError::Character { position: 0 }
-    );
+    assert_eq!(refused("2603-141124-89-05.346948"), CodeError::Character { position: 17 });
+    assert_eq!(refused("2603-14112A-89-05-346948"), CodeError::Character { position: 10 });
+    assert_eq!(refused("２603-141124-89-05-3469"), CodeError::Character { position: 0 });
 }
 
 #[test]
 fn matter_codes_have_31_or_33_characters_and_a_real_body() {
     let text = "11370800MB285591843370117002011";
     let code: MatterCode = text.parse().unwrap();
-    assert_eq!(
-        (code.as_str(), code.department().as_str()),
-        (text, &text[..18])
-    );
+    assert_eq!((code.as_str(), code.department().as_str()), (text, &text[..18]));
     assert!(format!("{text}01").parse::<MatterCode>().is_ok());
     let refused = |text: &str| text.parse::<MatterCode>().unwrap_err();
     assert_eq!(refused(&text[1..]), CodeError::Length);
     assert_eq!(refused(&format!("{text}1")), CodeError::Length);
-    assert_eq!(
-        refused(&format!("{text}0A")),
-        CodeError::Character { position: 32 }
-    );
-    assert_eq!(
-        refused(&text.replace("84337", "84A37")),
-        CodeError::Character { position: 18 }
-    );
-    assert_eq!(
-        refused(&text.replace("2011", "201中")),
-        CodeError::Character { position: 30 }
-    );
-    assert_eq!(
-        refused(&text.replace("MB28", "MB29")),
-        CodeError::CheckCharacter
-    );
+    assert_eq!(refused(&format!("{text}0A")), CodeError::Character { position: 32 });
+    assert_eq!(refused(&text.replace("84337", "84A37")), CodeError::Character { position: 18 });
+    assert_eq!(refused(&text.replace("2011", "201中")), CodeError::Character { position: 30 });
+    assert_eq!(refused(&text.replace("MB28", "MB29")), CodeError::CheckCharacter);
 }
 
 #[test]

@@ -16,9 +16,7 @@ fn credit_code() -> BoxedStrategy<CreditCode> {
 
 fn day() -> BoxedStrategy<Date> {
     (1i16..=9999, 1i8..=12, 1i8..=31)
-        .prop_filter_map("no such day", |(year, month, day)| {
-            Date::new(year, month, day).ok()
-        })
+        .prop_filter_map("no such day", |(year, month, day)| Date::new(year, month, day).ok())
         .boxed()
 }
 
@@ -39,9 +37,7 @@ fn project() -> BoxedStrategy<ProjectCode> {
             format!("{body}{}", char::from(check))
         });
     let legacy = "20(1[5-9]|20)-[0-9]{6}-[0-9]{2}-[0-9]{2}-[0-9]{6}";
-    prop_oneof![new, legacy]
-        .prop_map(|text| text.parse().unwrap())
-        .boxed()
+    prop_oneof![new, legacy].prop_map(|text| text.parse().unwrap()).boxed()
 }
 
 fn holder_id() -> BoxedStrategy<HolderId> {

@@ -40,9 +40,6 @@ fn the_whole_table_was_read() {
     let lines = include_str!("../../data/regions.tsv").lines();
     assert_eq!(lines.clone().count(), 6823);
     for line in lines {
-        assert!(
-            RegionTable::builtin().ever_in_force(&region(&line[..6])),
-            "{line}"
-        );
+        assert!(RegionTable::builtin().ever_in_force(&region(&line[..6])), "{line}");
     }
 }

@@ -19,14 +19,8 @@ fn shape<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, json: &s
     assert_eq!(serde_json::to_string(&value).unwrap(), json);
     assert_eq!(serde_json::from_str::<T>(json).unwrap(), value);
     // As a reader and as a value: the second hands texts over owned, not borrowed.
-    assert_eq!(
-        serde_json::from_reader::<_, T>(json.as_bytes()).unwrap(),
-        value
-    );
-    assert_eq!(
-        serde_json::from_value::<T>(serde_json::from_str(json).unwrap()).unwrap(),
-        value
-    );
+    assert_eq!(serde_json::from_reader::<_, T>(json.as_bytes()).unwrap(), value);
+    assert_eq!(serde_json::from_value::<T>(serde_json::from_str(json).unwrap()).unwrap(), value);
     let bytes = postcard::to_stdvec(&value).unwrap();
     let (back, rest) = postcard::take_from_bytes::<T>(&bytes).unwrap();
     assert_eq!((back, rest), (value, &[][..]));
@@ -34,9 +28,7 @@ fn shape<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, json: &s
 }
 
 fn id(version: &str) -> LicenceId {
-    identifier(BUSINESS_LICENCE, ISSUER, "2024000123", version)
-        .parse()
-        .unwrap()
+    identifier(BUSINESS_LICENCE, ISSUER, "2024000123", version).parse().unwrap()
 }
 
 #[test]
@@ -49,10 +41,7 @@ fn codes_are_their_texts() {
         r#""911124198108030024""#,
     );
     shape::<DocumentNumber>("军字第1号".parse().unwrap(), r#""军字第1号""#);
-    shape::<LicenceTypeCode>(
-        BUSINESS_LICENCE.parse().unwrap(),
-        r#""11100000MB0143028R001""#,
-    );
+    shape::<LicenceTypeCode>(BUSINESS_LICENCE.parse().unwrap(), r#""11100000MB0143028R001""#);
     shape(id("001"), &format!("\"{}\"", id("001")));
     shape::<ProjectCode>(
         "2603-141124-89-05-346948".parse().unwrap(),
@@ -96,10 +85,7 @@ fn holders() {
 
 #[test]
 fn digests_are_hexadecimal_or_32_bytes() {
-    let bytes = shape(
-        Sha256Digest::from_bytes([0xab; 32]),
-        &format!("\"{}\"", "ab".repeat(32)),
-    );
+    let bytes = shape(Sha256Digest::from_bytes([0xab; 32]), &format!("\"{}\"", "ab".repeat(32)));
     assert_eq!(bytes, [0xab; 32]);
 }
 
@@ -109,44 +95,27 @@ fn statuses_and_their_changes() {
     assert_eq!(shape(Valid, r#""valid""#), [0]);
     assert_eq!(shape(Suspended, r#""suspended""#), [1]);
     assert_eq!(
-        shape(
-            Revoked {
-                cause: RevocationCause::Annulled
-            },
-            r#"{"revoked":{"cause":"annulled"}}"#
-        ),
+        shape(Revoked { cause: RevocationCause::Annulled }, r#"{"revoked":{"cause":"annulled"}}"#),
         [2, 0]
     );
     assert_eq!(
         shape(
-            Revoked {
-                cause: RevocationCause::Withdrawn
-            },
+            Revoked { cause: RevocationCause::Withdrawn },
             r#"{"revoked":{"cause":"withdrawn"}}"#
         ),
         [2, 1]
     );
-    let deregistered = Revoked {
-        cause: RevocationCause::Deregistered,
-    };
-    assert_eq!(
-        shape(deregistered, r#"{"revoked":{"cause":"deregistered"}}"#),
-        [2, 2]
-    );
+    let deregistered = Revoked { cause: RevocationCause::Deregistered };
+    assert_eq!(shape(deregistered, r#"{"revoked":{"cause":"deregistered"}}"#), [2, 2]);
     let bytes = shape(
         Superseded { by: id("002") },
         &format!(r#"{{"superseded":{{"by":"{}"}}}}"#, id("002")),
     );
-    assert_eq!(
-        (bytes[0], usize::from(bytes[1])),
-        (3, id("002").as_str().len())
-    );
+    assert_eq!((bytes[0], usize::from(bytes[1])), (3, id("002").as_str().len()));
     shape(StatusChange::Suspend, r#""suspend""#);
     shape(StatusChange::Restore, r#""restore""#);
     shape(
-        StatusChange::Revoke {
-            cause: RevocationCause::Annulled,
-        },
+        StatusChange::Revoke { cause: RevocationCause::Annulled },
         r#"{"revoke":{"cause":"annulled"}}"#,
     );
     shape(
@@ -200,10 +169,7 @@ fn changes() {
             order: Sha256Digest::from_bytes([1; 32]),
         },
     };
-    assert_eq!(
-        (changed.seq.get(), changed.seq.to_string()),
-        (1, "1".to_string())
-    );
+    assert_eq!((changed.seq.get(), changed.seq.to_string()), (1, "1".to_string()));
     assert_eq!(changed.identifier(), &id("001"));
     let json = format!(
         r#"{{"seq":1,"at":"1970-01-01T00:00:00Z","kind":{{"status_changed":{{"identifier":"{}","licence_type":"{BUSINESS_LICENCE}","issuer":"{ISSUER}","from":"valid","to":"suspended","order":"{}"}}}}}}"#,

@@ -173,7 +173,9 @@ fn template(
         organisation: subject.organisation,
         serial: serial.to_vec(),
         // A minute back, so that clocks that differ a little do not disagree.
-        not_before: whole_second(from.saturating_sub(SignedDuration::from_secs(60)).unwrap_or(from)),
+        not_before: whole_second(
+            from.saturating_sub(SignedDuration::from_secs(60)).unwrap_or(from),
+        ),
         not_after: plus_days(from, days),
         profile,
     })

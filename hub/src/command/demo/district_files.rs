@@ -257,11 +257,7 @@ create_tables = true
     }
 
     /// Goes on issuing licences of another seed, so that there is something to watch.
-    pub fn go_on_issuing(
-        &self,
-        https: SocketAddr,
-        every: Duration,
-    ) -> tokio::task::JoinHandle<()> {
+    pub fn go_on_issuing(&self, https: SocketAddr, every: Duration) -> tokio::task::JoinHandle<()> {
         let to = format!("https://localhost:{}/v1/licences", https.port());
         let mut clients = BTreeMap::new();
         for department in district::issuing_departments() {

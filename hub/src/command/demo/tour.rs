@@ -38,9 +38,7 @@ pub fn prepare(
 
     let base = format!("https://localhost:{}", https.port());
     let curl = |slug: &str, data: Option<&str>, path: &str| {
-        let mut command = format!(
-            "curl -s --cacert ca.pem --cert {slug}.pem --key {slug}.key"
-        );
+        let mut command = format!("curl -s --cacert ca.pem --cert {slug}.pem --key {slug}.key");
         if let Some(data) = data {
             let _ = write!(command, " -H 'Content-Type: application/json' -d @{data}");
         }
@@ -162,8 +160,7 @@ impl Scene {
                 continue;
             }
             let pull = district.pull(index);
-            let Some(puller) =
-                departments().into_iter().find(|one| one.code == pull.department)
+            let Some(puller) = departments().into_iter().find(|one| one.code == pull.department)
             else {
                 continue;
             };
@@ -171,12 +168,8 @@ impl Scene {
 
             let mut fresh = licence.clone();
             let serial = format!("DEMO{}", now.as_second());
-            let Ok(identifier) = LicenceId::build(
-                &fresh.licence_type,
-                &fresh.issuer,
-                &serial,
-                1,
-            ) else {
+            let Ok(identifier) = LicenceId::build(&fresh.licence_type, &fresh.issuer, &serial, 1)
+            else {
                 return Ok(None);
             };
             fresh.identifier = identifier.clone();
