@@ -188,10 +188,12 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_keeps_what_it_acknowledged(
     hub.address = program.ready();
     let issuer = issuer_today(&hub);
     let (licence, pull) = hub.enterprise_licence();
-    // Of another enterprise, so that a pull about the first finds one licence and not thousands.
-    let (other, _) = hub.some_licence(|other, _| {
-        other.licence_type == licence.licence_type && other.holders != licence.holders
+    // Of another enterprise, so that a pull about the first finds one licence and not thousands; and
+    // as long as they may be, so that it does not take ten thousand to fill what RocksDB has reserved.
+    let (mut other, _) = hub.some_licence(|other, _| {
+        other.licence_type.as_str() == "11100000MB0143028R001" && other.holders != licence.holders
     });
+    other.fields.insert("business_scope".into(), "范".repeat(4_000).into());
     let first = issuer.issue(&licence).await;
     assert_eq!(first.status, 201, "{first:?}");
 
@@ -200,11 +202,11 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_keeps_what_it_acknowledged(
         .join(hub.folder.path().strip_prefix("/").unwrap())
         .join("hub");
     let ballast = disk.join("ballast");
-    fill(&ballast);
     let mut acknowledged = vec![licence.clone()];
     let mut refused = None;
     for serial in 0..20_000 {
         let one = numbered(&other, serial);
+        fill(&ballast);
         let answer = issuer.issue(&one).await;
         if answer.status == 201 {
             acknowledged.push(one);
@@ -218,10 +220,12 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_keeps_what_it_acknowledged(
     let refused = refused.expect("at some point nothing fits any more");
 
     // No use without a trace: what cannot be written down is not answered. A use is smaller than a
-    // licence, so some may still fit.
+    // licence, and the store may have given back what it had reserved, so some may still fit.
+    let puller = hub.puller(&pull);
     let mut uses = 0;
     let unanswered = loop {
-        let answer = hub.puller(&pull).pull(&pull).await;
+        fill(&ballast);
+        let answer = puller.pull(&pull).await;
         if answer.status != 200 {
             break answer;
         }
@@ -250,7 +254,7 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_keeps_what_it_acknowledged(
         assert_eq!(answer.status, 200, "acknowledged and gone: {answer:?}");
     }
     // The numbers of uses have no gap: all that were answered are there, and the refused one is not.
-    let answer = hub.puller(&pull).pull(&pull).await;
+    let answer = puller.pull(&pull).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json["use"], uses, "{answer:?}");
 }
@@ -258,7 +262,7 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_keeps_what_it_acknowledged(
 /// Writes until the disk takes no more.
 fn fill(path: &Path) {
     use std::io::Write;
-    let mut file = fs::File::create(path).unwrap();
+    let mut file = fs::File::options().create(true).append(true).open(path).unwrap();
     let mut block = vec![0x55_u8; 1 << 20];
     while !block.is_empty() {
         match file.write(&block) {
