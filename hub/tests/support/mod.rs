@@ -122,7 +122,7 @@ impl TestHub {
         let root = Subject {
             common_name: "Test Root",
             organisation_name: city.name,
-            organisation: city.code.clone(),
+            organisation: city.code,
         };
         // TLS is judged by the machine's clock, licences by the hub's: the authority's validity
         // spans both.
@@ -448,7 +448,7 @@ pub fn subject(department: &Department) -> Subject<'_> {
     Subject {
         common_name: department.name_en,
         organisation_name: department.name,
-        organisation: department.code.clone(),
+        organisation: department.code,
     }
 }
 
