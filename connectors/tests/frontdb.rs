@@ -322,6 +322,17 @@ async fn a_missing_table_is_told_and_waited_for() {
 }
 
 #[tokio::test]
+async fn many_hubs_may_create_the_tables_at_once() {
+    let schema = schema().await;
+    let connectors: Vec<_> = (0..12).map(|_| schema.connector()).collect();
+    let counts =
+        futures_util::future::join_all(connectors.iter().map(|connector| connector.counts())).await;
+    for counted in counts {
+        assert_eq!(counted.unwrap(), BTreeMap::new());
+    }
+}
+
+#[tokio::test]
 async fn tables_and_rights_that_are_not_as_agreed_are_told() {
     let schema = schema().await;
     schema.ready().await;

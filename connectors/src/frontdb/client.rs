@@ -16,6 +16,9 @@ use crate::{DeliveryError, Problem, ReplyPosition, pem};
 /// Error rows read at a time.
 pub(crate) const ERRORS_LIMIT: i64 = 1_000;
 
+/// The advisory lock under which tables are created; the number is of no meaning.
+const CREATING: i64 = 0x7969_6861_6f31;
+
 /// Rows of the latest operation for each licence that was not refused, counted by type. The number of the change is
 /// the last 20 characters of `row_guid`, so its order is the order of the changes.
 const COUNTS: &str = "
@@ -182,7 +185,11 @@ impl Client {
                 self.open(&config, Tls::new(tls)).await?
             }
         };
-        let insert = self.set_up(&client).await.map_err(|error| self.explain(&error))?;
+        let insert = self.set_up(&client).await.map_err(|error| match self.explain(&error) {
+            // Whatever is refused here, it is not a record.
+            DeliveryError::Refused(problem) => DeliveryError::Configuration(problem),
+            other => other,
+        })?;
         Ok(Session { client, insert, _connection: connection })
     }
 
@@ -218,7 +225,13 @@ impl Client {
             ))
             .await?;
         if self.settings.create_tables {
-            client.batch_execute(include_str!("schema.sql")).await?;
+            let schema = include_str!("schema.sql");
+            // IF NOT EXISTS does not keep two connections from creating one table at the same time.
+            client
+                .batch_execute(&format!(
+                    "BEGIN; SELECT pg_advisory_xact_lock({CREATING}); {schema}; COMMIT"
+                ))
+                .await?;
         }
         client.prepare(&self.insert).await
     }
