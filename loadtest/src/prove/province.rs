@@ -81,7 +81,7 @@ pub(super) async fn push_under_fire(
         progress.at(rows(postgres)?)?;
         tokio::time::sleep(COUNTING).await;
     }
-    pulls::check(&pulled, pulls, "while it was killed, pulled", findings);
+    pulls::check(&pulled, pulls, findings);
     pulls::check_uses(&clerk, &pulled, findings).await?;
     orders::check(stage, acknowledged, findings).await
 }
