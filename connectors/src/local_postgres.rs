@@ -186,8 +186,20 @@ impl LocalPostgres {
         let socket_folder = place.socket_folder.clone();
         let port = options.tls.as_ref().map_or(DEFAULT_PORT, |tls| tls.port);
         let mut server = Self { socket_folder, port, keeper, _lock: lock };
-        server.wait_until_ready(&place).await?;
-        Ok(server)
+        // Processes of a server that was killed hold its memory for a moment after it.
+        let deadline = Instant::now() + STOP_LIMIT;
+        loop {
+            match server.wait_until_ready(&place).await {
+                Ok(()) => return Ok(server),
+                Err(LocalPostgresError::Start { said, .. })
+                    if said.contains("still in use") && Instant::now() < deadline =>
+                {
+                    time::sleep(Duration::from_millis(200)).await;
+                    server.keeper = place.run(programs, options)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The connection string of the database `postgres`, user `postgres`, no password.
@@ -551,6 +563,8 @@ fn end_of(log: &Path) -> String {
 
 /// The last few hundred bytes, on one line.
 fn tail(bytes: &[u8]) -> String {
+    // A killed server's processes leave holes of NULs when they write to a log that was cut.
+    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(600)..]).into_owned();
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
 }

@@ -28,14 +28,14 @@ pub fn quick() -> RunnerSettings {
     }
 }
 
-/// Waits until the state is as wanted; fails after half a minute with the state it was in.
+/// Waits until the state is as wanted; fails after two minutes with the state it was in.
 pub async fn until(
     handle: &RunnerHandle,
     wanted: impl Fn(&ConnectorState) -> bool,
 ) -> ConnectorState {
     let mut watch = handle.watch();
     let found =
-        tokio::time::timeout(Duration::from_secs(30), watch.wait_for(|state| wanted(state)))
+        tokio::time::timeout(Duration::from_secs(120), watch.wait_for(|state| wanted(state)))
             .await
             .map(|found| found.map(|state| state.clone()));
     match found {

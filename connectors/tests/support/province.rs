@@ -24,9 +24,10 @@ use tokio_postgres::NoTls;
 pub struct Province(Arc<Inner>);
 
 struct Inner {
+    /// Before `folder`, so that it ends before its files are removed.
+    server: Mutex<Option<LocalPostgres>>,
     folder: TempDir,
     programs: Programs,
-    server: Mutex<Option<LocalPostgres>>,
     socket_folder: PathBuf,
     schemas: AtomicU32,
 }
