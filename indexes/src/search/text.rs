@@ -66,8 +66,8 @@ pub(super) struct Asked {
     pub(super) parts: Vec<Vec<char>>,
 }
 
-/// Longer queries are cut: no name is longer.
-const MAX_CHARACTERS: usize = 128;
+/// Longer queries are cut: no name on a licence is longer.
+const MAX_CHARACTERS: usize = 256;
 const MAX_PARTS: usize = 8;
 
 impl Asked {
