@@ -22,7 +22,8 @@ use actix_web::{
 use licence::{HolderId, LicenceTypeCode};
 use ring::{hmac, rand::SystemRandom, signature};
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, Options, ReadOptions, SliceTransform,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, LruCacheOptions, Options, ReadOptions,
+    SliceTransform,
 };
 use rustls::{
     RootCertStore, ServerConfig,
@@ -109,8 +110,14 @@ async fn pull(store: web::Data<Store>, asked: web::Json<Asked>) -> actix_web::Re
 
 impl Store {
     fn open(path: &Path, folder: &Folder) -> Result<Self, Error> {
-        let cache = Cache::new_lru_cache(CACHE);
-        let options = Options::default();
+        // Few shards, as the hub has them: a floor must not be slowed by its settings.
+        let mut cache = LruCacheOptions::default();
+        cache.set_capacity(CACHE);
+        cache.set_num_shard_bits(3);
+        let cache = Cache::new_lru_cache_opts(&cache);
+        let mut options = Options::default();
+        // As the store was written: without it, RocksDB 11.8 fails on a manifest that names logs.
+        options.set_track_and_verify_wals_in_manifest(true);
         let families = DB::list_cf(&options, path)?.into_iter().map(|name| {
             let mut blocks = BlockBasedOptions::default();
             blocks.set_block_cache(&cache);
