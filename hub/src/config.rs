@@ -43,6 +43,24 @@ pub struct Config {
     /// Names of departments for pages, JSON; may be left out.
     #[serde(default)]
     pub departments: Option<PathBuf>,
+    /// The tree of organisations, JSON; without it nobody is a clerk.
+    #[serde(default)]
+    pub organisations: Option<PathBuf>,
+    /// Who may look for which mandated duty, JSON; without it no pull on the basis `duty` is answered.
+    #[serde(default)]
+    pub mandates: Option<PathBuf>,
+    /// Working days and holidays, JSON; without it the built-in calendar.
+    #[serde(default)]
+    pub calendar: Option<PathBuf>,
+    /// How people log in; without it only departments' systems come in.
+    #[serde(default)]
+    pub login: Option<Login>,
+    /// Who runs this hub, and the key it signs packages and promises with.
+    #[serde(default)]
+    pub service: Option<Service>,
+    /// Files that people hand in.
+    #[serde(default)]
+    pub materials: Materials,
     /// Hours for which a grant opens content.
     #[serde(default = "default_grant_hours")]
     pub grant_hours: u16,
@@ -63,6 +81,107 @@ fn default_grant_hours() -> u16 {
 
 fn default_cache_mib() -> usize {
     256
+}
+
+/// The OpenID Connect provider, and what its claims mean.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The issuer's address; its discovery document is under it.
+    pub issuer: String,
+    /// This hub's name there.
+    pub client_id: String,
+    /// File with the client secret.
+    pub client_secret: PathBuf,
+    /// The address at which browsers reach this hub: scheme, host, port.
+    pub address: String,
+    /// PEM anchors of the provider's server certificate; without it those of the system.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// Further scopes to ask for.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Names of the claims.
+    #[serde(default)]
+    pub claims: Claims,
+    /// What the values of the roles claim mean: value at the provider → role here.
+    #[serde(default)]
+    pub roles: std::collections::BTreeMap<String, crate::login::Role>,
+    /// Minutes without a request after which a session ends.
+    #[serde(default = "default_idle_minutes")]
+    pub idle_minutes: u16,
+    /// Hours after which a session ends in any case.
+    #[serde(default = "default_session_hours")]
+    pub session_hours: u16,
+}
+
+fn default_idle_minutes() -> u16 {
+    30
+}
+
+fn default_session_hours() -> u16 {
+    10
+}
+
+/// Names of the claims that an account is read from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Claims {
+    /// What the person is called.
+    pub name: String,
+    /// 持证主体代码类型 of the person's own number; 111 where the claim is missing.
+    pub holder_kind: String,
+    /// The person's own number.
+    pub holder_number: String,
+    /// Credit codes of the organisations the person represents: a list.
+    pub represents: String,
+    /// The roles: a text or a list.
+    pub roles: String,
+    /// Where a clerk works: the code of a node.
+    pub organisation: String,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self {
+            name: "name".to_owned(),
+            holder_kind: "holder_kind".to_owned(),
+            holder_number: "holder_number".to_owned(),
+            represents: "represents".to_owned(),
+            roles: "roles".to_owned(),
+            organisation: "organisation".to_owned(),
+        }
+    }
+}
+
+/// Who runs this hub.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Its credit code: the caller in the access log when a holder looks at what is their own.
+    pub organisation: licence::CreditCode,
+    /// Its name.
+    pub name: String,
+    /// PEM chain of the key that signs packages and promises.
+    pub certificate: PathBuf,
+    /// PEM key (PKCS#8).
+    pub key: PathBuf,
+}
+
+/// Files that people hand in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Materials {
+    /// Most bytes of one file.
+    pub most_bytes: u64,
+    /// The socket of clamd; without it files are not scanned, and say so.
+    pub clamd: Option<PathBuf>,
+}
+
+impl Default for Materials {
+    fn default() -> Self {
+        Self { most_bytes: 500 << 20, clamd: None }
+    }
 }
 
 /// Server certificate and client anchors.
@@ -181,6 +300,18 @@ impl Config {
         rebase(&mut self.policies);
         rebase(&mut self.index_key);
         self.departments.iter_mut().for_each(rebase);
+        self.organisations.iter_mut().for_each(rebase);
+        self.mandates.iter_mut().for_each(rebase);
+        self.calendar.iter_mut().for_each(rebase);
+        if let Some(login) = &mut self.login {
+            rebase(&mut login.client_secret);
+            login.ca.iter_mut().for_each(rebase);
+        }
+        if let Some(service) = &mut self.service {
+            rebase(&mut service.certificate);
+            rebase(&mut service.key);
+        }
+        self.materials.clamd.iter_mut().for_each(rebase);
         self.connectors.iter_mut().for_each(|connector| connector.resolve_paths(base));
     }
 }

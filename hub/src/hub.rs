@@ -6,17 +6,19 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use certs::{Certificate, TrustStore, Usage};
+use certs::{Certificate, SigningIdentity, TrustStore, Usage};
 use connectors::RunnerHandle;
 use indexes::{
     Blobs, IndexKey, LicenceStore, RocksOptions, RocksStore, SearchFollower, SearchIndex,
 };
+use jiff::SignedDuration;
 use licence::{Catalogue, CreditCode, Matters, RegionTable};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
     config::{self, Config, ConfigError},
+    login::{Organisations, sessions::Limits},
     policy::Policies,
 };
 
@@ -44,6 +46,10 @@ pub struct Hub {
     pub regions: &'static RegionTable,
     /// Names of departments, for pages.
     pub departments: BTreeMap<CreditCode, String>,
+    /// The tree that bounds what clerks may do.
+    pub organisations: Organisations,
+    /// Signs packages and promises; `None` without `[service]` in the settings.
+    pub signer: Option<SigningIdentity>,
     /// Counterparts by name.
     pub connectors: BTreeMap<String, RunnerHandle>,
     /// Hours for which a grant opens content.
@@ -153,6 +159,8 @@ impl Hub {
         let trust = read_trust(&config)?;
         connectors::check_all(&config.connectors).map_err(OpenError::Connectors)?;
         let departments = read_departments(&config)?;
+        let organisations = read_organisations(&config)?;
+        let signer = read_signer(&config)?;
 
         std::fs::create_dir_all(&config.data).map_err(|source| ConfigError::File {
             key: "data",
@@ -191,6 +199,8 @@ impl Hub {
             index_key,
             regions: RegionTable::builtin(),
             departments,
+            organisations,
+            signer,
             connectors: runners,
             grant_hours: config.grant_hours,
             in_progress: std::sync::Mutex::default(),
@@ -221,6 +231,15 @@ impl Hub {
     #[must_use]
     pub fn settings(&self) -> &Config {
         &self.settings
+    }
+
+    /// How long sessions last.
+    #[must_use]
+    pub fn session_limits(&self) -> Limits {
+        self.settings.login.as_ref().map_or_else(Limits::default, |login| Limits {
+            idle: SignedDuration::from_mins(i64::from(login.idle_minutes)),
+            absolute: SignedDuration::from_hours(i64::from(login.session_hours)),
+        })
     }
 
     /// A department's name if it is known, else its credit code.
@@ -360,4 +379,31 @@ fn read_departments(config: &Config) -> Result<BTreeMap<CreditCode, String>, Con
     };
     let bytes = config::read_file("departments", path)?;
     serde_json::from_slice(&bytes).map_err(|error| config::content("departments", path, error))
+}
+
+/// Reads the tree of organisations.
+///
+/// # Errors
+/// `File` or `Content`.
+pub fn read_organisations(config: &Config) -> Result<Organisations, ConfigError> {
+    let Some(path) = &config.organisations else {
+        return Ok(Organisations::default());
+    };
+    let bytes = config::read_file("organisations", path)?;
+    Organisations::parse(&bytes).map_err(|error| config::content("organisations", path, error))
+}
+
+/// Reads the key that signs packages and promises.
+///
+/// # Errors
+/// `File` or `Content`.
+pub fn read_signer(config: &Config) -> Result<Option<SigningIdentity>, ConfigError> {
+    let Some(service) = &config.service else {
+        return Ok(None);
+    };
+    let certificate = config::read_file("service.certificate", &service.certificate)?;
+    let key = config::read_file("service.key", &service.key)?;
+    let identity = SigningIdentity::from_pem(&certificate, &key)
+        .map_err(|error| config::content("service.key", &service.key, error))?;
+    Ok(Some(identity))
 }

@@ -19,6 +19,21 @@ pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
     Sha256Digest::from_bytes(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }
 
+/// Checks the sizes of what a commit holds.
+pub(crate) fn check_commit(commit: &crate::Commit) -> Result<(), StoreError> {
+    for write in &commit.writes {
+        within("a record's key", write.key.len(), crate::record::MAX_RECORD_KEY)?;
+        let length = write.value.as_ref().map_or(0, Vec::len);
+        within("a record", length, crate::record::MAX_RECORD_VALUE)?;
+    }
+    commit.uses.iter().try_for_each(check_use)
+}
+
+/// Checks the sizes of what a use holds.
+pub(crate) fn check_use(new: &NewUse) -> Result<(), StoreError> {
+    within("a grant id", new.grant.as_ref().map_or(0, |grant| grant.id.len()), MAX_NAME)
+}
+
 pub(crate) fn within(what: &'static str, length: usize, limit: usize) -> Result<(), StoreError> {
     if length <= limit { Ok(()) } else { Err(StoreError::TooLong { what, limit }) }
 }

@@ -3,6 +3,8 @@
 //! * [`LicenceStore`] is the contract; [`RocksStore`] and [`MemoryStore`] keep it and both pass the suite in
 //!   [`rules`]. Whatever changes the registry goes through [`LicenceStore::append`], in one atomic, durable batch
 //!   with its entry in the registry log; every use goes through [`LicenceStore::record_use`].
+//! * Records ([`LicenceStore::record`], [`LicenceStore::commit`]) are the state of people's business beside the
+//!   registry: cases, materials, consents, sessions. What they mean is the business of `hub`.
 //! * [`Blobs`] keeps files by the SHA-256 of their bytes.
 //! * [`SearchIndex`] is a follower of the registry log: it may lag, be deleted and be rebuilt, and is never asked
 //!   whether something may be done.
@@ -16,6 +18,7 @@ mod decide;
 mod error;
 mod memory;
 mod model;
+mod record;
 mod rocks;
 pub mod rules;
 pub mod search;
@@ -30,6 +33,7 @@ pub use model::{
     NewUse, Operator, Proof, Refusal, SetAside, Shown, StoredLicence, StoredManifest, StoredOrder,
     UseAct, UseEntry,
 };
+pub use record::{Collection, Commit, Committed, Expected, Record, RecordWrite, Stale};
 pub use rocks::{Defect, Fault, IntegrityReport, RocksOptions, RocksStore, WriteFaults};
 pub use search::{
     SearchError, SearchFacets, SearchFollower, SearchHit, SearchIndex, SearchPage, SearchQuery,

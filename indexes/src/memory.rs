@@ -12,9 +12,10 @@ use licence::{Change, LicenceId, LicenceTypeCode, ProjectCode, Seq, Sha256Digest
 use tokio::sync::watch;
 
 use crate::decide::{self, Decision, MAX_NAME, MAX_OUTCOME_KEY, newest_first, within};
+use crate::record::{filed, next_revision};
 use crate::{
-    Appended, Grant, HolderToken, LicenceStore, NewEntry, NewUse, Refusal, SetAside, StoreError,
-    StoredLicence, StoredManifest, UseEntry,
+    Appended, Collection, Commit, Committed, Grant, HolderToken, LicenceStore, NewEntry, NewUse,
+    Record, Refusal, SetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
 };
 
 /// A store in memory: nothing outlives it.
@@ -38,6 +39,7 @@ struct State {
     flags: BTreeMap<String, bool>,
     set_asides: BTreeMap<(String, Seq), SetAside>,
     outcomes: BTreeMap<Vec<u8>, Vec<u8>>,
+    records: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
 }
 
 impl Default for MemoryStore {
@@ -82,6 +84,15 @@ impl State {
         let number = licence.number.clone();
         self.by_number.insert((licence.licence_type, number, identifier.clone()));
         self.licences.insert(identifier.clone(), licence);
+    }
+
+    fn record_use(&mut self, new: NewUse) -> Seq {
+        let seq = Seq(self.uses.len() as u64);
+        if let Some(grant) = &new.grant {
+            self.grants.insert(grant.id.clone(), (seq, grant.until));
+        }
+        self.uses.push(decide::use_entry(new, seq));
+        seq
     }
 
     fn newest<'a>(
@@ -204,14 +215,8 @@ impl LicenceStore for MemoryStore {
     }
 
     async fn record_use(&self, new: NewUse) -> Result<Seq, StoreError> {
-        within("a grant id", new.grant.as_ref().map_or(0, |grant| grant.id.len()), MAX_NAME)?;
-        let mut state = self.state();
-        let seq = Seq(state.uses.len() as u64);
-        if let Some(grant) = &new.grant {
-            state.grants.insert(grant.id.clone(), (seq, grant.until));
-        }
-        state.uses.push(decide::use_entry(new, seq));
-        Ok(seq)
+        decide::check_use(&new)?;
+        Ok(self.state().record_use(new))
     }
 
     async fn grant(&self, id: &str) -> Result<Option<Grant>, StoreError> {
@@ -288,6 +293,66 @@ impl LicenceStore for MemoryStore {
         within("an outcome key", key.len(), MAX_OUTCOME_KEY)?;
         self.state().outcomes.entry(key.to_vec()).or_insert(bytes);
         Ok(())
+    }
+
+    async fn record(
+        &self,
+        collection: Collection,
+        key: &[u8],
+    ) -> Result<Option<Record>, StoreError> {
+        let state = self.state();
+        let held = state.records.get(&filed(collection, key));
+        let record = |(revision, value): &(u64, Vec<u8>)| Record {
+            key: key.to_vec(),
+            revision: *revision,
+            value: value.clone(),
+        };
+        Ok(held.map(record))
+    }
+
+    async fn records(
+        &self,
+        collection: Collection,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let state = self.state();
+        let (skip, prefix) = (collection.name().len() + 1, filed(collection, prefix));
+        let start = match after.map(|after| filed(collection, after)) {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix.clone()),
+        };
+        let found = state.records.range((start, Bound::Unbounded));
+        let found = found.take_while(|(key, _)| key.starts_with(&prefix)).take(limit);
+        let record = |(key, (revision, value)): (&Vec<u8>, &(u64, Vec<u8>))| Record {
+            key: key[skip..].to_vec(),
+            revision: *revision,
+            value: value.clone(),
+        };
+        Ok(found.map(record).collect())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Result<Committed, Stale>, StoreError> {
+        decide::check_commit(&commit)?;
+        let mut state = self.state();
+        let mut revisions = Vec::new();
+        for write in &commit.writes {
+            let held = state.records.get(&filed(write.collection, &write.key));
+            match next_revision(held.map_or(0, |(revision, _)| *revision), write) {
+                Ok(revision) => revisions.push(revision),
+                Err(stale) => return Ok(Err(stale)),
+            }
+        }
+        for (write, revision) in commit.writes.into_iter().zip(&revisions) {
+            let key = filed(write.collection, &write.key);
+            match write.value {
+                Some(value) => drop(state.records.insert(key, (*revision, value))),
+                None => drop(state.records.remove(&key)),
+            }
+        }
+        let uses = commit.uses.into_iter().map(|new| state.record_use(new)).collect();
+        Ok(Ok(Committed { revisions, uses }))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -310,6 +310,8 @@ pub enum UseAct {
     Search,
     /// A page viewed.
     View,
+    /// The holder, or who acts for the holder, looked at what is the holder's own.
+    Own,
 }
 
 /// The person at the caller's end.

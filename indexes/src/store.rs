@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use licence::{Change, LicenceId, LicenceTypeCode, ProjectCode, Seq, Sha256Digest};
 
 use crate::{
-    Appended, Grant, HolderToken, NewEntry, NewUse, Refusal, SetAside, StoreError, StoredLicence,
-    StoredManifest, UseEntry,
+    Appended, Collection, Commit, Committed, Grant, HolderToken, NewEntry, NewUse, Record, Refusal,
+    SetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
 };
 
 /// Issued licences, the registry log (the change feed), the access log, and the small durable state around them.
@@ -145,6 +145,28 @@ pub trait LicenceStore: Send + Sync + 'static {
         bytes: Vec<u8>,
         at: Timestamp,
     ) -> Result<(), StoreError>;
+
+    /// The record under this key.
+    async fn record(
+        &self,
+        collection: Collection,
+        key: &[u8],
+    ) -> Result<Option<Record>, StoreError>;
+
+    /// The records of a collection whose keys start with `prefix`, after the key `after`, in the order of their
+    /// keys; at most `limit`.
+    async fn records(
+        &self,
+        collection: Collection,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError>;
+
+    /// Writes records and uses together: on `Ok(Ok(_))` all are durable and visible, on `Ok(Err(_))` none is,
+    /// because a record is not as expected. After `Err` either may be so. Of two commits that expect the same
+    /// state of a record, one is stale.
+    async fn commit(&self, commit: Commit) -> Result<Result<Committed, Stale>, StoreError>;
 
     /// Whether reading and writing work, as far as known from the last attempts; cheap.
     async fn health(&self) -> Result<(), StoreError>;

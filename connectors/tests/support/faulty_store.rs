@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use indexes::{
-    Appended, Grant, HolderToken, LicenceStore, NewEntry, NewUse, Refusal, SetAside, StoreError,
-    StoredLicence, StoredManifest, UseEntry,
+    Appended, Collection, Commit, Committed, Grant, HolderToken, LicenceStore, NewEntry, NewUse,
+    Record, Refusal, SetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
 };
 use jiff::Timestamp;
 use licence::{Change, LicenceId, LicenceTypeCode, ProjectCode, Seq, Sha256Digest};
@@ -219,6 +219,28 @@ impl LicenceStore for FaultyStore {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.through(Call::SaveOutcome, self.inner.save_outcome(key, bytes, at)).await
+    }
+
+    async fn record(
+        &self,
+        collection: Collection,
+        key: &[u8],
+    ) -> Result<Option<Record>, StoreError> {
+        self.inner.record(collection, key).await
+    }
+
+    async fn records(
+        &self,
+        collection: Collection,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.inner.records(collection, prefix, after, limit).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Result<Committed, Stale>, StoreError> {
+        self.inner.commit(commit).await
     }
 
     async fn health(&self) -> Result<(), StoreError> {

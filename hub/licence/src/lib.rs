@@ -38,7 +38,10 @@ pub use holder::{
 };
 pub use identifier::{IssuerId, LICENCE_ID_ROOT, LicenceId, LicenceTypeCode};
 pub use json::JsonError;
-pub use matter::{Matter, MatterCode, Matters, MattersError};
+pub use matter::{
+    ApplicantKind, Form, FormField, Guide, Level, Matter, MatterCode, Matters, MattersError,
+    Prefill, Requirement, Said, TimeLimit, Way,
+};
 pub use project::ProjectCode;
 pub use region::{RegionCode, RegionTable};
 pub use status::{

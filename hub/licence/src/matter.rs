@@ -60,6 +60,166 @@ pub struct Matter {
     pub basis: String,
     /// Counts the changes of this entry, from 1.
     pub version: u32,
+    /// What an applicant reads and hands in; empty for a matter that is only a purpose of pulls.
+    #[serde(default)]
+    pub guide: Guide,
+}
+
+/// How a matter is handled: what an applicant reads before, and what a case of it asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Guide {
+    /// The matter's name in English.
+    pub name_en: Option<String>,
+    /// Who may apply.
+    pub applicants: Vec<ApplicantKind>,
+    /// Working days: what the law allows, and what the department promises.
+    pub days: TimeLimit,
+    /// Where it may be taken: any of these.
+    pub taken_at: Vec<Level>,
+    /// The steps of handling it, in order.
+    pub flow: Vec<Said>,
+    /// What has to be there, in order.
+    pub requirements: Vec<Requirement>,
+    /// Forms to fill in.
+    pub forms: Vec<Form>,
+    /// The type of licence that a granted case results in.
+    pub result: Option<LicenceTypeCode>,
+    /// First and last day of this version; open where left out.
+    pub from: Option<jiff::civil::Date>,
+    /// Last day of this version.
+    pub until: Option<jiff::civil::Date>,
+}
+
+/// A text in both languages of the pages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// Chinese.
+    pub zh: String,
+    /// English; the Chinese is shown where it is missing.
+    #[serde(default)]
+    pub en: Option<String>,
+}
+
+/// Who may apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicantKind {
+    /// 自然人.
+    Person,
+    /// 法人和其他组织.
+    Organisation,
+}
+
+/// Working days for a decision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeLimit {
+    /// 法定办结时限.
+    pub legal: u16,
+    /// 承诺办结时限.
+    pub promised: u16,
+}
+
+/// The level of a place that takes cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// 区县.
+    District,
+    /// 街道, 乡镇.
+    Street,
+    /// 村, 社区.
+    Village,
+}
+
+/// One material that a case needs 申请材料.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// Its name within the matter: lower-case letters, digits, hyphens.
+    pub id: String,
+    /// What applicants read.
+    pub name: Said,
+    /// The legal basis for asking.
+    pub basis: String,
+    /// What satisfies it: any one of these, tried in order.
+    pub ways: Vec<Way>,
+    /// 容缺: a minor one that may follow within so many working days, against a promise.
+    #[serde(default)]
+    pub may_follow_days: Option<u16>,
+    /// How it should look, for the guide.
+    #[serde(default)]
+    pub sample: Option<Said>,
+}
+
+/// A way to satisfy a requirement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Way {
+    /// A valid, trusted licence of this type in the repository.
+    Licence {
+        /// The type.
+        licence_type: LicenceTypeCode,
+    },
+    /// A fact on a licence: the face field is there and, if `equals` is given, says just that.
+    Fact {
+        /// The type.
+        licence_type: LicenceTypeCode,
+        /// Name of the face field.
+        field: String,
+        /// What it must say.
+        #[serde(default)]
+        equals: Option<String>,
+    },
+    /// A file handed in, now or before.
+    File {
+        /// The kind of material 材料类型: what makes an earlier file the same one.
+        kind: String,
+        /// For how many days a file of this kind stays usable in later cases; 0: for its own case only.
+        reusable_days: u16,
+    },
+}
+
+/// A form of a matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Form {
+    /// Its name within the matter.
+    pub id: String,
+    /// What applicants read.
+    pub name: Said,
+    /// Its fields, in order.
+    pub fields: Vec<FormField>,
+}
+
+/// A field of a form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormField {
+    /// Its name within the matter (unique over its forms).
+    pub id: String,
+    /// What applicants read.
+    pub label: Said,
+    /// Whether it may be left empty.
+    #[serde(default)]
+    pub optional: bool,
+    /// The most characters; at most 2000.
+    pub most: u16,
+    /// Where its value is taken from: face fields of licences, tried in order.
+    #[serde(default)]
+    pub prefill: Vec<Prefill>,
+}
+
+/// A face field that fills a form field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prefill {
+    /// The type of licence.
+    pub licence_type: LicenceTypeCode,
+    /// Name of the face field.
+    pub field: String,
 }
 
 /// The list of matters. In JSON `{"format":"yihao-matters-1","matters":[…]}`.

@@ -9,11 +9,12 @@ use std::{
 use actix_web::{
     App, HttpServer,
     dev::{Server, ServerHandle, Service, ServiceResponse},
+    middleware::from_fn,
     web,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::{Hub, config::ConfigError, pages, tls};
+use crate::{Hub, config::ConfigError, login::middleware::find_person, pages, tls};
 
 /// Why the hub cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +83,7 @@ pub fn start(hub: &Arc<Hub>) -> Result<Running, ListenError> {
                 let answer = service.call(request);
                 async move { answer.await.inspect(|answer| count(answer, started)) }
             })
+            .wrap(from_fn(find_person))
             .configure(super::configure)
     };
     let https = HttpServer::new(app)

@@ -11,6 +11,7 @@ mod connectors;
 mod guard;
 mod home;
 mod licence;
+mod posted;
 mod search;
 mod texts;
 mod verification;
@@ -22,6 +23,7 @@ use actix_web::{
     web,
 };
 
+use crate::login::middleware::find_person;
 use visitor::{Failure, Visitor};
 
 /// Registers the pages. The application data must hold a [`crate::Hub`].
@@ -29,6 +31,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config.service(
         web::scope("")
             .wrap(from_fn(guard::guard))
+            .wrap(from_fn(find_person))
             .service(page("/", read().to(home::home)))
             .service(
                 page("/licences", read().to(search::form)).route(web::post().to(search::results)),

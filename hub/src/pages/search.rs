@@ -133,7 +133,7 @@ async fn found(visitor: &Visitor, form: Form) -> Result<(StatusCode, views::Sear
         Err(failure) => {
             page.notice = Some(Notice {
                 tone: Tone::Bad,
-                title: (failure.say)(t).to_owned(),
+                title: failure.say.in_language(visitor.language).to_owned(),
                 says: vec![fill(t.error_code_is, &[("code", &failure.code)])],
             });
             failure.status

@@ -52,10 +52,7 @@ impl Language {
 
     /// The texts.
     pub(crate) fn texts(self) -> &'static Texts {
-        match self {
-            Self::Chinese => &CHINESE,
-            Self::English => &ENGLISH,
-        }
+        Texts::of(self)
     }
 
     /// One of two.
@@ -83,22 +80,68 @@ pub(crate) fn fill(text: &str, values: &[(&str, &dyn std::fmt::Display)]) -> Str
     filled
 }
 
+/// The texts of a room of pages: `texts! { RoomTexts; key: "中文", "English"; … }` makes the type, its two values behind
+/// `RoomTexts::of(language)`, and the test that both languages are complete.
 macro_rules! texts {
-    ($($key:ident: $chinese:literal, $english:literal;)*) => {
+    ($name:ident; $($key:ident: $chinese:literal, $english:literal;)*) => {
         /// The texts of one language.
-        pub(crate) struct Texts {
+        pub(crate) struct $name {
             $(pub(crate) $key: &'static str,)*
         }
 
-        static CHINESE: Texts = Texts { $($key: $chinese,)* };
-        static ENGLISH: Texts = Texts { $($key: $english,)* };
+        impl $name {
+            /// The texts in a language.
+            pub(crate) fn of(language: $crate::pages::texts::Language) -> &'static Self {
+                static CHINESE: $name = $name { $($key: $chinese,)* };
+                static ENGLISH: $name = $name { $($key: $english,)* };
+                match language {
+                    $crate::pages::texts::Language::Chinese => &CHINESE,
+                    $crate::pages::texts::Language::English => &ENGLISH,
+                }
+            }
+        }
 
         #[cfg(test)]
-        const ALL: &[(&str, &str, &str)] = &[$((stringify!($key), $chinese, $english),)*];
+        mod complete {
+            #[test]
+            fn no_text_is_missing_in_either_language() {
+                $crate::pages::texts::check(&[$((stringify!($key), $chinese, $english),)*]);
+            }
+        }
     };
 }
+pub(crate) use texts;
 
-texts! {
+/// Checks that no text is empty, that each is in its language, and that the places to fill agree.
+#[cfg(test)]
+pub(crate) fn check(all: &[(&str, &str, &str)]) {
+    // What reads the same in both: only a place and a sign.
+    let same = ["position_of"];
+    for (key, chinese, english) in all {
+        assert!(!chinese.trim().is_empty() && !english.trim().is_empty(), "{key} is empty");
+        assert!(has_chinese(chinese) || same.contains(key), "{key}: not Chinese");
+        assert!(!has_chinese(english), "{key}: not English");
+        assert_eq!(places(chinese), places(english), "{key}: the places differ");
+    }
+}
+
+#[cfg(test)]
+fn has_chinese(text: &str) -> bool {
+    text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+}
+
+#[cfg(test)]
+fn places(text: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = text
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+texts! { Texts;
     // The frame of every page.
     product: "一号证照库", "Yihao licence repository";
     brand: "一号证照库", "Yihao licences";
@@ -344,6 +387,8 @@ texts! {
     say_search_unavailable: "检索索引现在不能回答，请稍后再试。证照本身不受影响。", "The search index cannot answer now: try again in a moment. The licences themselves are not affected.";
     say_operate: "没有策略允许本部门操作推送。", "No policy lets this department operate the connectors.";
     say_connector_failed: "对方现在没有回答，未能完成。推送本身会自动重试。", "The counterpart did not answer, so this was not done. Sending itself is retried.";
+    say_form: "提交的表单不完整或过大，没有保存。请返回重试。", "The form was incomplete or too large and was not saved. Go back and try again.";
+    say_csrf: "页面已过期：登录状态在打开页面之后变化过。没有保存，请返回、刷新后重试。", "The page is out of date: the login changed after it was opened. Nothing was saved; go back, reload and try again.";
     say_cross_site: "请求来自另一个网站，已拒绝。请从本站页面操作。", "The request came from another site and was refused. Use the pages of this site.";
     say_host: "只能用 localhost 或 127.0.0.1 访问本页。", "These pages answer to localhost and 127.0.0.1 only.";
 }
@@ -618,32 +663,6 @@ static CONNECTOR_ERRORS: &[ErrorRow] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn has_chinese(text: &str) -> bool {
-        text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
-    }
-
-    fn places(text: &str) -> Vec<&str> {
-        let mut found: Vec<&str> = text
-            .split('{')
-            .skip(1)
-            .filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
-            .collect();
-        found.sort_unstable();
-        found
-    }
-
-    #[test]
-    fn no_text_is_missing_in_either_language() {
-        // What reads the same in both: only a place and a sign.
-        let same = ["position_of"];
-        for (key, chinese, english) in ALL {
-            assert!(!chinese.trim().is_empty() && !english.trim().is_empty(), "{key} is empty");
-            assert!(has_chinese(chinese) || same.contains(key), "{key}: not Chinese");
-            assert!(!has_chinese(english), "{key}: not English");
-            assert_eq!(places(chinese), places(english), "{key}: the places differ");
-        }
-    }
 
     #[test]
     fn every_connector_error_has_words_in_both_languages() {

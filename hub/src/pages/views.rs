@@ -49,6 +49,8 @@ pub(crate) struct Frame {
     /// Kept in the address when the language is switched.
     pub(crate) keep: &'static str,
     pub(crate) assets: &'static Assets,
+    /// The token that every form of a session carries; empty without one.
+    pub(crate) csrf: String,
 }
 
 impl Frame {
@@ -62,6 +64,7 @@ impl Frame {
             again: None,
             keep: "",
             assets: &ASSETS,
+            csrf: String::new(),
         }
     }
 }

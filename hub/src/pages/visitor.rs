@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse, dev,
+    FromRequest, HttpMessage, HttpRequest, HttpResponse, dev,
     error::ErrorInternalServerError,
     http::{StatusCode, header},
     web,
@@ -15,7 +15,7 @@ use super::{
     texts::{Language, Texts, fill},
     views::{self, Frame, Section},
 };
-use crate::{Hub, http::error::Problem, policy::Act, tls::Caller};
+use crate::{Hub, http::error::Problem, login::Person, policy::Act, tls::Caller};
 
 /// The digest recorded for a use by a page of demo mode: no certificate was shown.
 const NO_CERTIFICATE: Sha256Digest = Sha256Digest::from_bytes([0; 32]);
@@ -26,6 +26,8 @@ pub(crate) struct Visitor {
     pub(crate) hub: web::Data<Hub>,
     /// The language to answer in.
     pub(crate) language: Language,
+    /// Who has logged in.
+    pub(crate) person: Option<Person>,
     /// The department the reader acts for; `None` if the policies let nobody search.
     pub(crate) clerk: Option<Caller>,
 }
@@ -54,7 +56,8 @@ impl Visitor {
             .unwrap_or(Language::Chinese);
         let clerk = acting_department(&hub)
             .map(|department| Caller { department, certificate: NO_CERTIFICATE });
-        Ok(Self { hub, language, clerk })
+        let person = request.extensions().get::<Person>().cloned();
+        Ok(Self { hub, language, person, clerk })
     }
 
     /// The texts in the reader's language.
@@ -74,6 +77,7 @@ impl Visitor {
     pub(crate) fn frame(&self, section: Section, title: impl Into<String>) -> Frame {
         let mut frame = Frame::new(self.language, section, title);
         let (before, after) = self.t().acting_as.split_once("{name}").unwrap_or_default();
+        frame.csrf = self.person.as_ref().map(|person| person.csrf.clone()).unwrap_or_default();
         frame.acting = self.clerk.as_ref().map(|_| (before, self.department_name(), after));
         frame
     }
@@ -96,7 +100,7 @@ impl Visitor {
         let t = self.t();
         let page = views::Error {
             page: self.frame(Section::None, failure.title(t)),
-            says: (failure.say)(t),
+            says: failure.say.in_language(self.language),
             kept: failure.nothing_changed.then_some(t.error_kept),
             code: fill(t.error_code_is, &[("code", &failure.code)]),
             status: failure.status.as_u16(),
@@ -160,6 +164,25 @@ fn acting_department(hub: &Hub) -> Option<CreditCode> {
     best.map(|(_, department)| department)
 }
 
+/// A sentence for the reader, from the texts of all pages or of one room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Say {
+    /// From the texts of all pages.
+    Common(fn(&'static Texts) -> &'static str),
+    /// From the texts of a room.
+    Room(fn(Language) -> &'static str),
+}
+
+impl Say {
+    /// The sentence.
+    pub(crate) fn in_language(self, language: Language) -> &'static str {
+        match self {
+            Self::Common(say) => say(language.texts()),
+            Self::Room(say) => say(language),
+        }
+    }
+}
+
 /// Why a page is not shown, in words of the reader's language.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
@@ -168,14 +191,23 @@ pub(crate) struct Failure {
     /// Stable code, as on the interface.
     pub(crate) code: String,
     /// What happened and what to do.
-    pub(crate) say: fn(&'static Texts) -> &'static str,
+    pub(crate) say: Say,
     /// It is certain that nothing was changed.
     pub(crate) nothing_changed: bool,
 }
 
 impl Failure {
     fn new(status: StatusCode, code: &str, say: fn(&'static Texts) -> &'static str) -> Self {
-        Self { status, code: code.to_owned(), say, nothing_changed: false }
+        Self { status, code: code.to_owned(), say: Say::Common(say), nothing_changed: false }
+    }
+
+    /// In the words of a room of pages. Nothing was changed.
+    pub(crate) fn of_room(
+        status: StatusCode,
+        code: &str,
+        say: fn(Language) -> &'static str,
+    ) -> Self {
+        Self { status, code: code.to_owned(), say: Say::Room(say), nothing_changed: true }
     }
 
     /// 400.

@@ -5,7 +5,7 @@ use rocksdb::{ReadOptions, Snapshot};
 
 use super::family::{
     AccessByHolder, AccessLog, ByHolder, ByNumber, ByProject, Cursors, Family, Flags, Grants,
-    Licences, Manifests, Outcomes, RegistryLog, SetAsides, UseKey, place,
+    Licences, Manifests, Outcomes, Records, RegistryLog, SetAsides, UseKey, place,
 };
 use super::open::{Db, store_error};
 use super::sequencer::{holder_keys, number_key, project_key};
@@ -90,6 +90,7 @@ pub(super) fn run(db: &Db) -> Result<IntegrityReport, StoreError> {
     walk.readable::<Flags>(&mut report)?;
     walk.readable::<SetAsides>(&mut report)?;
     walk.readable::<Outcomes>(&mut report)?;
+    walk.readable::<Records>(&mut report)?;
     let (held, issued) = (report.licences, expected.issued);
     report.require(held == issued, "licence_without_entry", || {
         format!("{}: {held} held, {issued} issued", Licences::NAME)

@@ -85,6 +85,7 @@ pub(super) fn all() -> Vec<(&'static str, Shape)> {
         one::<Flags>(),
         one::<SetAsides>(),
         one::<Outcomes>(),
+        one::<Records>(),
     ]
 }
 
@@ -650,6 +651,43 @@ impl ChangeRecord {
     pub(super) fn change(self, seq: Seq) -> Result<Change, Damage> {
         Ok(Change { seq, at: self.at.try_into()?, kind: self.kind })
     }
+}
+
+/// Collection · NUL · key → a record. A collection's name holds no NUL, so the first one ends it.
+pub(super) struct Records;
+
+impl Family for Records {
+    const NAME: &'static str = "records";
+    const SHAPE: Shape = Shape::Log;
+    type Key = Vec<u8>;
+    type Value = RecordRecord;
+
+    fn key(key: &Vec<u8>) -> Vec<u8> {
+        key.clone()
+    }
+
+    fn parse_key(bytes: &[u8]) -> Result<Vec<u8>, Damage> {
+        if bytes.contains(&0) {
+            Ok(bytes.to_vec())
+        } else {
+            Err(Damage("the key names no collection"))
+        }
+    }
+
+    fn value(value: &RecordRecord) -> Vec<u8> {
+        versioned(value, 16 + value.value.len())
+    }
+
+    fn parse_value(bytes: &[u8]) -> Result<RecordRecord, Damage> {
+        parse_versioned(bytes)
+    }
+}
+
+/// Value of [`Records`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RecordRecord {
+    pub(super) revision: u64,
+    pub(super) value: Bytes,
 }
 
 /// Value of [`AccessLog`].

@@ -35,8 +35,8 @@ use self::sequencer::{Answer, Command, Work};
 use crate::decide::{self, Checked, MAX_NAME, MAX_OUTCOME_KEY, within};
 use crate::memory::wait;
 use crate::{
-    Appended, Grant, HolderToken, LicenceStore, NewEntry, NewUse, Refusal, SetAside, StoreError,
-    StoredLicence, StoredManifest, UseEntry,
+    Appended, Collection, Commit, Committed, Grant, HolderToken, LicenceStore, NewEntry, NewUse,
+    Record, Refusal, SetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
 };
 
 /// Written to try whether writing works; in the default family.
@@ -341,6 +341,11 @@ impl Shared {
     }
 }
 
+/// Memory that a use takes while it waits, roughly.
+fn use_bytes(new: &NewUse) -> usize {
+    512 + new.reason.len() + new.shown.len() * 128
+}
+
 /// Memory that a licence takes while it waits, roughly.
 fn waiting_bytes(entry: &NewEntry) -> usize {
     512 + match entry {
@@ -451,8 +456,8 @@ impl LicenceStore for RocksStore {
     }
 
     async fn record_use(&self, new: NewUse) -> Result<Seq, StoreError> {
-        within("a grant id", new.grant.as_ref().map_or(0, |grant| grant.id.len()), MAX_NAME)?;
-        let bytes = 512 + new.reason.len() + new.shown.len() * 128;
+        decide::check_use(&new)?;
+        let bytes = use_bytes(&new);
         self.submit(bytes, |answer| Work::Use(Box::new(new), answer)).await
     }
 
@@ -534,6 +539,36 @@ impl LicenceStore for RocksStore {
     ) -> Result<(), StoreError> {
         within("an outcome key", key.len(), MAX_OUTCOME_KEY)?;
         self.put::<Outcomes>(&key.to_vec(), &OutcomeRecord::new(bytes, at), true).await
+    }
+
+    async fn record(
+        &self,
+        collection: Collection,
+        key: &[u8],
+    ) -> Result<Option<Record>, StoreError> {
+        self.inline(|db| read::record(db, collection, key))
+    }
+
+    async fn records(
+        &self,
+        collection: Collection,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
+        let read = move |db: &Db| read::records(db, collection, &prefix, after.as_deref(), limit);
+        self.scan(limit, read).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Result<Committed, Stale>, StoreError> {
+        decide::check_commit(&commit)?;
+        let writes = commit.writes.iter();
+        let records: usize = writes
+            .map(|write| 256 + write.key.len() + write.value.as_ref().map_or(0, Vec::len))
+            .sum();
+        let bytes = records + commit.uses.iter().map(use_bytes).sum::<usize>();
+        self.submit(bytes, |answer| Work::Commit(commit, answer)).await
     }
 
     async fn health(&self) -> Result<(), StoreError> {

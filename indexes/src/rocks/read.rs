@@ -5,11 +5,12 @@ use rocksdb::ReadOptions;
 
 use super::family::{
     AccessByHolder, AccessLog, ByHolder, ByNumber, ByProject, Damage, Family, HolderKey, Licences,
-    NumberKey, RegistryLog, SetAsideKey, SetAsides, Shape, place,
+    NumberKey, Records, RegistryLog, SetAsideKey, SetAsides, Shape, place,
 };
 use super::open::{Db, prefix_read, store_error};
 use crate::decide::newest_first;
-use crate::{HolderToken, SetAside, StoreError, StoredLicence, UseEntry};
+use crate::record::filed;
+use crate::{Collection, HolderToken, Record, SetAside, StoreError, StoredLicence, UseEntry};
 
 /// A scan over this many keys is still cheaper than a change of thread.
 pub(super) const INLINE_KEYS: usize = 64;
@@ -303,4 +304,47 @@ fn head<F: Family<Key = Seq>>(db: &Db) -> Result<Seq, StoreError> {
     let last = last.transpose()?;
     keys.status().map_err(store_error)?;
     Ok(last.map_or(Seq::ZERO, Seq::next))
+}
+
+pub(super) fn record(
+    db: &Db,
+    collection: Collection,
+    key: &[u8],
+) -> Result<Option<Record>, StoreError> {
+    let held = get::<Records>(db, &filed(collection, key))?;
+    Ok(held.map(|held| Record {
+        key: key.to_vec(),
+        revision: held.revision,
+        value: held.value.into(),
+    }))
+}
+
+pub(super) fn records(
+    db: &Db,
+    collection: Collection,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Record>, StoreError> {
+    let skip = collection.name().len() + 1;
+    let prefix = filed(collection, prefix);
+    let after = after.map(|after| filed(collection, after));
+    let start = after.as_ref().filter(|after| **after > prefix).unwrap_or(&prefix);
+    let mut keys = db.rocks.raw_iterator_cf_opt(db.family::<Records>()?, ReadOptions::default());
+    keys.seek(start);
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let Some((key, value)) = keys.item() else { break };
+        if !key.starts_with(&prefix) {
+            break;
+        }
+        if after.as_deref() != Some(key) {
+            let held = Records::parse_value(value).map_err(|damage| damage.at::<Records>(key))?;
+            let (key, value) = (key[skip..].to_vec(), held.value.into());
+            found.push(Record { key, revision: held.revision, value });
+        }
+        keys.next();
+    }
+    keys.status().map_err(store_error)?;
+    Ok(found)
 }

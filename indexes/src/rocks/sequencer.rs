@@ -14,13 +14,16 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use super::Shared;
 use super::family::{
     AccessByHolder, AccessLog, ByHolder, ByNumber, ByProject, ChangeRecord, Family, GrantRecord,
-    Grants, HolderKey, LicenceRecord, Licences, NumberKey, ProjectKey, RegistryLog, UseKey,
-    UseRecord,
+    Grants, HolderKey, LicenceRecord, Licences, NumberKey, ProjectKey, RecordRecord, Records,
+    RegistryLog, UseKey, UseRecord,
 };
 use super::open::Db;
 use super::read;
 use crate::decide::{self, Checked, Decision};
-use crate::{Appended, NewEntry, NewUse, Refusal, StoreError, StoredLicence};
+use crate::record::{filed, next_revision};
+use crate::{
+    Appended, Commit, Committed, NewEntry, NewUse, Refusal, Stale, StoreError, StoredLicence,
+};
 
 /// A batch takes no further command once it holds this much.
 const BATCH_BYTES: usize = 32 << 20;
@@ -39,6 +42,7 @@ pub(super) struct Command {
 pub(super) enum Work {
     Append(Vec<Checked>, Answer<Appends>),
     Use(Box<NewUse>, Answer<Seq>),
+    Commit(Commit, Answer<Result<Committed, Stale>>),
     /// A record of its own; `keep`: what is there already stays.
     Put {
         family: &'static str,
@@ -56,6 +60,7 @@ impl Work {
         match self {
             Self::Append(_, answer) => drop(answer.send(Err(error))),
             Self::Use(_, answer) => drop(answer.send(Err(error))),
+            Self::Commit(_, answer) => drop(answer.send(Err(error))),
             Self::Put { answer, .. } => drop(answer.send(Err(error))),
             Self::Probe => {}
         }
@@ -66,6 +71,7 @@ impl Work {
 enum Pending {
     Append(Appends, Answer<Appends>),
     Use(Seq, Answer<Seq>),
+    Commit(Result<Committed, Stale>, Answer<Result<Committed, Stale>>),
     Put(Answer<()>),
     Nobody,
 }
@@ -76,6 +82,7 @@ impl Pending {
         match self {
             Self::Append(appends, answer) => drop(answer.send(written.map(|()| appends))),
             Self::Use(seq, answer) => drop(answer.send(written.map(|()| seq))),
+            Self::Commit(done, answer) => drop(answer.send(written.map(|()| done))),
             Self::Put(answer) => drop(answer.send(written)),
             Self::Nobody => {}
         }
@@ -180,6 +187,8 @@ struct Draft<'a> {
     changed: Vec<LicenceId>,
     /// Records that stay as they are.
     kept: HashSet<(&'static str, Vec<u8>)>,
+    /// The revisions of all records that waiting commits name; 0 for one that is absent.
+    revisions: HashMap<Vec<u8>, u64>,
 }
 
 /// The handles of the families that a batch writes.
@@ -192,6 +201,7 @@ struct Families<'a> {
     access_log: &'a ColumnFamily,
     access_by_holder: &'a ColumnFamily,
     grants: &'a ColumnFamily,
+    records: &'a ColumnFamily,
     others: HashMap<&'static str, &'a ColumnFamily>,
 }
 
@@ -200,6 +210,7 @@ impl<'a> Draft<'a> {
         let mut identifiers = HashSet::new();
         let mut others = HashMap::new();
         let mut kept = HashSet::new();
+        let mut revisions = HashMap::new();
         for command in commands {
             match &command.work {
                 Work::Append(entries, _) => {
@@ -210,6 +221,13 @@ impl<'a> Draft<'a> {
                     others.insert(*family, handle);
                     if *keep && has(db, handle, key)? {
                         kept.insert((*family, key.clone()));
+                    }
+                }
+                Work::Commit(commit, _) => {
+                    for write in &commit.writes {
+                        let key = filed(write.collection, &write.key);
+                        let held = read::get::<Records>(db, &key)?;
+                        revisions.insert(key, held.map_or(0, |record| record.revision));
                     }
                 }
                 Work::Use(..) | Work::Probe => {}
@@ -228,6 +246,7 @@ impl<'a> Draft<'a> {
                 access_log: db.family::<AccessLog>()?,
                 access_by_holder: db.family::<AccessByHolder>()?,
                 grants: db.family::<Grants>()?,
+                records: db.family::<Records>()?,
                 others,
             },
             batch: WriteBatch::default(),
@@ -236,6 +255,7 @@ impl<'a> Draft<'a> {
             held: identifiers.into_iter().zip(held).collect(),
             changed: Vec::new(),
             kept,
+            revisions,
         })
     }
 
@@ -246,6 +266,7 @@ impl<'a> Draft<'a> {
                 Pending::Append(appends.collect(), answer)
             }
             Work::Use(new, answer) => Pending::Use(self.record_use(*new), answer),
+            Work::Commit(commit, answer) => Pending::Commit(self.commit(commit), answer),
             Work::Put { family, key, value, keep, answer } => {
                 self.put(family, key, &value, keep);
                 Pending::Put(answer)
@@ -294,6 +315,28 @@ impl<'a> Draft<'a> {
         self.batch.put_cf(self.families.access_log, AccessLog::key(&seq), value);
         self.next_use = seq.next();
         seq
+    }
+
+    /// All of a commit, or nothing of it.
+    fn commit(&mut self, commit: Commit) -> Result<Committed, Stale> {
+        let revision = |write: &crate::RecordWrite| {
+            let now = self.revisions.get(&filed(write.collection, &write.key));
+            next_revision(now.copied().unwrap_or(0), write)
+        };
+        let revisions = commit.writes.iter().map(revision).collect::<Result<Vec<u64>, Stale>>()?;
+        for (write, &revision) in commit.writes.into_iter().zip(&revisions) {
+            let key = filed(write.collection, &write.key);
+            match write.value {
+                Some(value) => {
+                    let value = Records::value(&RecordRecord { revision, value: value.into() });
+                    self.batch.put_cf(self.families.records, &key, value);
+                }
+                None => self.batch.delete_cf(self.families.records, &key),
+            }
+            self.revisions.insert(key, revision);
+        }
+        let uses = commit.uses.into_iter().map(|new| self.record_use(new)).collect();
+        Ok(Committed { revisions, uses })
     }
 
     fn put(&mut self, family: &'static str, key: Vec<u8>, value: &[u8], keep: bool) {

@@ -18,7 +18,8 @@ use self::sample::{
     project, token,
 };
 use crate::{
-    Appended, LicenceStore, NewEntry, NewLicence, NewStatus, Refusal, SetAside, StoreError,
+    Appended, Collection, Commit, Expected, LicenceStore, NewEntry, NewLicence, NewStatus,
+    RecordWrite, Refusal, SetAside, StoreError,
 };
 
 /// The promises of [`LicenceStore`], each on a fresh, empty store.
@@ -48,6 +49,9 @@ pub async fn licence_store_rules<S: LicenceStore>(fresh: impl Fn() -> S) {
     a_grant_tells_who_may_open_what(&fresh()).await;
     a_holder_sees_the_uses_newest_first(&fresh()).await;
     small_state_is_kept(&fresh()).await;
+    records_are_kept_in_the_order_of_their_keys(&fresh()).await;
+    a_commit_is_written_all_or_nothing(&fresh()).await;
+    of_two_commits_that_expect_the_same_one_is_stale(fresh()).await;
     over_long_names_are_refused(&fresh()).await;
 }
 
@@ -536,6 +540,76 @@ async fn small_state_is_kept(store: &impl LicenceStore) {
     store.save_outcome(b"key", b"second".to_vec(), now()).await.unwrap();
     let held = store.outcome(b"key").await.unwrap();
     assert_eq!(held.as_deref(), Some(&b"first"[..]), "the first answer stays");
+}
+
+const CASES: Collection = Collection::new("cases");
+
+fn write(key: &str, expected: Expected, value: Option<&str>) -> RecordWrite {
+    let value = value.map(|value| value.as_bytes().to_vec());
+    RecordWrite { collection: CASES, key: key.as_bytes().to_vec(), expected, value }
+}
+
+async fn commit(store: &impl LicenceStore, writes: Vec<RecordWrite>) -> Option<Vec<u64>> {
+    let done = store.commit(Commit { writes, uses: Vec::new() }).await.expect("the store answers");
+    done.ok().map(|done| done.revisions)
+}
+
+async fn keys(store: &impl LicenceStore, prefix: &str, after: Option<&str>) -> Vec<String> {
+    let after = after.map(str::as_bytes);
+    let found = store.records(CASES, prefix.as_bytes(), after, 3).await.unwrap();
+    found.into_iter().map(|one| String::from_utf8(one.key).unwrap()).collect()
+}
+
+async fn records_are_kept_in_the_order_of_their_keys(store: &impl LicenceStore) {
+    assert_eq!(store.record(CASES, b"a1").await.unwrap(), None);
+    let any = |key| write(key, Expected::Any, Some(key));
+    let revisions = commit(store, ["b1", "a2", "a1", "a3", "a4"].map(any).into()).await;
+    assert_eq!(revisions, Some(vec![1; 5]));
+    assert_eq!(commit(store, vec![write("a1", Expected::Any, Some("new"))]).await, Some(vec![2]));
+    let held = store.record(CASES, b"a1").await.unwrap().expect("it is held");
+    assert_eq!((held.revision, held.value), (2, b"new".to_vec()));
+    assert_eq!(keys(store, "a", None).await, ["a1", "a2", "a3"]);
+    assert_eq!(keys(store, "a", Some("a3")).await, ["a4"]);
+    assert_eq!(keys(store, "a", Some("a")).await, ["a1", "a2", "a3"]);
+    assert_eq!(keys(store, "", Some("a4")).await, ["b1"]);
+    assert_eq!(keys(store, "c", None).await, [""; 0]);
+    let others = Collection::new("case");
+    assert_eq!(store.records(others, b"", None, 9).await.unwrap(), [], "another collection");
+    assert_eq!(commit(store, vec![write("a2", Expected::Revision(1), None)]).await, Some(vec![0]));
+    assert_eq!(store.record(CASES, b"a2").await.unwrap(), None);
+    assert_eq!(keys(store, "a", None).await, ["a1", "a3", "a4"]);
+}
+
+async fn a_commit_is_written_all_or_nothing(store: &impl LicenceStore) {
+    commit(store, vec![write("one", Expected::Absent, Some("1"))]).await.expect("it was absent");
+    let both = |expected| Commit {
+        writes: vec![write("two", Expected::Any, Some("2")), write("one", expected, Some("1b"))],
+        uses: vec![sample::a_use(1, Some("g_of_commit")), sample::a_use(2, None)],
+    };
+    for stale in [Expected::Absent, Expected::Revision(2)] {
+        assert_eq!(store.commit(both(stale)).await.unwrap().unwrap_err().collection, "cases");
+        assert_eq!(store.record(CASES, b"two").await.unwrap(), None);
+        assert_eq!(store.use_head().await.unwrap(), Seq::ZERO);
+        assert_eq!(store.grant("g_of_commit").await.unwrap(), None);
+    }
+    let done = store.commit(both(Expected::Revision(1))).await.unwrap().expect("it fits");
+    assert_eq!((done.revisions, done.uses), (vec![1, 2], vec![Seq(0), Seq(1)]));
+    let grant = store.grant("g_of_commit").await.unwrap().expect("the grant is open");
+    assert_eq!(grant.opened_by.seq, Seq(0));
+    assert_eq!(store.uses_of_holder(&token(2), 9).await.unwrap().len(), 1);
+}
+
+async fn of_two_commits_that_expect_the_same_one_is_stale<S: LicenceStore>(store: S) {
+    let store = Arc::new(store);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let store = Arc::clone(&store);
+        callers.spawn(async move {
+            commit(&*store, vec![write("one", Expected::Absent, Some("1"))]).await.is_some()
+        });
+    }
+    let won = callers.join_all().await.into_iter().filter(|won| *won).count();
+    assert_eq!(won, 1);
 }
 
 async fn over_long_names_are_refused(store: &impl LicenceStore) {

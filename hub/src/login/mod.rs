@@ -1,0 +1,10 @@
+//! Who a person is: accounts from an OpenID Connect provider, sessions kept here, and the tree of organisations that
+//! bounds what a clerk may do. Departments' systems come with certificates instead (`crate::tls`).
+
+pub mod account;
+pub mod middleware;
+pub mod organisations;
+pub mod sessions;
+
+pub use account::{Account, Person, Role};
+pub use organisations::{Node, NodeKind, Organisations};

@@ -1,0 +1,237 @@
+//! What a case 办件 is.
+
+use std::{collections::BTreeMap, fmt};
+
+use indexes::Collection;
+use jiff::{Timestamp, civil::Date};
+use licence::{CreditCode, HolderId, LicenceId, LicenceTypeCode, MatterCode, Sha256Digest};
+use serde::{Deserialize, Serialize};
+
+use crate::records::Kept;
+
+/// A case: one holder's run through one version of one matter.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Case {
+    /// 办件编号: the day and random characters, e.g. `20260302-7K3QM9XW2F`.
+    pub id: String,
+    /// The matter.
+    pub matter: MatterCode,
+    /// Its version when the case was opened; the case keeps it.
+    pub version: u32,
+    /// Who applies.
+    pub holder: HolderId,
+    /// The department that decides.
+    pub department: CreditCode,
+    /// The node where a clerk opened it; `None` if the holder did.
+    pub window: Option<String>,
+    /// Where it stands.
+    pub state: CaseState,
+    /// What was written into the forms, by field.
+    pub form: BTreeMap<String, FormValue>,
+    /// What satisfies each requirement, by its id.
+    pub provided: BTreeMap<String, Provided>,
+    /// What may follow.
+    pub promise: Option<Promise>,
+    /// Digest of the signed package last submitted (a file in the file store).
+    pub package: Option<Sha256Digest>,
+    /// Opens the licences in the package to the department.
+    pub grant: Option<String>,
+    /// The day by which the department promises to decide.
+    pub due: Option<Date>,
+    /// The licence it resulted in.
+    pub result: Option<LicenceId>,
+    /// What happened, oldest first.
+    pub steps: Vec<Step>,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+}
+
+impl Kept for Case {
+    const COLLECTION: Collection = Collection::new("cases");
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Case({}, {:?})", self.id, self.state)
+    }
+}
+
+/// Cases of a holder: holder token 16 · newest first 8 · case id.
+pub const CASES_OF_HOLDER: Collection = Collection::new("cases_of_holder");
+/// Cases a department or window works on: credit code 18 · newest first 8 · case id.
+pub const CASES_OF_DEPARTMENT: Collection = Collection::new("cases_of_department");
+
+/// Where a case stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseState {
+    /// Being put together by the applicant or at a window.
+    Draft,
+    /// Handed to the department.
+    Submitted,
+    /// The department asked for more, all at once 一次性告知.
+    Supplement,
+    /// 受理.
+    Accepted,
+    /// 不予受理.
+    Declined,
+    /// Decided for the applicant.
+    Granted,
+    /// Decided against the applicant.
+    Refused,
+    /// Withdrawn by the applicant.
+    Withdrawn,
+}
+
+/// A form field's value.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormValue {
+    /// The value.
+    pub text: String,
+    /// The licence it was taken from, unchanged; `None`: typed.
+    pub source: Option<LicenceId>,
+}
+
+impl fmt::Debug for FormValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "FormValue(withheld, source {:?})", self.source)
+    }
+}
+
+/// What satisfies a requirement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provided {
+    /// A licence of the repository.
+    Licence {
+        /// Which.
+        identifier: LicenceId,
+        /// Its type.
+        licence_type: LicenceTypeCode,
+    },
+    /// A fact on a licence.
+    Fact {
+        /// Which licence.
+        identifier: LicenceId,
+        /// Its face field.
+        field: String,
+    },
+    /// A file handed in, for this case or before.
+    Material {
+        /// Its id.
+        material: String,
+        /// It was handed in for an earlier case.
+        reused: bool,
+    },
+    /// Promised to follow.
+    Promised,
+}
+
+/// 容缺承诺: what follows until when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promise {
+    /// Digest of the signed promise (a file in the file store).
+    pub document: Sha256Digest,
+    /// The requirements that follow.
+    pub requirements: Vec<String>,
+    /// The last day for them.
+    pub until: Date,
+    /// When it was given.
+    pub at: Timestamp,
+    /// When the last of them came.
+    pub kept_at: Option<Timestamp>,
+}
+
+/// Something that happened to a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When.
+    pub at: Timestamp,
+    /// Who: `holder`, `clerk` (of which node), `department` (its counterpart or clerk), `hub`.
+    pub by: StepBy,
+    /// What.
+    pub what: StepKind,
+    /// The counterpart's own number for it: the same step sent twice is taken once.
+    pub reference: Option<String>,
+}
+
+/// Who made a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepBy {
+    /// The applicant.
+    Holder,
+    /// A clerk at a node.
+    Clerk {
+        /// The node.
+        node: String,
+        /// The account there.
+        account: String,
+    },
+    /// The department's system.
+    Department,
+    /// The hub itself.
+    Hub,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum StepKind {
+    /// Opened.
+    Opened,
+    /// A file was attached, or used again.
+    Provided {
+        /// The requirement.
+        requirement: String,
+    },
+    /// A promise was given.
+    Promised {
+        /// The last day.
+        until: Date,
+    },
+    /// All that was promised came.
+    PromiseKept,
+    /// Handed to the department, first or after a supplement.
+    Submitted {
+        /// Digest of the package.
+        package: Sha256Digest,
+    },
+    /// The counterpart has the package.
+    Delivered,
+    /// The department asks for more.
+    SupplementAsked {
+        /// What, and why.
+        items: Vec<SupplementItem>,
+    },
+    /// 受理.
+    Accepted,
+    /// 不予受理.
+    Declined {
+        /// Why.
+        reason: String,
+    },
+    /// Decided.
+    Decided {
+        /// For the applicant.
+        granted: bool,
+        /// Why; empty when granted.
+        reason: String,
+    },
+    /// The licence it resulted in is in the repository.
+    Resulted {
+        /// The licence.
+        licence: LicenceId,
+    },
+    /// Withdrawn by the applicant.
+    Withdrawn,
+}
+
+/// One thing a department asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupplementItem {
+    /// The requirement, or a form field.
+    pub requirement: String,
+    /// What is wrong and what to do.
+    pub why: String,
+}

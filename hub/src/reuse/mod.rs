@@ -1,0 +1,12 @@
+//! People submit a material once: matters are run as cases, what the repository holds is never asked for, what was
+//! handed in before is used again, and the holder decides and sees who looks.
+//!
+//! * [`case`]: what a case is, and which steps it may take.
+//! * [`who`]: on whose behalf something is done.
+//!
+//! Every room records what it changes with [`crate::records`], together with the uses that belong to it.
+
+pub mod case;
+pub mod who;
+
+pub use who::{Clerk, Who};

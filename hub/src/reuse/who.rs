@@ -1,0 +1,70 @@
+//! On whose behalf something is done.
+
+use indexes::Operator;
+use licence::{CreditCode, HolderId};
+
+use crate::{
+    Hub,
+    login::{Person, Role},
+    tls::Caller,
+};
+
+/// A clerk at work.
+#[derive(Clone, Debug)]
+pub struct Clerk {
+    /// The person.
+    pub person: Person,
+    /// Code of the node the clerk works at.
+    pub node: String,
+    /// The department the clerk acts for.
+    pub department: CreditCode,
+}
+
+impl Clerk {
+    /// The clerk a person is, if any: the role, and a node of the tree with a department.
+    #[must_use]
+    pub fn of(hub: &Hub, person: &Person) -> Option<Self> {
+        if !person.is(Role::Clerk) {
+            return None;
+        }
+        let node = person.account.node.clone()?;
+        let department = hub.organisations.department_of(&node)?;
+        Some(Self { person: person.clone(), node, department })
+    }
+
+    /// As the access log names the clerk: account and node, no personal name.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        let subject = &self.person.account.subject;
+        let account = subject.rsplit_once(' ').map_or(subject.as_str(), |(_, account)| account);
+        Operator { account: account.to_owned(), organisation: self.node.clone() }
+    }
+}
+
+/// Who does something with cases, materials, consents or corrections.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// A person for a holder they act for.
+    Holder {
+        /// The person.
+        person: Person,
+        /// The holder.
+        holder: HolderId,
+    },
+    /// A clerk at a window or in a department.
+    Clerk(Clerk),
+    /// A department's system.
+    Department(Caller),
+}
+
+impl Who {
+    /// The department, for a clerk or a system.
+    #[must_use]
+    pub fn department(&self) -> Option<CreditCode> {
+        match self {
+            Self::Holder { .. } => None,
+            Self::Clerk(clerk) => Some(clerk.department),
+            Self::Department(caller) => Some(caller.department),
+        }
+    }
+}
