@@ -8,7 +8,10 @@ use licence::{Seq, StatusChange};
 
 use super::append;
 use super::sample::{a_use, identifier, licence, now, order, token};
-use crate::{Fault, LicenceStore, NewEntry, SetAside, StoreError, WriteFaults};
+use crate::{
+    Collection, Commit, Expected, Fault, LicenceStore, NewEntry, RecordWrite, SetAside, StoreError,
+    WriteFaults,
+};
 
 /// Makes the writes fail that it is told to.
 #[derive(Debug, Default)]
@@ -75,6 +78,8 @@ async fn everything_survives_reopening<P, S: LicenceStore>(
             assert_eq!(store.outcome(b"o").await.unwrap().as_deref(), Some(&b"bytes"[..]));
             assert!(store.manifest(&licence(0).digest).await.unwrap().is_some());
             assert!(store.grant(&format!("g{}", round - 1)).await.unwrap().is_some());
+            let kept = store.record(CASES, b"one").await.unwrap().unwrap();
+            assert_eq!((kept.revision, kept.value), (round, vec![7]));
         }
         let suspend = order(&licence(round), StatusChange::Suspend, "x");
         let entries = vec![NewEntry::Licence(licence(round)), NewEntry::Status(suspend)];
@@ -86,6 +91,7 @@ async fn everything_survives_reopening<P, S: LicenceStore>(
         store.set_aside("s", refused.clone()).await.unwrap();
         store.save_outcome(b"o", b"bytes".to_vec(), now()).await.unwrap();
         store.put_manifest(&licence(0).digest, "m".into(), "s".into()).await.unwrap();
+        store.commit(a_commit(round, 0)).await.unwrap().expect("it is as it was left");
         held = store.page_of_licences(None, 10).await.unwrap();
         used = store.uses(Seq(0), 10).await.unwrap();
     }
@@ -142,6 +148,16 @@ async fn a_failed_write_leaves_a_clear_state<P, S: LicenceStore>(
     assert_eq!(store.uses_of_holder(&token(2), 10).await.unwrap().len() as u64, recorded.0);
 
     script.set(fault);
+    failed(store.commit(a_commit(0, 1)).await.map(drop));
+    assert_eq!(store.record(CASES, b"one").await.unwrap().is_some(), took_effect);
+    script.set(Fault::None);
+    // Made again, it is stale where it had taken effect: nothing is done twice.
+    let again = store.commit(a_commit(0, 1)).await.unwrap();
+    assert_eq!(again.is_err(), took_effect);
+    assert_eq!(store.use_head().await.unwrap(), recorded.next().next(), "one use of the commit");
+    let uses = store.uses(Seq(0), 10).await.unwrap();
+
+    script.set(fault);
     failed(store.save_cursor("c", Seq(5)).await);
     failed(store.set_flag("f", true).await);
     failed(store.save_outcome(b"o", b"1".to_vec(), now()).await);
@@ -169,6 +185,19 @@ async fn a_failed_write_leaves_a_clear_state<P, S: LicenceStore>(
     assert_eq!(store.uses(Seq(0), 10).await.unwrap(), uses);
     assert_eq!(store.cursor("c").await.unwrap(), Some(Seq(5)));
     assert_eq!(append(&store, licence(4)).await.seq, Seq(4));
+}
+
+const CASES: Collection = Collection::new("cases");
+
+/// A record at its next revision, with so many uses.
+fn a_commit(revision: u64, uses: u64) -> Commit {
+    let expected = match revision {
+        0 => Expected::Absent,
+        held => Expected::Revision(held),
+    };
+    let (key, value) = (b"one".to_vec(), Some(vec![7]));
+    let write = RecordWrite { collection: CASES, key, expected, value };
+    Commit { writes: vec![write], uses: (0..uses).map(|one| a_use(one, None)).collect() }
 }
 
 async fn all_callers_of_a_failed_write_hear_of_it<P, S: LicenceStore>(

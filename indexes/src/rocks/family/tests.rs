@@ -98,6 +98,9 @@ fn stored_bytes_are_these() {
     show(SetAsides::NAME, SetAsides::key(&key), SetAsides::value(&record));
     let record = OutcomeRecord::new(b"answer".to_vec(), sample::now());
     show(Outcomes::NAME, Outcomes::key(&b"key".to_vec()), Outcomes::value(&record));
+    let record = RecordRecord { revision: 2, value: b"case".to_vec().into() };
+    let key = crate::record::filed(crate::Collection::new("cases"), b"one");
+    show(Records::NAME, Records::key(&key), Records::value(&record));
     insta::assert_snapshot!("stored_bytes", lines);
 }
 
@@ -128,6 +131,7 @@ fn survives_all(bytes: &[u8]) {
     survives::<Grants>(bytes, bytes);
     survives::<Manifests>(bytes, bytes);
     survives::<Cursors>(bytes, bytes);
+    survives::<Records>(bytes, bytes);
     survives::<Flags>(bytes, bytes);
     survives::<SetAsides>(bytes, bytes);
     survives::<Outcomes>(bytes, bytes);
