@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -113,6 +114,56 @@ impl Page {
                 json!([width, 0]),
                 "{what}: the window, and how much stands out of it"
             );
+            self.picture(&format!("{what} {width}")).await;
+        }
+    }
+
+    /// Keeps a picture of the whole page in the folder that `YIHAO_PICTURES` names, if it does.
+    async fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os("YIHAO_PICTURES") else { return };
+        let whole = json!({ "cmd": "Page.captureScreenshot",
+            "params": { "format": "png", "captureBeyondViewport": true } });
+        let taken = self.browser.ask(Method::POST, "/goog/cdp/execute", whole).await;
+        let png = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        let name = format!("{}.png", name.replace(' ', "-"));
+        std::fs::write(Path::new(&folder).join(name), png).unwrap();
+    }
+
+    /// axe-core finds nothing serious, and what the page and all it refers to weigh is under 200 KB.
+    /// Prints the time to the first contentful paint.
+    pub async fn is_accessible_and_light(&self, what: &str) {
+        let proof = std::env::var("YIHAO_PROOF").expect("./dev test sets YIHAO_PROOF");
+        let axe = Path::new(&proof).join("node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(&axe).expect("./dev setup test installs axe-core");
+        let script = format!(
+            "{axe};\nconst done = arguments[arguments.length - 1];
+             axe.run(document, {{ resultTypes: ['violations'] }}).then(found => done(found.violations
+               .filter(one => ['serious', 'critical'].includes(one.impact))
+               .map(one => [one.id, one.help, one.nodes.map(node => node.html)])),
+               error => done(String(error)));"
+        );
+        let call = json!({ "script": script, "args": [] });
+        let found = self.browser.ask(Method::POST, "/execute/async", call).await;
+        assert_eq!(found, json!([]), "{what}: axe-core");
+        let weight = "const all = [...performance.getEntriesByType('navigation'),
+               ...performance.getEntriesByType('resource')];
+             const paint = performance.getEntriesByName('first-contentful-paint')[0];
+             return [all.reduce((sum, one) => sum + (one.decodedBodySize || 0), 0),
+               Math.round(paint ? paint.startTime : 0)]";
+        let measured = self.script(weight).await;
+        let bytes = measured[0].as_u64().expect("bytes");
+        println!("{what}: {bytes} bytes, first paint after {} ms", measured[1]);
+        assert!((1..200 << 10).contains(&bytes), "{what} weighs {bytes} bytes");
+    }
+
+    /// Submits the form that a button belongs to and waits until the page is another.
+    pub async fn submit(&self, selector: &str) {
+        self.script("window.stillTheOldPage = true").await;
+        self.press(selector).await;
+        let waiting = Instant::now();
+        while self.script("return window.stillTheOldPage === true").await == json!(true) {
+            assert!(waiting.elapsed() < PATIENCE, "nothing came after pressing {selector}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
@@ -144,7 +195,8 @@ impl Browser {
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "WARNING" },
-            "timeouts": { "implicit": PATIENCE.as_millis() as u64 },
+            "timeouts": { "implicit": PATIENCE.as_millis() as u64,
+                "script": PATIENCE.as_millis() as u64 },
         } } });
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
