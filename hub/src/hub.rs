@@ -12,7 +12,7 @@ use indexes::{
     Blobs, IndexKey, LicenceStore, RocksOptions, RocksStore, SearchFollower, SearchIndex,
 };
 use jiff::SignedDuration;
-use licence::{Catalogue, CreditCode, Matters, RegionTable};
+use licence::{Calendar, Catalogue, CreditCode, Matters, RegionTable};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -48,6 +48,8 @@ pub struct Hub {
     pub departments: BTreeMap<CreditCode, String>,
     /// The tree that bounds what clerks may do.
     pub organisations: Organisations,
+    /// Working days.
+    pub calendar: Calendar,
     /// Signs packages and promises; `None` without `[service]` in the settings.
     pub signer: Option<SigningIdentity>,
     /// Counterparts by name.
@@ -160,6 +162,7 @@ impl Hub {
         connectors::check_all(&config.connectors).map_err(OpenError::Connectors)?;
         let departments = read_departments(&config)?;
         let organisations = read_organisations(&config)?;
+        let calendar = read_calendar(&config)?;
         let signer = read_signer(&config)?;
 
         std::fs::create_dir_all(&config.data).map_err(|source| ConfigError::File {
@@ -200,6 +203,7 @@ impl Hub {
             regions: RegionTable::builtin(),
             departments,
             organisations,
+            calendar,
             signer,
             connectors: runners,
             grant_hours: config.grant_hours,
@@ -391,6 +395,18 @@ pub fn read_organisations(config: &Config) -> Result<Organisations, ConfigError>
     };
     let bytes = config::read_file("organisations", path)?;
     Organisations::parse(&bytes).map_err(|error| config::content("organisations", path, error))
+}
+
+/// Reads the calendar of working days; the built-in one unless the settings name another.
+///
+/// # Errors
+/// `File` or `Content`.
+pub fn read_calendar(config: &Config) -> Result<Calendar, ConfigError> {
+    let Some(path) = &config.calendar else {
+        return Ok(Calendar::builtin().clone());
+    };
+    let bytes = config::read_file("calendar", path)?;
+    Calendar::parse(&bytes).map_err(|error| config::content("calendar", path, error))
 }
 
 /// Reads the key that signs packages and promises.

@@ -7,6 +7,7 @@
 //!
 //! No error, `Debug` text or message of this crate shows a person's number, name or field value.
 
+mod calendar;
 mod catalogue;
 mod change;
 pub mod check;
@@ -22,6 +23,7 @@ mod region;
 mod status;
 mod text;
 
+pub use calendar::{Calendar, CalendarError, Deadline};
 pub use catalogue::{
     Catalogue, CatalogueEntry, CatalogueError, FaceDefect, FaceFieldError, LicenceClass,
     SharingClass, ValidityRule,
