@@ -178,3 +178,25 @@ impl From<crate::pull::PullError> for Problem {
         }
     }
 }
+
+impl From<crate::reuse::cases::CaseError> for Problem {
+    fn from(error: crate::reuse::cases::CaseError) -> Self {
+        use crate::reuse::cases::CaseError as E;
+        let code = error.code();
+        let detail = error.to_string();
+        match error {
+            E::Store(error) => error.into(),
+            E::Files(error) => file_store(&error),
+            E::UnknownCase => Self::not_found(code, detail),
+            E::NotPermitted(_) | E::ApplicantKind | E::NotTakenHere => {
+                Self::forbidden(code, detail)
+            }
+            E::State { .. } => Self::conflict(code, detail).at("request"),
+            E::NoService => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).at("certificate")
+            }
+            E::Busy => Self::unavailable(code, detail),
+            _ => Self::unacceptable(code, detail).at("request"),
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! What a case 办件 is.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use indexes::Collection;
 use jiff::{Timestamp, civil::Date};
@@ -32,6 +35,12 @@ pub struct Case {
     pub provided: BTreeMap<String, Provided>,
     /// What may follow.
     pub promise: Option<Promise>,
+    /// Requirements and form fields that the department asked again for, by id: these may not follow later.
+    #[serde(default)]
+    pub returned: BTreeSet<String>,
+    /// Files that the department sent back: not used again for this case.
+    #[serde(default)]
+    pub sent_back: BTreeSet<String>,
     /// Digest of the signed package last submitted (a file in the file store).
     pub package: Option<Sha256Digest>,
     /// Opens the licences in the package to the department.
@@ -44,6 +53,29 @@ pub struct Case {
     pub steps: Vec<Step>,
     /// When it was opened.
     pub opened_at: Timestamp,
+}
+
+impl Case {
+    /// Whether the applicant may still change it: before submission, and when asked for more.
+    #[must_use]
+    pub fn is_editable(&self) -> bool {
+        matches!(self.state, CaseState::Draft | CaseState::Supplement)
+    }
+
+    /// The step that was made with this reference.
+    #[must_use]
+    pub fn step_of(&self, reference: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.reference.as_deref() == Some(reference))
+    }
+
+    /// What the department asked for when it last asked for more.
+    #[must_use]
+    pub fn supplement(&self) -> Option<&[SupplementItem]> {
+        self.steps.iter().rev().find_map(|step| match &step.what {
+            StepKind::SupplementAsked { items } => Some(items.as_slice()),
+            _ => None,
+        })
+    }
 }
 
 impl Kept for Case {
@@ -83,8 +115,42 @@ pub enum CaseState {
     Withdrawn,
 }
 
+impl CaseState {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Submitted => "submitted",
+            Self::Supplement => "supplement",
+            Self::Accepted => "accepted",
+            Self::Declined => "declined",
+            Self::Granted => "granted",
+            Self::Refused => "refused",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// The state with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::Draft,
+            Self::Submitted,
+            Self::Supplement,
+            Self::Accepted,
+            Self::Declined,
+            Self::Granted,
+            Self::Refused,
+            Self::Withdrawn,
+        ]
+        .into_iter()
+        .find(|state| state.word() == word)
+    }
+}
+
 /// A form field's value.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormValue {
     /// The value.
     pub text: String,

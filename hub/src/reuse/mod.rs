@@ -2,11 +2,17 @@
 //! handed in before is used again, and the holder decides and sees who looks.
 //!
 //! * [`case`]: what a case is, and which steps it may take.
+//! * [`cases`]: the steps themselves; [`checklist`]: what is held and what is missing; [`prefill`]: forms filled from
+//!   licences; [`promise`]: what may follow.
 //! * [`who`]: on whose behalf something is done.
 //!
 //! Every room records what it changes with [`crate::records`], together with the uses that belong to it.
 
 pub mod case;
+pub mod cases;
+pub mod checklist;
+pub mod prefill;
+pub mod promise;
 pub mod who;
 
 pub use who::{Clerk, Who};
