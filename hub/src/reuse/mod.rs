@@ -4,6 +4,7 @@
 //! * [`case`]: what a case is, and which steps it may take.
 //! * [`cases`]: the steps themselves; [`checklist`]: what is held and what is missing; [`prefill`]: forms filled from
 //!   licences; [`promise`]: what may follow.
+//! * [`outbox`]: what goes to the departments' counterparts, in order.
 //! * [`who`]: on whose behalf something is done.
 //!
 //! Every room records what it changes with [`crate::records`], together with the uses that belong to it.
@@ -13,6 +14,7 @@ pub mod cases;
 pub mod checklist;
 pub mod prefill;
 pub mod promise;
+pub mod outbox;
 pub mod who;
 
 pub use who::{Clerk, Who};
