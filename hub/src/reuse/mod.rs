@@ -12,9 +12,9 @@
 pub mod case;
 pub mod cases;
 pub mod checklist;
+pub mod outbox;
 pub mod prefill;
 pub mod promise;
-pub mod outbox;
 pub mod who;
 
 pub use who::{Clerk, Who};

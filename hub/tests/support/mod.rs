@@ -19,6 +19,9 @@ use jiff::Timestamp;
 use licence::{Licence, LicenceId, StatusChange, StatusOrder};
 use serde_json::{Value, json};
 
+/// Logged-in persons and their pages.
+pub mod people;
+
 /// When tests take place, unless they say otherwise.
 pub const NOW: &str = "2026-03-02T01:00:00Z";
 
@@ -33,7 +36,8 @@ pub struct TestHub {
     /// Who issues certificates in the district.
     pub authority: Authority,
     running: Option<Running>,
-    district: District,
+    /// The invented district.
+    pub district: District,
 }
 
 /// A hub that runs, or has been stopped.
@@ -140,8 +144,16 @@ impl TestHub {
         write(path.join("catalogue.json"), &district::catalogue_json());
         write(path.join("matters.json"), &district::matters_json());
         write(path.join("policies.cedar"), &district::policies());
+        write(path.join("organisations.json"), &district::organisations_json());
+        let (certificate, key) = authority
+            .issue(Suite::EcdsaP256Sha256, Profile::LicenceIssuer, &root, founded, 3_000)
+            .unwrap();
+        write(path.join("service.pem"), &certificate.to_pem());
+        write(path.join("service.key"), &key.to_pkcs8_pem());
         write(path.join("index.key"), &"2a".repeat(32));
-        write(path.join("hub.toml"), &format!("{SETTINGS}\n{more}"));
+        let services = root.organisation;
+        let service = format!("[service]\norganisation = \"{services}\"\n{SERVICE}");
+        write(path.join("hub.toml"), &format!("{SETTINGS}\n{service}\n{more}"));
         let config = Config::read(&path.join("hub.toml")).unwrap();
         let hub = Hub::open(config, Clock::standing_at(now)).await.unwrap();
         let running = server::start(&hub).unwrap();
@@ -172,6 +184,12 @@ impl TestHub {
                 hub.shut().await;
             }
         }
+    }
+
+    /// Where the pages are.
+    pub fn pages(&self) -> String {
+        let pages = self.running.as_ref().and_then(|running| running.pages);
+        format!("http://{}", pages.expect("the pages are served"))
     }
 
     /// Address of a path.
@@ -463,6 +481,9 @@ catalogue = "catalogue.json"
 matters = "matters.json"
 policies = "policies.cedar"
 index_key = "index.key"
+organisations = "organisations.json"
+demo = true
+pages_listen = "127.0.0.1:0"
 workers = 2
 cache_mib = 16
 
@@ -474,4 +495,10 @@ client_anchors = "ca.pem"
 [trust]
 licence_anchors = ["ca.pem"]
 crls = ["ca.crl"]
+"#;
+
+const SERVICE: &str = r#"
+name = "澜溪区政务服务和数据管理局"
+certificate = "service.pem"
+key = "service.key"
 "#;

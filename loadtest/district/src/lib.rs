@@ -16,6 +16,7 @@ mod licences;
 mod matters;
 mod names;
 mod numbers;
+mod organisations;
 
 use std::{fmt::Debug, str::FromStr};
 
@@ -27,6 +28,7 @@ use draw::{Purpose, Shuffle, Source};
 pub use entities::{Enterprise, Person, Project};
 pub use kinds::catalogue_json;
 pub use matters::{matter_for, matters_json};
+pub use organisations::organisations_json;
 
 /// The most persons a district has: beyond this the numbers of a region and day run out.
 pub const MAX_PERSONS: u64 = 40_000_000;
