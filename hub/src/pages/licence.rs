@@ -263,7 +263,7 @@ fn facts(
 }
 
 /// A person's number with its middle hidden: enough to compare, not enough to note down.
-fn half_hidden(number: &str) -> String {
+pub(crate) fn half_hidden(number: &str) -> String {
     let length = number.chars().count();
     let (head, tail) = if length >= 12 { (4, 3) } else { (1, 1) };
     number

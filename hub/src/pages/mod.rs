@@ -17,6 +17,7 @@ mod texts;
 mod verification;
 mod views;
 mod visitor;
+mod window;
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, Route, guard as when, http::header, middleware::from_fn,
@@ -45,6 +46,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
             .service(page("/connectors/{name}/pause", web::post().to(connectors::pause)))
             .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
             .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))
+            .configure(window::configure)
             .service(page("/static/{file}", read().to(asset)))
             .default_service(web::to(no_such_page)),
     );

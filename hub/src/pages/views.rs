@@ -16,19 +16,20 @@ pub(crate) enum Section {
     Home,
     Search,
     Connectors,
+    Window,
     None,
 }
 
 impl Section {
-    fn is_home(self) -> bool {
+    pub(crate) fn is_home(self) -> bool {
         self == Self::Home
     }
 
-    fn is_search(self) -> bool {
+    pub(crate) fn is_search(self) -> bool {
         self == Self::Search
     }
 
-    fn is_connectors(self) -> bool {
+    pub(crate) fn is_connectors(self) -> bool {
         self == Self::Connectors
     }
 }

@@ -135,6 +135,7 @@ texts! { WindowTexts;
     submit_again: "补正完毕，再次提交", "Submit again with what was asked for";
     submit_hint: "材料和申请表打成一个签名的材料包，送办理部门；所用证照同时授权给该部门。", "Materials and form become one signed package for the department, and the licences in it are opened to it.";
     still_missing: "还缺 {n} 项材料，补齐或登记承诺后才能提交。", "{n} materials are missing: hand them in or record a promise first.";
+    still_empty: "申请表还有 {n} 项必填内容没有填写，保存后才能提交。", "{n} required fields of the form are empty: fill them in and save first.";
     withdraw: "申请人撤回", "Withdrawn by the applicant";
     withdraw_confirm: "申请人要求撤回这个办件", "The applicant wants to withdraw this case";
     decide: "办理", "Decide";

@@ -3,7 +3,10 @@
 use askama::Template;
 
 use super::texts::WindowTexts;
-use crate::pages::views::{Badge, Choice, Fact, Frame, Hidden, Notice};
+use crate::pages::{
+    texts::Language,
+    views::{Badge, Choice, Fact, Frame, Hidden, Notice},
+};
 
 /// A part of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,12 @@ impl Desk {
 pub(crate) struct Words {
     pub(crate) text: String,
     pub(crate) lang: &'static str,
+}
+
+impl Words {
+    pub(crate) fn new(text: impl Into<String>, language: Language) -> Self {
+        Self { text: text.into(), lang: language.tag() }
+    }
 }
 
 /// Who applies for what, as typed at the counter.
