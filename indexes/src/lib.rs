@@ -25,7 +25,7 @@ pub mod search;
 mod store;
 mod token;
 
-pub use blobs::{BlobError, Blobs};
+pub use blobs::{Arriving, ArrivingWriter, BlobError, BlobReader, Blobs};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{

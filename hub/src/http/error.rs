@@ -200,3 +200,31 @@ impl From<crate::reuse::cases::CaseError> for Problem {
         }
     }
 }
+
+impl From<crate::reuse::materials::MaterialError> for Problem {
+    fn from(error: crate::reuse::materials::MaterialError) -> Self {
+        use crate::reuse::materials::MaterialError as E;
+        let code = error.code();
+        let detail = error.to_string();
+        match error {
+            E::Store(error) => error.into(),
+            E::Files(error) => file_store(&error),
+            E::UnknownMaterial | E::UnknownUpload | E::UnknownCase => Self::not_found(code, detail),
+            E::NotPermitted(_) => Self::forbidden(code, detail),
+            E::TooLarge { .. } | E::TooLong => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail).at("request")
+            }
+            E::Offset { .. } | E::Incomplete { .. } | E::Finished | E::Quota => {
+                Self::conflict(code, detail).at("request")
+            }
+            E::Interrupted => {
+                let mut problem = Self::bad_request(code, detail);
+                problem.retry = true;
+                problem
+            }
+            E::UploadBusy | E::Busy | E::Scanner => Self::unavailable(code, detail),
+            E::Sniffed(_) | E::Infected => Self::unacceptable(code, detail).at("files"),
+            E::Kind | E::Name | E::Empty => Self::unacceptable(code, detail).at("request"),
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! * [`cases`]: the steps themselves; [`checklist`]: what is held and what is missing; [`prefill`]: forms filled from
 //!   licences; [`promise`]: what may follow.
 //! * [`outbox`]: what goes to the departments' counterparts, in order.
+//! * [`materials`]: files handed in once and used again; [`upload`]: how they arrive; [`sniff`], [`scan`]: what they are.
 //! * [`who`]: on whose behalf something is done.
 //!
 //! Every room records what it changes with [`crate::records`], together with the uses that belong to it.
@@ -12,9 +13,13 @@
 pub mod case;
 pub mod cases;
 pub mod checklist;
+pub mod materials;
 pub mod outbox;
 pub mod prefill;
 pub mod promise;
+pub mod scan;
+pub mod sniff;
+pub mod upload;
 pub mod who;
 
 pub use who::{Clerk, Who};
