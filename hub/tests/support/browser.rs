@@ -194,7 +194,7 @@ impl Browser {
         ];
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": arguments },
-            "goog:loggingPrefs": { "browser": "WARNING" },
+            "goog:loggingPrefs": { "browser": "WARNING", "performance": "ALL" },
             "timeouts": { "implicit": PATIENCE.as_millis() as u64,
                 "script": PATIENCE.as_millis() as u64 },
         } } });
@@ -228,6 +228,20 @@ impl Browser {
         }
     }
 
+    /// All addresses that the browser has asked for since the last question, one on a line.
+    pub async fn addresses(&self) -> String {
+        let log = self.ask(Method::POST, "/se/log", json!({ "type": "performance" })).await;
+        let entries = log.as_array().expect("a list of entries");
+        let messages = entries.iter().filter_map(|entry| entry["message"].as_str());
+        let messages = messages.filter_map(|text| serde_json::from_str::<Value>(text).ok());
+        let sent = messages.map(|message| message["message"].clone());
+        let sent = sent.filter(|message| message["method"] == "Network.requestWillBeSent");
+        sent.filter_map(|message| {
+            Some(format!("{}\n", message["params"]["request"]["url"].as_str()?))
+        })
+        .collect()
+    }
+
     pub async fn quit(&self) {
         let _ = self.client.delete(&self.session).send().await;
     }
@@ -252,9 +266,18 @@ pub struct Program {
 impl Program {
     /// Starts it and waits until it prints a line with `ready` in it.
     pub fn start(command: &mut Command, ready: &str, patience: Duration) -> Self {
+        Self::start_and_read(command, ready, patience).0
+    }
+
+    /// The same; and that line. Its standard input stays open as long as the test has it.
+    pub fn start_and_read(
+        command: &mut Command,
+        ready: &str,
+        patience: Duration,
+    ) -> (Self, String) {
         let name = format!("{command:?}");
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .env("RUST_LOG", "error")
             .process_group(0)
@@ -272,7 +295,7 @@ impl Program {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match lines.recv_timeout(left) {
-                Ok(line) if line.contains(ready) => return program,
+                Ok(line) if line.contains(ready) => return (program, line),
                 Ok(line) => said.push_str(&format!("{line}\n")),
                 Err(error) => panic!("{name} did not get ready ({error}); it said:\n{said}"),
             }

@@ -3,7 +3,11 @@
 
 #![allow(dead_code, reason = "each test file uses its part of the actors")]
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use certs::{Certificate, KeySigner, Profile, SigningIdentity, Suite, sign_detached};
@@ -19,8 +23,14 @@ use jiff::Timestamp;
 use licence::{Licence, LicenceId, StatusChange, StatusOrder};
 use serde_json::{Value, json};
 
+/// A real browser.
+pub mod browser;
 /// Logged-in persons and their pages.
 pub mod people;
+/// What must not be said.
+pub mod privacy;
+/// A hub with a provider, a province and a browser.
+pub mod stage;
 
 /// When tests take place, unless they say otherwise.
 pub const NOW: &str = "2026-03-02T01:00:00Z";
@@ -94,6 +104,9 @@ impl Answer {
             .unwrap_or("")
             .to_owned();
         let text = answer.text().await.unwrap();
+        if status >= 400 {
+            privacy::names_no_citizen("an error", &text);
+        }
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
         Self { status, content_type, json, text }
     }
@@ -118,6 +131,12 @@ impl TestHub {
 
     /// Starts a hub with more settings (TOML text appended to the file).
     pub async fn start_with(more: &str) -> Self {
+        Self::start_prepared("127.0.0.1:0", |_| more.to_owned()).await
+    }
+
+    /// Starts a hub that listens there, with more settings that are found out once its folder is
+    /// there: `server.pem`, `server.key` and `ca.pem` are in it.
+    pub async fn start_prepared(listen: &str, more: impl FnOnce(&Path) -> String) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let now: Timestamp = NOW.parse().unwrap();
@@ -153,7 +172,8 @@ impl TestHub {
         write(path.join("index.key"), &"2a".repeat(32));
         let services = root.organisation;
         let service = format!("[service]\norganisation = \"{services}\"\n{SERVICE}");
-        write(path.join("hub.toml"), &format!("{SETTINGS}\n{service}\n{more}"));
+        let settings = SETTINGS.replace("127.0.0.1:0\"\ncat", &format!("{listen}\"\ncat"));
+        write(path.join("hub.toml"), &format!("{settings}\n{service}\n{}", more(path)));
         let config = Config::read(&path.join("hub.toml")).unwrap();
         let hub = Hub::open(config, Clock::standing_at(now)).await.unwrap();
         let running = server::start(&hub).unwrap();
