@@ -156,7 +156,7 @@ impl Hub {
         let folders = folders(&config);
         let index_key = read_index_key(&config)?;
         let catalogue = read_catalogue(&config)?;
-        let matters = read_matters(&config)?;
+        let matters = read_matters(&config, &catalogue)?;
         let policies = read_policies(&config)?;
         let trust = read_trust(&config)?;
         connectors::check_all(&config.connectors).map_err(OpenError::Connectors)?;
@@ -323,13 +323,16 @@ pub fn read_catalogue(config: &Config) -> Result<Catalogue, ConfigError> {
     Catalogue::parse(&bytes).map_err(|error| config::content("catalogue", &config.catalogue, error))
 }
 
-/// Reads the matters.
+/// Reads the matters, and checks them against the catalogue.
 ///
 /// # Errors
 /// `File` or `Content`.
-pub fn read_matters(config: &Config) -> Result<Matters, ConfigError> {
+pub fn read_matters(config: &Config, catalogue: &Catalogue) -> Result<Matters, ConfigError> {
+    let wrong = |error| config::content("matters", &config.matters, error);
     let bytes = config::read_file("matters", &config.matters)?;
-    Matters::parse(&bytes).map_err(|error| config::content("matters", &config.matters, error))
+    let matters = Matters::parse(&bytes).map_err(wrong)?;
+    matters.check(catalogue).map_err(wrong)?;
+    Ok(matters)
 }
 
 /// Reads the policies.

@@ -77,8 +77,10 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 async fn check(findings: &mut Findings, config: &Config) {
     findings.check("index key", hub::read_index_key(config), "restore the key from its safe copy");
     let catalogue = hub::read_catalogue(config);
-    findings.check("catalogue", catalogue, "mend the catalogue file");
-    findings.check("matters", hub::read_matters(config), "mend the matters file");
+    if let Some(catalogue) = findings.check("catalogue", catalogue, "mend the catalogue file") {
+        let matters = hub::read_matters(config, &catalogue);
+        findings.check("matters", matters, "mend the matters file");
+    }
     findings.check("policies", hub::read_policies(config), "mend the policies file");
     findings.check("server certificate", tls::server_config(&config.tls), "mend [tls]");
     let now = Timestamp::now();

@@ -2,7 +2,7 @@
 
 use licence::{CreditCode, LicenceTypeCode, MatterCode};
 
-use crate::{kinds::Kind, matters::MATTERS, numbers};
+use crate::{kinds::Kind, matters::MATTERS, numbers, stories::Story};
 
 /// The division code the district stands under; in force since 1983.
 pub const REGION: &str = "450203";
@@ -96,8 +96,7 @@ pub fn consuming_departments() -> Vec<Department> {
 
 /// The types that a department issues; empty for a consuming department.
 pub fn issues(department: &CreditCode) -> Vec<LicenceTypeCode> {
-    Kind::ALL
-        .into_iter()
+    Kind::catalogue()
         .filter(|kind| kind.issuer().code() == department.as_str())
         .map(|kind| crate::known(kind.code()))
         .collect()
@@ -107,7 +106,7 @@ pub fn issues(department: &CreditCode) -> Vec<LicenceTypeCode> {
 ///
 /// Issuing departments issue their own types and change their status. Consuming departments pull
 /// the types that a matter of theirs requires, for that matter, on the bases `duty` and `holder`
-/// (`consent` too where an applicant's family is involved), and search and follow those types. The
+/// (`consent` too where an applicant's family is involved, and for what is applied for), and search and follow those types. The
 /// government services bureau operates the hub's connectors.
 pub fn policies() -> String {
     let mut text = format!("// Rights of the departments of {CITY}{DISTRICT}.\n");
@@ -124,31 +123,38 @@ pub fn policies() -> String {
     }
     for department in consuming_departments() {
         let mut all: Vec<&str> = Vec::new();
+        let mut found: Vec<LicenceTypeCode> = Vec::new();
         for (number, matter) in MATTERS.iter().enumerate() {
             if matter.department.code() != department.code.as_str() {
                 continue;
             }
             let types = matter.requires.iter().map(|kind| kind.code());
             all.extend(types.clone());
-            text.push_str(&format!(
-                "\n// {name}：{matter_name}\n@id(\"{slug}-matter-{number:02}\")\npermit(\n  \
-                 principal == Department::\"{code}\",\n  action == Action::\"pull\",\n  resource\n) when {{\n  \
-                 resource in [{types}] &&\n  context.matter == \"{matter_code}\" &&\n  \
-                 [{bases}].contains(context.basis)\n}};\n",
-                name = department.name,
-                matter_name = matter.name,
-                slug = department.slug,
-                number = number + 1,
-                code = department.code,
-                types = type_list(types),
-                matter_code = matter.code(),
-                bases = if matter.family {
-                    "\"duty\", \"holder\", \"consent\""
-                } else {
-                    "\"duty\", \"holder\""
-                },
+            text.push_str(&pull_policy(
+                &department,
+                &format!("{}-matter-{:02}", department.slug, number + 1),
+                matter.name,
+                type_list(types),
+                &matter.code(),
+                matter.family,
             ));
         }
+        for story in Story::ALL
+            .into_iter()
+            .filter(|story| story.department().code() == department.code.as_str())
+        {
+            let types = story.requires();
+            text.push_str(&pull_policy(
+                &department,
+                &format!("{}-{}", department.slug, story.slug()),
+                story.name(),
+                type_list(types.iter().map(LicenceTypeCode::as_str)),
+                story.code().as_str(),
+                true,
+            ));
+            found.extend(types.into_iter().chain(story.guide().result));
+        }
+        all.extend(found.iter().map(LicenceTypeCode::as_str));
         all.sort_unstable();
         all.dedup();
         text.push_str(&format!(
@@ -166,6 +172,26 @@ pub fn policies() -> String {
         code = SERVICES.code(),
     ));
     text
+}
+
+/// May pull these types for this matter by duty, at the holder's request, and perhaps with the holder's consent.
+fn pull_policy(
+    department: &Department,
+    id: &str,
+    matter_name: &str,
+    types: String,
+    matter: &str,
+    consent: bool,
+) -> String {
+    let bases = if consent { "\"duty\", \"holder\", \"consent\"" } else { "\"duty\", \"holder\"" };
+    format!(
+        "\n// {name}：{matter_name}\n@id(\"{id}\")\npermit(\n  \
+         principal == Department::\"{code}\",\n  action == Action::\"pull\",\n  resource\n) when {{\n  \
+         resource in [{types}] &&\n  context.matter == \"{matter}\" &&\n  \
+         [{bases}].contains(context.basis)\n}};\n",
+        name = department.name,
+        code = department.code,
+    )
 }
 
 fn type_list<'a>(types: impl Iterator<Item = &'a str>) -> String {

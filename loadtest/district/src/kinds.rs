@@ -1,4 +1,5 @@
-//! The twelve licence types of the district and their face fields.
+//! The licence types of the district and their face fields: twelve that its persons and enterprises hold, and two that
+//! cases of its matters result in.
 
 use serde_json::{Value, json};
 
@@ -19,9 +20,12 @@ pub(crate) enum Kind {
     Constructor,
     PlanningPermit,
     ConstructionPermit,
+    SmallFoodShop,
+    SignboardFiling,
 }
 
 impl Kind {
+    /// What persons and enterprises of the district hold.
     pub(crate) const ALL: [Self; 12] = [
         Self::IdentityCard,
         Self::BusinessLicence,
@@ -36,6 +40,14 @@ impl Kind {
         Self::PlanningPermit,
         Self::ConstructionPermit,
     ];
+
+    /// What nobody holds before a case was granted.
+    pub(crate) const RESULTS: [Self; 2] = [Self::SmallFoodShop, Self::SignboardFiling];
+
+    /// The whole catalogue.
+    pub(crate) fn catalogue() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(Self::RESULTS)
+    }
 
     /// Credit code of the defining authority and three digits. The codes of the business licence,
     /// identity card, constructor's registration and construction permit are the published ones;
@@ -54,6 +66,8 @@ impl Kind {
             Self::Constructor => "11100000000013338W001",
             Self::PlanningPermit => "11100000MB03271699031",
             Self::ConstructionPermit => "11100000000013338W009",
+            Self::SmallFoodShop => "11100000MB0143028R041",
+            Self::SignboardFiling => "11100000000013338W041",
         }
     }
 
@@ -71,6 +85,8 @@ impl Kind {
             Self::Constructor => "二级建造师注册证书",
             Self::PlanningPermit => "建设用地规划许可证",
             Self::ConstructionPermit => "建筑工程施工许可证",
+            Self::SmallFoodShop => "小餐饮登记证",
+            Self::SignboardFiling => "户外招牌设置备案证明",
         }
     }
 
@@ -88,6 +104,8 @@ impl Kind {
             Self::Constructor => "Class 2 Constructor Registration Certificate",
             Self::PlanningPermit => "Construction Land Planning Permit",
             Self::ConstructionPermit => "Construction Permit",
+            Self::SmallFoodShop => "Small Food Shop Registration",
+            Self::SignboardFiling => "Proof of Signboard Filing",
         }
     }
 
@@ -95,6 +113,7 @@ impl Kind {
         match self {
             Self::BirthCertificate => "proof",
             Self::PlanningPermit | Self::ConstructionPermit => "approval",
+            Self::SignboardFiling => "result",
             _ => "licence",
         }
     }
@@ -102,13 +121,16 @@ impl Kind {
     fn authority(self) -> &'static str {
         match self {
             Self::IdentityCard | Self::DrivingLicence => "中华人民共和国公安部",
-            Self::BusinessLicence | Self::FoodLicence | Self::DrugLicence => "国家市场监督管理总局",
+            Self::BusinessLicence | Self::FoodLicence | Self::DrugLicence | Self::SmallFoodShop => {
+                "国家市场监督管理总局"
+            }
             Self::MarriageCertificate => "中华人民共和国民政部",
             Self::PropertyTitle | Self::PlanningPermit => "中华人民共和国自然资源部",
             Self::BirthCertificate => "国家卫生健康委员会",
-            Self::BuilderQualification | Self::Constructor | Self::ConstructionPermit => {
-                "中华人民共和国住房和城乡建设部"
-            }
+            Self::BuilderQualification
+            | Self::Constructor
+            | Self::ConstructionPermit
+            | Self::SignboardFiling => "中华人民共和国住房和城乡建设部",
         }
     }
 
@@ -120,7 +142,9 @@ impl Kind {
             Self::MarriageCertificate | Self::BirthCertificate => {
                 &["111", "414", "511", "516", "553"]
             }
-            Self::PropertyTitle => &["001", "111", "414", "511", "516", "553"],
+            Self::PropertyTitle | Self::SmallFoodShop | Self::SignboardFiling => {
+                &["001", "111", "414", "511", "516", "553"]
+            }
             _ => &["001"],
         }
     }
@@ -143,6 +167,7 @@ impl Kind {
     pub(crate) fn years(self) -> Option<u8> {
         match self {
             Self::FoodLicence | Self::DrugLicence | Self::BuilderQualification => Some(5),
+            Self::SmallFoodShop => Some(3),
             _ => None,
         }
     }
@@ -159,7 +184,9 @@ impl Kind {
 
     pub(crate) fn issuer(self) -> &'static Body {
         match self {
-            Self::BusinessLicence | Self::FoodLicence | Self::DrugLicence => &MARKET,
+            Self::BusinessLicence | Self::FoodLicence | Self::DrugLicence | Self::SmallFoodShop => {
+                &MARKET
+            }
             Self::IdentityCard | Self::DrivingLicence => &POLICE,
             _ => &APPROVALS,
         }
@@ -320,14 +347,29 @@ impl Kind {
                 ],
                 &["project_name", "location", "price_wan_yuan", "contractor", "duration_days"],
             ),
+            Self::SmallFoodShop => object(
+                &[
+                    ("shop_name", text("店铺名称", 60)),
+                    ("premises", text("经营场所", 200)),
+                    ("items", text("经营项目", 200)),
+                ],
+                &["premises"],
+            ),
+            Self::SignboardFiling => object(
+                &[
+                    ("location", text("设置地点", 200)),
+                    ("wording", text("招牌文字", 120)),
+                    ("size", text("规格", 60)),
+                ],
+                &["location"],
+            ),
         }
     }
 }
 
 /// The catalogue as the hub reads it: `licence::Catalogue::parse` accepts it.
 pub fn catalogue_json() -> String {
-    let types: Vec<Value> = Kind::ALL
-        .into_iter()
+    let types: Vec<Value> = Kind::catalogue()
         .map(|kind| {
             json!({
                 "code": kind.code(),

@@ -17,6 +17,7 @@ mod matters;
 mod names;
 mod numbers;
 mod organisations;
+mod stories;
 
 use std::{fmt::Debug, str::FromStr};
 
@@ -29,6 +30,7 @@ pub use entities::{Enterprise, Person, Project};
 pub use kinds::catalogue_json;
 pub use matters::{matter_for, matters_json};
 pub use organisations::organisations_json;
+pub use stories::{Applicant, FLOOR_PLAN, HEALTH_CERTIFICATE, Story, result};
 
 /// The most persons a district has: beyond this the numbers of a region and day run out.
 pub const MAX_PERSONS: u64 = 40_000_000;

@@ -75,6 +75,7 @@ impl District {
             Kind::Constructor => CONSTRUCTORS.count(size.persons),
             Kind::PlanningPermit => ALL.count(size.projects),
             Kind::ConstructionPermit => STARTED.count(size.projects),
+            Kind::SmallFoodShop | Kind::SignboardFiling => 0, // results of cases
         })
     }
 
@@ -110,6 +111,15 @@ impl District {
             holder,
             types,
         }
+    }
+
+    /// The licence of the natural set that stands at `ordinal` within its type, if the district has it.
+    pub(crate) fn natural_licence(&self, kind: Kind, ordinal: u64) -> Option<Licence> {
+        let before = Kind::ALL.iter().zip(self.natural).take_while(|(other, _)| **other != kind);
+        let place: u64 = before.map(|(_, count)| count).sum::<u64>() + ordinal;
+        let count = self.natural.get(kind as usize).copied().unwrap_or(0);
+        (ordinal < count && place < self.size.licences)
+            .then(|| Maker { district: self, kind, number: ordinal }.licence(ordinal))
     }
 
     /// Type, ordinal within the type's natural number, and running number within the type.
@@ -161,6 +171,9 @@ impl Maker<'_> {
             Kind::Constructor => self.constructor(CONSTRUCTORS.index(ordinal), &mut draw),
             Kind::PlanningPermit => self.planning_permit(ordinal, &mut draw),
             Kind::ConstructionPermit => self.construction(STARTED.index(ordinal), &mut draw),
+            Kind::SmallFoodShop | Kind::SignboardFiling => {
+                unreachable!("no licence that cases result in is drawn: there are none of its type")
+            }
         };
         let licence_type = crate::known(self.kind.code());
         let issuer = crate::known(&self.kind.issuer().code());

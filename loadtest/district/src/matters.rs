@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use crate::{
     departments::{Body, HOUSING, LABOUR, SERVICES},
     kinds::Kind,
+    stories::Story,
 };
 
-/// One matter. `base` is the 基本编码, twelve digits.
+/// One matter that is a purpose of pulls only. `base` is the 基本编码, twelve digits.
 pub(crate) struct Matter {
     pub(crate) name: &'static str,
     pub(crate) department: &'static Body,
@@ -127,20 +128,29 @@ pub(crate) static MATTERS: &[Matter] = &[
 
 /// The matter list as the hub reads it: `licence::Matters::parse` accepts it.
 pub fn matters_json() -> String {
-    let matters: Vec<Value> = MATTERS
-        .iter()
-        .map(|matter| {
-            json!({
-                "code": matter.code(),
-                "name": matter.name,
-                "department": matter.department.code(),
-                "requires": matter.requires.iter().map(|kind| kind.code()).collect::<Vec<_>>(),
-                "basis": matter.basis,
-                "version": 1,
-            })
+    let purposes = MATTERS.iter().map(|matter| {
+        json!({
+            "code": matter.code(),
+            "name": matter.name,
+            "department": matter.department.code(),
+            "requires": matter.requires.iter().map(|kind| kind.code()).collect::<Vec<_>>(),
+            "basis": matter.basis,
+            "version": 1,
         })
-        .collect();
-    format!("{:#}\n", json!({ "format": "yihao-matters-1", "matters": matters }))
+    });
+    let applied_for = Story::ALL.into_iter().map(|story| {
+        json!({
+            "code": story.code(),
+            "name": story.name(),
+            "department": story.department().code(),
+            "requires": story.requires(),
+            "basis": story.basis(),
+            "version": 1,
+            "guide": story.guide(),
+        })
+    });
+    let matters: Vec<Value> = purposes.chain(applied_for).collect();
+    format!("{:#}\n", json!({ "format": "yihao-matters-2", "matters": matters }))
 }
 
 /// The code of the matter that stands at `number` in the list.

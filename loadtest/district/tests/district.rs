@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use district::{District, DistrictSize};
+use district::{District, DistrictSize, Story};
 use licence::{
-    Catalogue, CitizenNumber, CreditCode, HolderId, HolderKind, Licence, Matters, RegionTable,
+    Catalogue, CitizenNumber, CreditCode, HolderId, HolderKind, Licence, Matters, RegionTable, Way,
 };
 
 fn small() -> District {
@@ -46,7 +46,7 @@ fn a_licence_does_not_depend_on_what_was_made_before() {
 #[test]
 fn every_licence_parses_and_fits_the_catalogue() {
     let catalogue = Catalogue::parse(district::catalogue_json().as_bytes()).unwrap();
-    assert_eq!(catalogue.entries().len(), 12);
+    assert_eq!(catalogue.entries().len(), 14, "twelve held, two that cases result in");
     let mut types = HashMap::new();
     for licence in small().licences() {
         let bytes = licence.to_bytes();
@@ -58,7 +58,7 @@ fn every_licence_parses_and_fits_the_catalogue() {
         }
         *types.entry(licence.licence_type).or_insert(0_u32) += 1;
     }
-    assert_eq!(types.len(), 12, "every type occurs");
+    assert_eq!(types.len(), 12, "every type occurs but those of results");
 }
 
 #[test]
@@ -148,7 +148,8 @@ fn permits_carry_their_project_code() {
 fn every_matter_belongs_to_a_consuming_department_and_asks_for_known_types() {
     let catalogue = Catalogue::parse(district::catalogue_json().as_bytes()).unwrap();
     let matters = Matters::parse(district::matters_json().as_bytes()).unwrap();
-    assert_eq!(matters.all().len(), 12);
+    assert_eq!(matters.all().len(), 16);
+    matters.check(&catalogue).unwrap();
     let departments: HashSet<_> =
         district::consuming_departments().into_iter().map(|department| department.code).collect();
     for matter in matters.all() {
@@ -182,7 +183,7 @@ fn every_type_is_issued_by_exactly_one_department() {
         .flat_map(|department| district::issues(&department.code))
         .collect();
     let different: HashSet<_> = issued.iter().collect();
-    assert_eq!((issued.len(), different.len()), (12, 12));
+    assert_eq!((issued.len(), different.len()), (14, 14));
     for licence in small().licences().take(500) {
         let types = district::issues(licence.issuer.credit_code());
         assert!(types.contains(&licence.licence_type));
@@ -222,4 +223,82 @@ fn persons_are_of_kind_111_and_enterprises_of_kind_001() {
     let district = small();
     assert_eq!(district.person(1).id.kind(), HolderKind::Citizen);
     assert_eq!(district.enterprise(1).id.kind(), HolderKind::Organisation);
+}
+
+/// Small, large, and with fewer licences than are natural.
+#[test]
+fn the_applicant_of_a_story_holds_what_its_matter_can_find() {
+    let on = jiff::civil::date(2026, 3, 2);
+    let catalogue = Catalogue::parse(district::catalogue_json().as_bytes()).unwrap();
+    let matters = Matters::parse(district::matters_json().as_bytes()).unwrap();
+    let sizes = [
+        DistrictSize::natural(40, 20, 4),
+        DistrictSize::natural(300, 80, 8),
+        DistrictSize::for_licences(5_000),
+    ];
+    for (size, seed) in sizes.into_iter().zip([7, 1, 9]) {
+        let district = District::new(seed, size);
+        let all: HashSet<_> = district.licences().map(|licence| licence.identifier).collect();
+        let of = |story| district.applicant(story, on).expect("somebody can apply");
+        for story in Story::ALL {
+            let matter = matters.get(&story.code()).expect("the matter is listed");
+            let applicant = of(story);
+            for licence in &applicant.licences {
+                catalogue.entry(&licence.licence_type).unwrap().check(licence).unwrap();
+                assert!(
+                    matter.requires.contains(&licence.licence_type) || story != Story::JobRefund
+                );
+                assert!(all.contains(&licence.identifier), "the district has the licence");
+                assert!(licence.holders == [applicant.holder.clone()]);
+            }
+        }
+        assert_eq!(of(Story::FoodShop).index, of(Story::Signboard).index);
+        assert_eq!(of(Story::FoodShop).index, of(Story::FoodStall).index);
+    }
+}
+
+#[test]
+fn seven_of_the_eight_materials_of_the_food_shop_are_held_and_the_signboard_needs_the_eighth_only()
+{
+    let on = jiff::civil::date(2026, 3, 2);
+    let district = District::new(7, DistrictSize::natural(40, 20, 4));
+    let matters = Matters::parse(district::matters_json().as_bytes()).unwrap();
+    let left = |story: Story| -> (usize, Vec<String>) {
+        let applicant = district.applicant(story, on).unwrap();
+        let held = |way: &Way| match way {
+            Way::Licence { licence_type } => {
+                applicant.licences.iter().any(|one| one.licence_type == *licence_type)
+            }
+            Way::Fact { licence_type, field, equals } => applicant.licences.iter().any(|one| {
+                one.licence_type == *licence_type
+                    && one.fields.get(field).is_some_and(|value| {
+                        equals.as_deref().is_none_or(|text| value.as_str() == Some(text))
+                    })
+            }),
+            Way::File { .. } => false,
+        };
+        let guide = &matters.get(&story.code()).unwrap().guide;
+        let left = guide.requirements.iter().filter(|one| !one.ways.iter().any(held));
+        (guide.requirements.len(), left.map(|one| one.id.clone()).collect())
+    };
+    assert_eq!(left(Story::FoodShop), (8, vec!["floor-plan".to_owned()]));
+    assert_eq!(left(Story::Signboard), (3, vec!["floor-plan".to_owned()]));
+    assert_eq!(left(Story::FoodStall), (3, vec!["health".to_owned()]));
+    assert_eq!(left(Story::JobRefund).1, ["contributions", "account"]);
+}
+
+#[test]
+fn what_a_case_results_in_fits_the_catalogue() {
+    let on = jiff::civil::date(2026, 3, 2);
+    let district = District::new(7, DistrictSize::natural(40, 20, 4));
+    let catalogue = Catalogue::parse(district::catalogue_json().as_bytes()).unwrap();
+    let holder = district.applicant(Story::FoodShop, on).unwrap().holder;
+    for (story, field) in [(Story::FoodShop, "premises"), (Story::Signboard, "location")] {
+        let fields = [(field.to_owned(), "汀陵市澜溪区柳荫路1号".into())].into_iter().collect();
+        let licence = district::result(story, holder.clone(), fields, on, 1).unwrap();
+        let entry = catalogue.entry(&licence.licence_type).unwrap();
+        entry.check(&Licence::parse(&licence.to_bytes()).unwrap()).unwrap();
+        assert!(district::issues(licence.issuer.credit_code()).contains(&licence.licence_type));
+    }
+    assert!(district::result(Story::FoodStall, holder, Default::default(), on, 1).is_none());
 }
