@@ -3,6 +3,8 @@
 //! * [`Connector`] is what a counterpart looks like from here: it takes batches in order, at least once, and can say
 //!   how many valid licences it holds. [`frontdb`] writes into a front-end exchange database 前置库, [`http`] pushes
 //!   JSON to an HTTPS receiver. Every connector passes the suite in [`rules`].
+//! * [`casebase`] hands cases to a department's system through the same kind of database, and reads its answers; the hub
+//!   drives it, since what follows from an answer is not decided here.
 //! * [`Runner`] owns everything that is the same for all of them: the durable cursor, batches, retries, what is set
 //!   aside, pause, replay, reconciliation and metrics. One task for each counterpart: a slow one delays no other.
 //! * [`ConnectorSettings`] is one `[[connectors]]` table of the settings file, as written; checking it reports all
@@ -13,6 +15,7 @@
 //! a connector and how its state is shown (`hub`). No error, log line or metric here holds a number, a name or a
 //! field of a licence.
 
+pub mod casebase;
 pub mod city_receiver;
 mod connector;
 pub mod frontdb;

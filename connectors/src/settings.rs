@@ -12,7 +12,7 @@ use indexes::LicenceStore;
 use licence::LicenceTypeCode;
 use serde::Deserialize;
 
-use crate::{Connector, Runner, RunnerHandle, RunnerSettings, TypeFilter, frontdb, http};
+use crate::{Connector, Runner, RunnerHandle, RunnerSettings, TypeFilter, casebase, frontdb, http};
 
 /// Names of licence types, by code: what counterparts want beside the code.
 pub type TypeNames = BTreeMap<LicenceTypeCode, String>;
@@ -25,7 +25,7 @@ pub type TypeNames = BTreeMap<LicenceTypeCode, String>;
 pub struct ConnectorSettings {
     /// Lower-case letters, digits and hyphens, a letter first, at most 29. Keys the cursor: renaming sends anew.
     pub name: String,
-    /// `frontdb` or `http`.
+    /// `frontdb`, `http` or `casebase`.
     pub kind: String,
     /// The licence types that go there, 21 characters each; left out: all.
     pub types: Option<Vec<String>>,
@@ -71,6 +71,9 @@ pub struct ConnectorSettings {
     /// `frontdb`: send records and password unencrypted over a network.
     pub danger_plaintext: Option<bool>,
 
+    /// `casebase`: credit codes of the departments whose cases go there.
+    pub departments: Option<Vec<String>>,
+
     /// `http`: `https://host[:port][/path]`; `/records` and `/counts` are below it.
     pub url: Option<String>,
     /// `http`: PEM chain of the client certificate, leaf first.
@@ -102,6 +105,8 @@ pub enum CheckedConnector {
     FrontDb(frontdb::Settings),
     /// An HTTPS receiver.
     Http(http::Settings),
+    /// The case tables of an exchange database. Takes no licences: it is not driven by a [`Runner`].
+    CaseBase(casebase::Settings),
 }
 
 /// One thing that is wrong with a connector's settings.
@@ -115,7 +120,7 @@ pub enum SettingsProblem {
     #[error("`name` is used by another connector too")]
     NameTaken,
     /// No such kind.
-    #[error("`kind` must be `frontdb` or `http`")]
+    #[error("`kind` must be `frontdb`, `http` or `casebase`")]
     Kind,
     /// A setting that this kind needs.
     #[error("`{setting}` is missing")]
@@ -251,6 +256,9 @@ impl ConnectorSettings {
                 frontdb::Settings::check(self, name, &mut problems).map(CheckedConnector::FrontDb)
             }
             "http" => http::Settings::check(self, name, &mut problems).map(CheckedConnector::Http),
+            "casebase" => {
+                casebase::Settings::check(self, name, &mut problems).map(CheckedConnector::CaseBase)
+            }
             _ => {
                 problems.push(SettingsProblem::Kind);
                 None
@@ -282,7 +290,10 @@ impl ConnectorSettings {
         names: &TypeNames,
     ) -> Result<RunnerHandle, SettingsError> {
         let checked = self.check()?;
-        let connector = checked.connector.open(names);
+        let connector = checked.connector.open(names).ok_or_else(|| SettingsError {
+            name: self.name.clone(),
+            problems: vec![SettingsProblem::Kind],
+        })?;
         Ok(Runner::start(store, connector, checked.runner))
     }
 
@@ -364,9 +375,21 @@ impl ConnectorSettings {
             ("certificate", self.certificate.is_some()),
             ("key", self.key.is_some()),
         ];
-        let others: &[(&'static str, bool)] = if kind == "http" { &frontdb } else { &http };
+        let licences = [
+            ("types", self.types.is_some()),
+            ("except_types", self.except_types.is_some()),
+            ("batch", self.batch.is_some()),
+            ("batch_bytes", self.batch_bytes.is_some()),
+            ("date_form", self.date_form.is_some()),
+        ];
+        let cases = [("departments", self.departments.is_some())];
+        let others: Vec<(&'static str, bool)> = match kind {
+            "http" => [&frontdb[..], &cases].concat(),
+            "casebase" => [&http[..], &licences].concat(),
+            _ => [&http[..], &cases].concat(),
+        };
         for (setting, given) in others {
-            if *given {
+            if given {
                 problems.push(SettingsProblem::NotOfKind { setting, kind });
             }
         }
@@ -389,13 +412,15 @@ impl ConnectorSettings {
 }
 
 impl CheckedConnector {
-    /// Makes the connector. Files and counterpart are looked at when something is delivered.
-    pub fn open(&self, names: &TypeNames) -> Box<dyn Connector> {
+    /// Makes the connector; `None` for one that takes cases, not licences. Files and counterpart are looked at when
+    /// something is delivered.
+    pub fn open(&self, names: &TypeNames) -> Option<Box<dyn Connector>> {
         match self {
             Self::FrontDb(settings) => {
-                Box::new(frontdb::FrontDb::new(settings.clone(), names.clone()))
+                Some(Box::new(frontdb::FrontDb::new(settings.clone(), names.clone())))
             }
-            Self::Http(settings) => Box::new(http::HttpPush::new(settings.clone())),
+            Self::Http(settings) => Some(Box::new(http::HttpPush::new(settings.clone()))),
+            Self::CaseBase(_) => None,
         }
     }
 }
@@ -470,6 +495,15 @@ mod tests {
         }
     }
 
+    fn casebase() -> ConnectorSettings {
+        ConnectorSettings {
+            name: "cases".to_owned(),
+            kind: "casebase".to_owned(),
+            departments: Some(vec!["91350100M000100Y43".to_owned()]),
+            ..frontdb()
+        }
+    }
+
     fn problems(settings: &ConnectorSettings) -> Vec<String> {
         match settings.check() {
             Ok(_) => Vec::new(),
@@ -541,6 +575,32 @@ mod tests {
         );
         let unknown = ConnectorSettings { kind: "ftp".to_owned(), ..frontdb() };
         assert_eq!(codes(&unknown), ["connector_kind"]);
+    }
+
+    #[test]
+    fn cases_go_to_departments_that_are_named() {
+        assert_eq!(problems(&casebase()), [""; 0]);
+        let nobody = ConnectorSettings { departments: None, ..casebase() };
+        assert_eq!(problems(&nobody), ["`departments` is missing"]);
+        let wrong = ConnectorSettings {
+            departments: Some(vec!["91350100M000100Y44".to_owned()]),
+            types: Some(Vec::new()),
+            date_form: Some("iso".to_owned()),
+            host: Some("db.example".to_owned()),
+            ..casebase()
+        };
+        assert_eq!(
+            codes(&wrong),
+            [
+                "setting_form",
+                "setting_not_of_kind",
+                "setting_not_of_kind",
+                "plaintext_to_other_machine"
+            ]
+        );
+        let licences = ConnectorSettings { departments: Some(Vec::new()), ..frontdb() };
+        assert_eq!(problems(&licences), ["`departments` is not a setting of kind `frontdb`"]);
+        assert!(casebase().check().unwrap().connector.open(&TypeNames::new()).is_none());
     }
 
     #[test]

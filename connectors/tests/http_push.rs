@@ -152,7 +152,8 @@ async fn sending_goes_on_when_the_receiver_comes_back() {
     let store: Arc<dyn LicenceStore> = Arc::new(MemoryStore::new());
     let mut city = City::start().await;
     let checked = city.settings().check().unwrap();
-    let runner = Runner::start(store.clone(), checked.connector.open(&TypeNames::new()), quick());
+    let runner =
+        Runner::start(store.clone(), checked.connector.open(&TypeNames::new()).unwrap(), quick());
     issue(&*store, 0, 10).await;
     caught_up(&runner, &*store).await;
     city.receiver.take().unwrap().stop().await;

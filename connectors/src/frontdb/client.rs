@@ -1,23 +1,19 @@
 //! The connection to the exchange database: the only I/O of this connector.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use tokio::{sync::Mutex, task::JoinHandle, time};
-use tokio_postgres::{Config, NoTls, Row as SqlRow, Statement, types::ToSql};
+use tokio::sync::Mutex;
+use tokio_postgres::{Row as SqlRow, Statement, types::ToSql};
 
 use super::{
+    database::{ConnectionTask, Database},
     encode::{self, COLUMNS, Row},
-    reply,
-    settings::{Settings, Transport},
-    tls::Tls,
+    settings::Settings,
 };
-use crate::{DeliveryError, Problem, ReplyPosition, pem};
+use crate::{DeliveryError, ReplyPosition};
 
 /// Error rows read at a time.
 pub(crate) const ERRORS_LIMIT: i64 = 1_000;
-
-/// The advisory lock under which tables are created; the number is of no meaning.
-const CREATING: i64 = 0x7969_6861_6f31;
 
 /// Rows of the latest operation for each licence that was not refused, counted by type. The number of the change is
 /// the last 20 characters of `row_guid`, so its order is the order of the changes.
@@ -58,7 +54,7 @@ pub(crate) struct ErrorRow {
 }
 
 pub(crate) struct Client {
-    settings: Settings,
+    database: Database,
     insert: String,
     prefix: String,
     session: Mutex<Option<Session>>,
@@ -71,21 +67,16 @@ struct Session {
     _connection: ConnectionTask,
 }
 
-/// Reads and writes the connection until it is dropped.
-struct ConnectionTask(JoinHandle<()>);
-
-impl Drop for ConnectionTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Client {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             insert: insert_statement(),
             prefix: encode::guid_prefix(&settings.name),
-            settings,
+            database: Database {
+                settings,
+                tables: "up_lic_data or dn_lic_data_error",
+                schema: include_str!("schema.sql"),
+            },
             session: Mutex::new(None),
         }
     }
@@ -111,7 +102,7 @@ impl Client {
         match inserted {
             Ok(new) => {
                 tracing::debug!(
-                    connector = self.settings.name,
+                    connector = self.database.settings.name,
                     rows = rows.len(),
                     new,
                     "rows inserted"
@@ -172,86 +163,23 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Session, DeliveryError> {
-        let settings = &self.settings;
-        let mut config = settings.config.clone();
-        if let Some(path) = &settings.password_file {
-            let bytes = pem::read("password_file", path).map_err(DeliveryError::Configuration)?;
-            config.password(trim_line_end(&bytes));
-        }
-        let (client, connection) = match &settings.transport {
-            Transport::Plain => self.open(&config, NoTls).await?,
-            Transport::Tls { ca } => {
-                let tls = pem::tls_client(ca, None).map_err(DeliveryError::Configuration)?;
-                self.open(&config, Tls::new(tls)).await?
-            }
-        };
-        let insert = self.set_up(&client).await.map_err(|error| match self.explain(&error) {
-            // Whatever is refused here, it is not a record.
-            DeliveryError::Refused(problem) => DeliveryError::Configuration(problem),
-            other => other,
-        })?;
+        let (client, connection) = self.database.connect().await?;
+        let insert = client
+            .prepare(&self.insert)
+            .await
+            .map_err(|error| self.database.not_a_record(&error))?;
         Ok(Session { client, insert, _connection: connection })
-    }
-
-    async fn open<T>(
-        &self,
-        config: &Config,
-        tls: T,
-    ) -> Result<(tokio_postgres::Client, ConnectionTask), DeliveryError>
-    where
-        T: tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>,
-        T::Stream: Send + 'static,
-    {
-        let (client, connection) =
-            config.connect(tls).await.map_err(|error| self.explain(&error))?;
-        let connector = self.settings.name.clone();
-        let connection = tokio::spawn(async move {
-            if connection.await.is_err() {
-                tracing::debug!(connector, "the connection to the exchange database ended");
-            }
-        });
-        Ok((client, ConnectionTask(connection)))
-    }
-
-    async fn set_up(
-        &self,
-        client: &tokio_postgres::Client,
-    ) -> Result<Statement, tokio_postgres::Error> {
-        let schema = &self.settings.schema;
-        let timeout = self.settings.timeout.as_millis();
-        client
-            .batch_execute(&format!(
-                "SET search_path TO \"{schema}\"; SET statement_timeout = {timeout}; SET client_min_messages = error"
-            ))
-            .await?;
-        if self.settings.create_tables {
-            let schema = include_str!("schema.sql");
-            // IF NOT EXISTS does not keep two connections from creating one table at the same time.
-            client
-                .batch_execute(&format!(
-                    "BEGIN; SELECT pg_advisory_xact_lock({CREATING}); {schema}; COMMIT"
-                ))
-                .await?;
-        }
-        client.prepare(&self.insert).await
     }
 
     async fn within<T>(
         &self,
         work: impl Future<Output = Result<T, DeliveryError>>,
     ) -> Result<T, DeliveryError> {
-        // A little longer than the server's own limit, so that its answer is heard.
-        let limit = self.settings.timeout + Duration::from_millis(500);
-        time::timeout(limit, work).await.unwrap_or_else(|_| {
-            Err(DeliveryError::Unreachable(Problem::TimedOut {
-                to: self.settings.address.clone(),
-                after: self.settings.timeout,
-            }))
-        })
+        self.database.within(work).await
     }
 
     fn explain(&self, error: &tokio_postgres::Error) -> DeliveryError {
-        reply::failure(&self.settings.address, &self.settings.schema, self.settings.timeout, error)
+        self.database.explain(error)
     }
 }
 
@@ -274,10 +202,4 @@ fn error_row(row: &SqlRow) -> Result<(ErrorRow, u64), tokio_postgres::Error> {
         |column| row.try_get::<_, i64>(column).map(|micros| u64::try_from(micros).unwrap_or(0));
     let error = ErrorRow { row_guid: row.try_get(0)?, remark: row.try_get(1)?, micros: micros(2)? };
     Ok((error, micros(3)?))
-}
-
-/// A password file may end in one line end.
-fn trim_line_end(bytes: &[u8]) -> &[u8] {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }

@@ -192,7 +192,7 @@ mod tests {
         };
         match raw.check().unwrap().connector {
             CheckedConnector::FrontDb(settings) => settings,
-            CheckedConnector::Http(_) => unreachable!("the kind is frontdb"),
+            _ => unreachable!("the kind is frontdb"),
         }
     }
 

@@ -4,6 +4,7 @@
 //! INSERT and so one transaction; `row_guid` holds the number of the change, so a row that comes again is dropped.
 
 mod client;
+pub(crate) mod database;
 mod encode;
 mod reply;
 mod settings;

@@ -50,11 +50,13 @@ pub(crate) fn page(connector: &str, rows: Vec<ErrorRow>, now_micros: u64) -> Rep
 pub(crate) fn failure(
     address: &str,
     schema: &str,
+    tables: &'static str,
     timeout: Duration,
     error: &tokio_postgres::Error,
 ) -> DeliveryError {
     if let Some(database) = error.as_db_error() {
-        return sql_error(schema, address, timeout, database.code().code(), database.column());
+        let (code, column) = (database.code().code(), database.column());
+        return sql_error(schema, tables, address, timeout, code, column);
     }
     let to = address.to_owned();
     if let Some(said) = pem::tls_error(error) {
@@ -100,6 +102,7 @@ pub(crate) fn failure(
 /// PostgreSQL's error code → what follows. Source: PostgreSQL 15, Appendix A, by class and code.
 fn sql_error(
     schema: &str,
+    tables: &'static str,
     address: &str,
     timeout: Duration,
     sqlstate: &str,
@@ -109,10 +112,9 @@ fn sql_error(
     let code = sqlstate.to_owned();
     let class = sqlstate.get(..2).unwrap_or_default();
     match (class, sqlstate) {
-        (_, "42P01") | ("3F", _) => Configuration(Problem::TableMissing {
-            table: "up_lic_data or dn_lic_data_error",
-            schema: schema.to_owned(),
-        }),
+        (_, "42P01") | ("3F", _) => {
+            Configuration(Problem::TableMissing { table: tables, schema: schema.to_owned() })
+        }
         (_, "42501") => Configuration(Problem::RightMissing { sqlstate: code }),
         ("42", _) => Configuration(Problem::TableDiffers { sqlstate: code }),
         ("28", _) => Configuration(Problem::LoginRefused { sqlstate: code }),
@@ -163,6 +165,7 @@ mod tests {
         ] {
             let error = sql_error(
                 "public",
+                "up_lic_data or dn_lic_data_error",
                 "db:5432",
                 Duration::from_secs(30),
                 sqlstate,

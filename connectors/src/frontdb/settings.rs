@@ -59,7 +59,17 @@ impl Settings {
         name: String,
         problems: &mut Vec<SettingsProblem>,
     ) -> Option<Self> {
-        raw.refuse_others("frontdb", problems);
+        Self::check_database(raw, "frontdb", name, problems)
+    }
+
+    /// As [`Settings::check`], for a kind of connector whose tables are in such a database.
+    pub(crate) fn check_database(
+        raw: &ConnectorSettings,
+        kind: &'static str,
+        name: String,
+        problems: &mut Vec<SettingsProblem>,
+    ) -> Option<Self> {
+        raw.refuse_others(kind, problems);
         let (connect_timeout, timeout) = raw.timeouts(problems);
         let schema = raw.schema.clone().unwrap_or_else(|| "public".to_owned());
         if !is_schema(&schema) {

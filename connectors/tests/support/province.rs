@@ -143,7 +143,7 @@ impl Schema {
 
 pub fn open(settings: &ConnectorSettings) -> Box<dyn Connector> {
     let checked: CheckedConnector = settings.check().unwrap().connector;
-    checked.open(&TypeNames::new())
+    checked.open(&TypeNames::new()).unwrap()
 }
 
 #[async_trait]
