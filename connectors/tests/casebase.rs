@@ -62,7 +62,6 @@ fn handed_in(case: &str, round: u8) -> Handover {
             again: round > 1,
             digest: sha256(&bytes),
             bytes,
-            signature: Bytes::from_static(b"signature"),
             materials: vec![
                 material("identity", Obtained::Licence),
                 material("floor-plan", Obtained::Reused),
@@ -95,10 +94,10 @@ async fn a_case_is_handed_over_once_however_often_it_comes() {
         schema
             .texts(
                 "SELECT project_no || ' ' || cd_operation || ' ' || apply_window || ' ' || apply_time::text || ' ' || \
-                 convert_from(package, 'UTF8') || ' ' || convert_from(package_signature, 'UTF8') FROM up_pro_accept"
+                 convert_from(package, 'UTF8') FROM up_pro_accept"
             )
             .await,
-        [format!("{CASE} I east-1 2026-03-02 09:30:00 package of {CASE}, round 1 signature")]
+        [format!("{CASE} I east-1 2026-03-02 09:30:00 package of {CASE}, round 1")]
     );
     assert_eq!(
         schema

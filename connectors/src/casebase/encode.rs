@@ -85,10 +85,8 @@ fn accept_row(
     operation: &str,
 ) -> Result<Row, Problem> {
     let due = handover.due.map_or_else(String::new, |due| due.to_string());
-    let nothing = bytes::Bytes::new();
-    let (bytes, signature) =
-        package.map_or((&nothing, &nothing), |package| (&package.bytes, &package.signature));
-    if bytes.len() + signature.len() > MOST_PACKAGE {
+    let bytes = package.map(|package| package.bytes.clone()).unwrap_or_default();
+    if bytes.len() > MOST_PACKAGE {
         return Err(too_long("package"));
     }
     let row = Table::new("up_pro_accept", settings, handover, "")
@@ -108,8 +106,7 @@ fn accept_row(
             64,
             &package.map_or_else(String::new, |package| package.digest.to_string()),
         )?
-        .bytes("package", bytes)
-        .bytes("package_signature", signature);
+        .bytes("package", bytes);
     Ok(row.done(operation))
 }
 
@@ -209,8 +206,8 @@ impl<'a> Table<'a> {
         self
     }
 
-    fn bytes(mut self, column: &'static str, bytes: &bytes::Bytes) -> Self {
-        self.row.values.push((column, Value::Bytes(bytes.clone())));
+    fn bytes(mut self, column: &'static str, bytes: bytes::Bytes) -> Self {
+        self.row.values.push((column, Value::Bytes(bytes)));
         self
     }
 

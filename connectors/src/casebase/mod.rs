@@ -81,10 +81,8 @@ pub enum Happened {
 pub struct Package {
     /// It was submitted before: this one takes its place.
     pub again: bool,
-    /// Its bytes.
+    /// Its bytes, signature included.
     pub bytes: Bytes,
-    /// The detached signature over them.
-    pub signature: Bytes,
     /// SHA-256 of the bytes.
     pub digest: Sha256Digest,
     /// What is in it.
@@ -294,7 +292,6 @@ mod tests_support {
         let package = Package {
             again: false,
             bytes: Bytes::from_static(b"package"),
-            signature: Bytes::from_static(b"signature"),
             digest,
             materials: vec![
                 material("identity", Obtained::Licence, licence(), None),

@@ -16,7 +16,6 @@ CREATE TABLE IF NOT EXISTS up_pro_accept (
     promise_date      varchar(32) NOT NULL,
     package_digest    varchar(64) NOT NULL,
     package           bytea NOT NULL,
-    package_signature bytea NOT NULL,
     cd_batch          varchar(32) NOT NULL,
     cd_operation      varchar(2) NOT NULL,
     cd_time           timestamp(0) NOT NULL,
@@ -62,7 +61,7 @@ CREATE TABLE IF NOT EXISTS up_pro_result (
     data_source           varchar(3) NOT NULL
 );
 CREATE TABLE IF NOT EXISTS dn_pro_step (
-    row_guid              varchar(128) PRIMARY KEY,
+    row_guid              varchar(96) PRIMARY KEY,
     project_no            varchar(64) NOT NULL,
     step                  varchar(32) NOT NULL,
     remark                text,

@@ -64,6 +64,15 @@ impl Default for RunnerSettings {
     }
 }
 
+impl RunnerSettings {
+    /// The pause after this many failures in a row, from 1: doubled each time, up to the longest, a random part of it
+    /// left out.
+    #[must_use]
+    pub fn pause_after(&self, failures: u32) -> Duration {
+        backoff::pause(self, failures, rand::random(), None)
+    }
+}
+
 /// The licence types that go to a counterpart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TypeFilter {

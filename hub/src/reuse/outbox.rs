@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::records::{self, Draft, Held, Kept};
 
-/// Something a department's counterpart has to be told. Under: credit code 18 · microseconds 8 · case id.
+/// Something a department's counterpart has to be told. Under: credit code 18 · microseconds 8 · case id · what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
     /// The department that decides.
@@ -21,6 +21,9 @@ pub struct Outgoing {
     pub what: OutgoingKind,
     /// When it was filed.
     pub at: Timestamp,
+    /// How often it was sent again after it was refused.
+    #[serde(default)]
+    pub again: u32,
 }
 
 /// What a counterpart is told about a case.
@@ -34,6 +37,44 @@ pub enum OutgoingKind {
     },
     /// The applicant withdrew it.
     Withdrawn,
+    /// A clerk took a step of the department by hand.
+    Step {
+        /// Its place among the case's steps, from 0.
+        number: u32,
+    },
+}
+
+impl Outgoing {
+    /// Names it among all that goes to one counterpart: the same again has the same.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        let Self { case, .. } = self;
+        let mut reference = match &self.what {
+            OutgoingKind::Submitted { package } => {
+                format!("{case}-{}", &package.to_string()[..16])
+            }
+            OutgoingKind::Withdrawn => format!("{case}-withdrawn"),
+            OutgoingKind::Step { number } => format!("{case}-s{number:04}"),
+        };
+        if self.again > 0 {
+            reference.push_str(&format!("-again{}", self.again));
+        }
+        reference
+    }
+
+    /// Its key, in the outbox and among what is set aside.
+    #[must_use]
+    pub fn key(&self) -> Vec<u8> {
+        let micros = u64::try_from(self.at.as_microsecond()).unwrap_or(0);
+        // A clock may stand still: what happens at one moment is told apart.
+        let what = match &self.what {
+            OutgoingKind::Submitted { package } => format!("·{}", &package.to_string()[..16]),
+            OutgoingKind::Step { number } => format!("·s{number:04}"),
+            OutgoingKind::Withdrawn => "·withdrawn".to_owned(),
+        };
+        let department = self.department.as_str().as_bytes();
+        [department, &micros.to_be_bytes(), self.case.as_bytes(), what.as_bytes()].concat()
+    }
 }
 
 impl Kept for Outgoing {
@@ -73,6 +114,20 @@ pub fn file_withdrawal(draft: &mut Draft, department: &CreditCode, case: &str, a
     file_kind(draft, department, case, OutgoingKind::Withdrawn, at);
 }
 
+/// Files a step that a clerk took by hand, so that the counterpart knows of it.
+///
+/// * `number`: its place among the case's steps, from 0.
+pub fn file_step(
+    draft: &mut Draft,
+    department: &CreditCode,
+    case: &str,
+    number: usize,
+    at: Timestamp,
+) {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    file_kind(draft, department, case, OutgoingKind::Step { number }, at);
+}
+
 fn file_kind(
     draft: &mut Draft,
     department: &CreditCode,
@@ -80,16 +135,9 @@ fn file_kind(
     what: OutgoingKind,
     at: Timestamp,
 ) {
-    let outgoing = Outgoing { department: *department, case: case.to_owned(), what, at };
-    draft.put(&key(department, at, case), &outgoing);
-}
-
-fn key(department: &CreditCode, at: Timestamp, case: &str) -> Vec<u8> {
-    let micros = u64::try_from(at.as_microsecond()).unwrap_or(0);
-    let mut key = department.as_str().as_bytes().to_vec();
-    key.extend_from_slice(&micros.to_be_bytes());
-    key.extend_from_slice(case.as_bytes());
-    key
+    let department = *department;
+    let outgoing = Outgoing { department, case: case.to_owned(), what, at, again: 0 };
+    draft.put(&outgoing.key(), &outgoing);
 }
 
 /// What waits for a department's counterpart, oldest first, at most `limit`.
