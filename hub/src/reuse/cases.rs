@@ -144,7 +144,8 @@ async fn open_once(
     holder: &HolderId,
     matter: &MatterCode,
 ) -> Result<Option<Case>, CaseError> {
-    let matter = hub.matters.get(matter).ok_or(CaseError::UnknownMatter)?;
+    let listed = hub.matters.get(matter).ok_or(CaseError::UnknownMatter)?;
+    let matter = hub.matters.current(matter, hub.clock.today()).unwrap_or(listed);
     may_apply(hub, who, holder, matter)?;
     service(hub)?;
     let now = hub.clock.now();
@@ -496,10 +497,7 @@ async fn save(
 /// # Errors
 /// `UnknownMatter` if it is gone.
 pub fn matter_of<'a>(hub: &'a Hub, case: &Case) -> Result<&'a Matter, CaseError> {
-    hub.matters
-        .get(&case.matter)
-        .filter(|matter| matter.version == case.version)
-        .ok_or(CaseError::UnknownMatter)
+    hub.matters.version(&case.matter, case.version).ok_or(CaseError::UnknownMatter)
 }
 
 /// Who runs the hub: the caller in the access log when no department looks itself.
