@@ -187,14 +187,36 @@ impl From<crate::reuse::cases::CaseError> for Problem {
         match error {
             E::Store(error) => error.into(),
             E::Files(error) => file_store(&error),
-            E::UnknownCase => Self::not_found(code, detail),
+            E::Material(error) => error.into(),
+            E::Evidence(error) => error.into(),
+            E::UnknownCase | E::NoPackage => Self::not_found(code, detail),
             E::NotPermitted(_) | E::ApplicantKind | E::NotTakenHere => {
                 Self::forbidden(code, detail)
             }
-            E::State { .. } => Self::conflict(code, detail).at("request"),
+            E::State { .. } | E::ReferenceReused => Self::conflict(code, detail).at("request"),
+            E::HeldAlready { identifier, .. } => {
+                Self::conflict(code, detail).at("policy").with_defects(vec![identifier.to_string()])
+            }
+            E::Missing { requirements } => {
+                Self::conflict(code, detail).at("policy").with_defects(requirements)
+            }
+            E::FormIncomplete { fields } => {
+                Self::conflict(code, detail).at("request").with_defects(fields)
+            }
+            E::PromiseUnkept { case } => {
+                Self::conflict(code, detail).at("policy").with_defects(vec![case])
+            }
+            E::MayNotFollow { .. } | E::PromiseOver | E::MaterialOutdated | E::MaterialSentBack => {
+                Self::conflict(code, detail).at("policy")
+            }
             E::NoService => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).at("certificate")
             }
+            E::Sign(error) => {
+                tracing::error!(error.code = code, error = %error, "a package could not be signed");
+                Self::unavailable(code, detail).at("certificate")
+            }
+            E::PackageGone => Self::unavailable(code, detail),
             E::Busy => Self::unavailable(code, detail),
             _ => Self::unacceptable(code, detail).at("request"),
         }

@@ -94,6 +94,19 @@ impl<'a> Once<'a> {
         request: &HttpRequest,
         body: &[u8],
     ) -> Result<Option<Self>, Problem> {
+        Self::begin_for(hub, caller.department.as_str(), request, body)
+    }
+
+    /// As [`Once::begin`], for anybody whose requests are apart from others' under `scope`, such as a session.
+    ///
+    /// # Errors
+    /// As [`Once::begin`].
+    pub fn begin_for(
+        hub: &'a Hub,
+        scope: &str,
+        request: &HttpRequest,
+        body: &[u8],
+    ) -> Result<Option<Self>, Problem> {
         let Some(given) = request.headers().get("Idempotency-Key") else {
             return Ok(None);
         };
@@ -106,7 +119,7 @@ impl<'a> Once<'a> {
                     )
                 },
             )?;
-        let scope = format!("{} {} {given}", caller.department, request.path());
+        let scope = format!("{scope} {} {given}", request.path());
         let key = certs::sha256(scope.as_bytes()).as_bytes().to_vec();
         let working = Working::begin(hub, key.clone())?;
         Ok(Some(Self { key, request: certs::sha256(body).to_string(), working }))

@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod body;
+pub mod cases;
 pub mod catalogue;
 pub mod changes;
 pub mod connectors;
@@ -60,6 +61,16 @@ routes![
     changes::changes,
     catalogue::catalogue,
     catalogue::matters,
+    cases::show_checklist,
+    cases::open_case,
+    cases::show_case,
+    cases::fill_form,
+    cases::attach,
+    cases::promise_to_follow,
+    cases::submit_case,
+    cases::withdraw_case,
+    cases::take_step,
+    cases::show_package,
     verify::verify,
     connectors::list,
     connectors::pause,

@@ -6,23 +6,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use indexes::{BlobError, Shown, StoreError};
+use jiff::civil::Date;
 use licence::{
-    ApplicantKind, CreditCode, HolderId, Level, LicenceId, Matter, MatterCode, Sha256Digest,
+    ApplicantKind, CreditCode, HolderId, Level, LicenceId, Matter, MatterCode, Requirement,
+    Sha256Digest, Way,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
     Clerk, Who,
     case::{
-        CASES_OF_DEPARTMENT, CASES_OF_HOLDER, Case, CaseState, Provided, Step, StepBy, StepKind,
+        CASES_OF_DEPARTMENT, CASES_OF_HOLDER, Case, CaseState, FormValue, Provided, Step, StepBy,
+        StepKind, SupplementItem,
     },
-    checklist::{self, use_of},
+    checklist::{self, Item, ItemState, Look, MayFollow, use_of},
+    materials::{self, Material, MaterialError},
+    outbox, package,
     prefill::{self, FilledField},
+    promise::{self, PROMISES_OF_HOLDER},
 };
 use crate::{
     Hub,
+    judge::{Outcome, face, judge},
     login::NodeKind,
+    pull::PullError,
     records::{self, Draft, Held, newest_first},
 };
 
@@ -76,6 +85,103 @@ pub enum CaseError {
         /// The field.
         field: String,
     },
+    /// The form is not complete.
+    #[error("the form is not complete: these fields are empty: {}", .fields.join(", "))]
+    FormIncomplete {
+        /// The fields' ids.
+        fields: Vec<String>,
+    },
+    /// The matter asks for no such thing.
+    #[error("the matter has no requirement of that name")]
+    UnknownRequirement,
+    /// The repository covers it.
+    #[error(
+        "the repository holds what requirement `{requirement}` asks for: {name}, licence {identifier}; it is never \
+         asked for, and nothing was attached"
+    )]
+    HeldAlready {
+        /// The requirement.
+        requirement: String,
+        /// The licence that covers it.
+        identifier: LicenceId,
+        /// Its type's name 证照名称.
+        name: String,
+    },
+    /// No file satisfies it.
+    #[error("requirement `{requirement}` cannot be met with a file: the licence itself is needed")]
+    NotAFile {
+        /// The requirement.
+        requirement: String,
+    },
+    /// The file is of another kind.
+    #[error("the file is not of the kind that requirement `{requirement}` asks for")]
+    MaterialKind {
+        /// The requirement.
+        requirement: String,
+    },
+    /// The file was handed in too long ago.
+    #[error("the file was handed in too long ago, or only for its own case: hand in a new one")]
+    MaterialOutdated,
+    /// The department sent this file back.
+    #[error("the department sent this very file back: hand in another")]
+    MaterialSentBack,
+    /// Not everything is there.
+    #[error("these are still to be handed in: {}", .requirements.join(", "))]
+    Missing {
+        /// The requirements' ids, all at once.
+        requirements: Vec<String>,
+    },
+    /// Not a minor one.
+    #[error("requirement `{requirement}` may not follow later")]
+    MayNotFollow {
+        /// The requirement.
+        requirement: String,
+    },
+    /// An earlier promise was not kept.
+    #[error(
+        "what was promised in case {case} did not come in time: nothing may follow later until it is handed in there"
+    )]
+    PromiseUnkept {
+        /// The case of that promise.
+        case: String,
+    },
+    /// The day passed before submission.
+    #[error(
+        "the promise's last day passed before the case was submitted: promise again, or hand in"
+    )]
+    PromiseOver,
+    /// Nothing was named.
+    #[error("name at least one requirement, each once")]
+    NothingNamed,
+    /// A reason is missing or too long.
+    #[error("a reason is needed, with at most 500 characters and no control characters")]
+    Reason,
+    /// The reference is malformed.
+    #[error("a reference has 1 to 128 printable ASCII characters")]
+    Reference,
+    /// The reference stands for another step.
+    #[error("another step of this case was sent with this reference: nothing was changed")]
+    ReferenceReused,
+    /// The licence is not what the case can result in.
+    #[error(
+        "the licence is not in the repository, not trusted, not this holder's or not of the matter's type"
+    )]
+    ResultNotFitting,
+    /// There is none yet.
+    #[error("the case has no package yet: it was not submitted")]
+    NoPackage,
+    /// A file of the hub's own is gone.
+    #[error("the package's bytes are not in the file store")]
+    PackageGone,
+    /// The key failed.
+    #[error("the package could not be signed")]
+    Sign(#[from] certs::SignError),
+    /// The file of an applicant.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    /// Evidence could not be put together.
+    #[error(transparent)]
+    Evidence(#[from] PullError),
     /// The hub has no key to sign with.
     #[error("cases need the section [service] in the hub's settings: tell the operator")]
     NoService,
@@ -105,6 +211,27 @@ impl CaseError {
             Self::UnknownField => "unknown_form_field",
             Self::FieldTooLong { .. } => "form_field_too_long",
             Self::FieldCharacters { .. } => "form_field_characters",
+            Self::FormIncomplete { .. } => "form_incomplete",
+            Self::UnknownRequirement => "unknown_requirement",
+            Self::HeldAlready { .. } => "held_already",
+            Self::NotAFile { .. } => "not_a_file",
+            Self::MaterialKind { .. } => "material_other_kind",
+            Self::MaterialOutdated => "material_outdated",
+            Self::MaterialSentBack => "material_sent_back",
+            Self::Missing { .. } => "materials_missing",
+            Self::MayNotFollow { .. } => "may_not_follow",
+            Self::PromiseUnkept { .. } => "promise_unkept",
+            Self::PromiseOver => "promise_over",
+            Self::NothingNamed => "requirements_required",
+            Self::Reason => "step_reason",
+            Self::Reference => "step_reference",
+            Self::ReferenceReused => "step_reference_reused",
+            Self::ResultNotFitting => "result_not_fitting",
+            Self::NoPackage => "no_package",
+            Self::PackageGone => "package_gone",
+            Self::Sign(error) => error.code(),
+            Self::Material(error) => error.code(),
+            Self::Evidence(error) => error.code(),
             Self::NoService => "service_missing",
             Self::Busy => "case_busy",
             Self::Files(error) => error.code(),
@@ -144,8 +271,7 @@ async fn open_once(
     holder: &HolderId,
     matter: &MatterCode,
 ) -> Result<Option<Case>, CaseError> {
-    let listed = hub.matters.get(matter).ok_or(CaseError::UnknownMatter)?;
-    let matter = hub.matters.current(matter, hub.clock.today()).unwrap_or(listed);
+    let matter = current_matter(hub, matter)?;
     may_apply(hub, who, holder, matter)?;
     service(hub)?;
     let now = hub.clock.now();
@@ -267,6 +393,467 @@ pub async fn form(hub: &Hub, who: &Who, case: &Case) -> Result<Vec<FilledField>,
     Ok(prefill::filled(matter, case, &found))
 }
 
+/// Attaches a file to a requirement: one handed in for this case, or before and still good. What the repository holds is
+/// refused, naming the licence that covers it. After submission only what was promised may come.
+///
+/// # Errors
+/// `HeldAlready`; the file is of another kind, outdated, sent back or somebody else's; the case is past it.
+pub async fn provide(
+    hub: &Hub,
+    who: &Who,
+    id: &str,
+    requirement: &str,
+    material: &str,
+) -> Result<Case, CaseError> {
+    until_not_stale!(provide_once(hub, who, id, requirement, material).await?)
+}
+
+async fn provide_once(
+    hub: &Hub,
+    who: &Who,
+    id: &str,
+    requirement: &str,
+    material: &str,
+) -> Result<Option<Case>, CaseError> {
+    let held = for_applicant(hub, who, id).await?;
+    let mut case = held.value.clone();
+    let promised = case.provided.get(requirement) == Some(&Provided::Promised);
+    let later =
+        matches!(case.state, CaseState::Submitted | CaseState::Accepted | CaseState::Granted);
+    if !(case.is_editable() || promised && later) {
+        return Err(CaseError::State { state: case.state });
+    }
+    let matter = matter_of(hub, &case)?;
+    let look = checklist::look(hub, &case.holder, matter, Some(&case)).await?;
+    let item = item_of(&look, requirement)?;
+    let look_as_use = look.as_use(hub, who, &case.holder, matter, Some(case.id.clone()))?;
+    if let Some(error) = held_already(item) {
+        // The refusal names a licence: that is a look, too.
+        hub.store.record_use(look_as_use).await?;
+        return Err(error);
+    }
+    let offered =
+        matches!(&item.state, ItemState::Reusable { material: its, .. } if its == material);
+    let file = if offered {
+        // A clerk may attach what the checklist offers, without having seen the file before.
+        let held = records::read::<Material>(&*hub.store, material.as_bytes()).await?;
+        held.ok_or(MaterialError::UnknownMaterial)?
+    } else {
+        materials::material(hub, who, material).await?
+    };
+    let reused = check_file(hub, &case, &item.requirement, &file.value)?;
+    let now = hub.clock.now();
+    let provided = Provided::Material { material: material.to_owned(), reused };
+    if case.provided.get(requirement) == Some(&provided) {
+        return Ok(Some(case)); // sent twice
+    }
+    case.provided.insert(requirement.to_owned(), provided);
+    let what = StepKind::Provided { requirement: requirement.to_owned() };
+    case.steps.push(Step { at: now, by: step_by(who), what, reference: None });
+    let mut draft = Draft::new();
+    draft.record_use(look_as_use);
+    if !file.value.used_by.contains(&case.id) {
+        materials::use_in(&mut draft, &file, &case.id);
+    }
+    if promise::settle(hub, &mut case, &look, &mut draft) && !case.is_editable() {
+        let look = checklist::look(hub, &case.holder, matter, Some(&case)).await?;
+        package::hand_over(hub, who, &mut case, matter, &look, &mut draft).await?;
+    }
+    save(hub, &held, case, draft).await
+}
+
+fn item_of<'a>(look: &'a Look, requirement: &str) -> Result<&'a Item, CaseError> {
+    let mut items = look.items.iter();
+    items.find(|item| item.requirement.id == requirement).ok_or(CaseError::UnknownRequirement)
+}
+
+/// The refusal of what the repository covers.
+fn held_already(item: &Item) -> Option<CaseError> {
+    let (identifier, name) = match &item.state {
+        ItemState::Held { identifier, name, .. } | ItemState::Fact { identifier, name, .. } => {
+            (identifier.clone(), name.clone())
+        }
+        _ => return None,
+    };
+    Some(CaseError::HeldAlready { requirement: item.requirement.id.clone(), identifier, name })
+}
+
+/// Whether the file will do for the requirement, and whether that is using it again.
+fn check_file(
+    hub: &Hub,
+    case: &Case,
+    requirement: &Requirement,
+    file: &Material,
+) -> Result<bool, CaseError> {
+    if file.holder != case.holder {
+        return Err(MaterialError::UnknownMaterial.into());
+    }
+    let name = || requirement.id.clone();
+    let mut kinds = requirement.ways.iter().filter_map(|way| match way {
+        Way::File { kind, reusable_days } => Some((kind, *reusable_days)),
+        Way::Licence { .. } | Way::Fact { .. } => None,
+    });
+    if kinds.clone().next().is_none() {
+        return Err(CaseError::NotAFile { requirement: name() });
+    }
+    let days = kinds
+        .find(|(kind, _)| **kind == file.kind)
+        .map(|(_, days)| days)
+        .ok_or_else(|| CaseError::MaterialKind { requirement: name() })?;
+    if case.sent_back.contains(&file.id) {
+        return Err(CaseError::MaterialSentBack);
+    }
+    if file.case.as_ref() == Some(&case.id) {
+        return Ok(false);
+    }
+    // A file that was handed in for no case yet is new to this one.
+    let fresh = file.case.is_none() && file.used_by.is_empty();
+    let today = hub.clock.today();
+    let usable = match fresh {
+        true => file.valid_until.is_none_or(|last| today <= last),
+        false => file.usable_until(days).is_some_and(|last| today <= last),
+    };
+    if usable { Ok(!fresh) } else { Err(CaseError::MaterialOutdated) }
+}
+
+/// 容缺: promises that minor materials follow. The promise is signed and says what, and until when: the earliest of their
+/// last days.
+///
+/// # Errors
+/// `MayNotFollow`, `HeldAlready`; `PromiseUnkept` for those with an earlier promise that was not kept.
+pub async fn promise(
+    hub: &Hub,
+    who: &Who,
+    id: &str,
+    requirements: &[String],
+) -> Result<Case, CaseError> {
+    until_not_stale!(promise_once(hub, who, id, requirements).await?)
+}
+
+async fn promise_once(
+    hub: &Hub,
+    who: &Who,
+    id: &str,
+    requirements: &[String],
+) -> Result<Option<Case>, CaseError> {
+    let held = for_applicant(hub, who, id).await?;
+    editable(&held.value)?;
+    let mut case = held.value.clone();
+    let named: BTreeSet<&String> = requirements.iter().collect();
+    if named.is_empty() || named.len() != requirements.len() {
+        return Err(CaseError::NothingNamed);
+    }
+    let matter = matter_of(hub, &case)?;
+    let look = checklist::look(hub, &case.holder, matter, Some(&case)).await?;
+    let mut draft = Draft::new();
+    draft.record_use(look.as_use(hub, who, &case.holder, matter, Some(case.id.clone()))?);
+    let mut until: Option<Date> = None;
+    for requirement in named {
+        let item = item_of(&look, requirement)?;
+        let last = match &item.state {
+            ItemState::ToHandIn { may_follow: MayFollow::Until(last), .. } => *last,
+            ItemState::ToHandIn { may_follow: MayFollow::RefusedForUnkept { case }, .. } => {
+                return Err(CaseError::PromiseUnkept { case: case.clone() });
+            }
+            ItemState::Promised { until } => *until,
+            _ => {
+                return Err(held_already(item).unwrap_or_else(|| CaseError::MayNotFollow {
+                    requirement: requirement.clone(),
+                }));
+            }
+        };
+        until = Some(until.map_or(last, |until| until.min(last)));
+        case.provided.insert(requirement.clone(), Provided::Promised);
+    }
+    let until = until.ok_or(CaseError::NothingNamed)?;
+    promise::give(hub, who, &mut case, matter, &look, until, &mut draft).await?;
+    save(hub, &held, case, draft).await
+}
+
+/// Hands the case to the department: everything is judged once more, one signed package is made, a grant opens its
+/// licences to the department, and it is put on its way. All of that is written together. A case that is submitted
+/// already stays as it is.
+///
+/// # Errors
+/// `Missing` and `FormIncomplete` name all that is not there; `PromiseOver`, `PromiseUnkept`.
+pub async fn submit(hub: &Hub, who: &Who, id: &str) -> Result<Case, CaseError> {
+    until_not_stale!(submit_once(hub, who, id).await?)
+}
+
+async fn submit_once(hub: &Hub, who: &Who, id: &str) -> Result<Option<Case>, CaseError> {
+    let held = for_applicant(hub, who, id).await?;
+    let mut case = held.value.clone();
+    if case.state == CaseState::Submitted {
+        return Ok(Some(case)); // sent twice
+    }
+    editable(&case)?;
+    let matter = matter_of(hub, &case)?;
+    let look = checklist::look(hub, &case.holder, matter, Some(&case)).await?;
+    let mut draft = Draft::new();
+    complete(&look, matter, &case)?;
+    promise::settle(hub, &mut case, &look, &mut draft);
+    if let Some(promise) = case.promise.as_ref().filter(|promise| promise.kept_at.is_none()) {
+        if promise.until < hub.clock.today() {
+            return Err(CaseError::PromiseOver);
+        }
+        if let Some(case) = promise::unkept(hub, &case.holder).await? {
+            return Err(CaseError::PromiseUnkept { case });
+        }
+        draft.index(PROMISES_OF_HOLDER, &promise::key(hub, &case.holder, promise.until, &case.id));
+    }
+    let form = prefill::filled(matter, &case, &look.found).into_iter().map(|filled| {
+        let source = filled.source.map(|(identifier, _)| identifier);
+        (filled.field.id, FormValue { text: filled.text, source })
+    });
+    case.form = form.collect();
+    case.state = CaseState::Submitted;
+    let days = matter.guide.days;
+    let days = if days.promised == 0 { days.legal } else { days.promised };
+    case.due = Some(promise::working_day(hub, hub.clock.today(), days));
+    package::hand_over(hub, who, &mut case, matter, &look, &mut draft).await?;
+    save(hub, &held, case, draft).await
+}
+
+/// Names all that is missing, at once.
+fn complete(look: &Look, matter: &Matter, case: &Case) -> Result<(), CaseError> {
+    let missing: Vec<String> = look
+        .items
+        .iter()
+        .filter(|item| !item.state.is_met())
+        .map(|item| item.requirement.id.clone())
+        .collect();
+    if !missing.is_empty() {
+        return Err(CaseError::Missing { requirements: missing });
+    }
+    let empty: Vec<String> = prefill::filled(matter, case, &look.found)
+        .into_iter()
+        .filter(|filled| !filled.field.optional && filled.text.trim().is_empty())
+        .map(|filled| filled.field.id)
+        .collect();
+    if empty.is_empty() { Ok(()) } else { Err(CaseError::FormIncomplete { fields: empty }) }
+}
+
+/// Withdraws a case that is not decided yet. One that is withdrawn already stays as it is.
+///
+/// # Errors
+/// `State` if it is decided.
+pub async fn withdraw(hub: &Hub, who: &Who, id: &str) -> Result<Case, CaseError> {
+    until_not_stale!(withdraw_once(hub, who, id).await?)
+}
+
+async fn withdraw_once(hub: &Hub, who: &Who, id: &str) -> Result<Option<Case>, CaseError> {
+    let held = for_applicant(hub, who, id).await?;
+    let mut case = held.value.clone();
+    match case.state {
+        CaseState::Withdrawn => return Ok(Some(case)),
+        CaseState::Draft | CaseState::Submitted | CaseState::Supplement | CaseState::Accepted => {}
+        state => return Err(CaseError::State { state }),
+    }
+    let now = hub.clock.now();
+    let mut draft = Draft::new();
+    promise::lapse(hub, &case, &mut draft);
+    if case.package.is_some() {
+        outbox::file_withdrawal(&mut draft, &case.department, &case.id, now);
+    }
+    case.state = CaseState::Withdrawn;
+    case.due = None;
+    case.steps.push(Step { at: now, by: step_by(who), what: StepKind::Withdrawn, reference: None });
+    save(hub, &held, case, draft).await
+}
+
+/// What a department does with a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DepartmentStep {
+    /// 受理.
+    Accept,
+    /// 一次性告知: asks for more, all at once.
+    Supplement {
+        /// What, and why.
+        items: Vec<SupplementItem>,
+    },
+    /// 不予受理.
+    Decline {
+        /// Why.
+        reason: String,
+    },
+    /// Decides.
+    Decide {
+        /// For the applicant.
+        granted: bool,
+        /// Why; may be empty when granted.
+        reason: String,
+    },
+    /// The licence it resulted in is in the repository.
+    Result {
+        /// The licence.
+        licence: LicenceId,
+    },
+    /// Its system has the package.
+    Delivered,
+}
+
+/// Takes a step of the deciding department. Sent twice with one reference, it is taken once.
+///
+/// # Errors
+/// `State` if the case does not stand where the step starts; `HeldAlready` if more is asked for that the repository
+/// holds; `ReferenceReused`; `ResultNotFitting`.
+pub async fn step(
+    hub: &Hub,
+    who: &Who,
+    id: &str,
+    step: DepartmentStep,
+    reference: Option<&str>,
+) -> Result<Case, CaseError> {
+    until_not_stale!(step_once(hub, who, id, &step, reference).await?)
+}
+
+async fn step_once(
+    hub: &Hub,
+    who: &Who,
+    id: &str,
+    step: &DepartmentStep,
+    reference: Option<&str>,
+) -> Result<Option<Case>, CaseError> {
+    let held = seen(hub, who, id).await?;
+    if !stand_of(hub, who, &held.value).decides {
+        return Err(CaseError::NotPermitted("this step is the deciding department's"));
+    }
+    let printable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    if reference.is_some_and(|text| !(1..=128).contains(&text.len()) || !printable(text)) {
+        return Err(CaseError::Reference);
+    }
+    let mut case = held.value.clone();
+    let what = step.what();
+    if let Some(earlier) = reference.and_then(|reference| case.step_of(reference)) {
+        // The step of a delivery says no more than that.
+        return if earlier.what == what { Ok(Some(case)) } else { Err(CaseError::ReferenceReused) };
+    }
+    let mut draft = Draft::new();
+    use CaseState as S;
+    let next = match (case.state, step) {
+        (S::Submitted, DepartmentStep::Accept) => S::Accepted,
+        (S::Submitted | S::Accepted, DepartmentStep::Supplement { items }) => {
+            supplement(hub, who, &mut case, items, &mut draft).await?;
+            S::Supplement
+        }
+        (S::Submitted | S::Supplement, DepartmentStep::Decline { reason }) => {
+            check_reason(reason)?;
+            S::Declined
+        }
+        (S::Accepted, DepartmentStep::Decide { granted: true, reason }) => {
+            if !reason.is_empty() {
+                check_reason(reason)?;
+            }
+            S::Granted
+        }
+        (S::Accepted, DepartmentStep::Decide { granted: false, reason }) => {
+            check_reason(reason)?;
+            S::Refused
+        }
+        (S::Granted, DepartmentStep::Result { licence }) => {
+            if case.result.as_ref() == Some(licence) {
+                return Ok(Some(case));
+            }
+            check_result(hub, &case, licence).await?;
+            case.result = Some(licence.clone());
+            S::Granted
+        }
+        (S::Draft, _) => return Err(CaseError::State { state: S::Draft }),
+        (state, DepartmentStep::Delivered) => state,
+        (state, _) => return Err(CaseError::State { state }),
+    };
+    if matches!(next, S::Declined | S::Refused) {
+        promise::lapse(hub, &case, &mut draft);
+    }
+    if matches!(next, S::Supplement | S::Declined | S::Granted | S::Refused) {
+        case.due = None;
+    }
+    case.state = next;
+    let reference = reference.map(str::to_owned);
+    let now = hub.clock.now();
+    if matches!(who, Who::Clerk(_)) {
+        // Its system did not make the step and has to know of it.
+        outbox::file_step(&mut draft, &case.department, &case.id, case.steps.len(), now);
+    }
+    case.steps.push(Step { at: now, by: step_by(who), what, reference });
+    save(hub, &held, case, draft).await
+}
+
+impl DepartmentStep {
+    fn what(&self) -> StepKind {
+        match self.clone() {
+            Self::Accept => StepKind::Accepted,
+            Self::Supplement { items } => StepKind::SupplementAsked { items },
+            Self::Decline { reason } => StepKind::Declined { reason },
+            Self::Decide { granted, reason } => StepKind::Decided { granted, reason },
+            Self::Result { licence } => StepKind::Resulted { licence },
+            Self::Delivered => StepKind::Delivered,
+        }
+    }
+}
+
+/// Asks for more: what is sent back has to come anew, and what the repository holds cannot be asked for.
+async fn supplement(
+    hub: &Hub,
+    who: &Who,
+    case: &mut Case,
+    items: &[SupplementItem],
+    draft: &mut Draft,
+) -> Result<(), CaseError> {
+    let named: BTreeSet<&String> = items.iter().map(|item| &item.requirement).collect();
+    if items.is_empty() || named.len() != items.len() {
+        return Err(CaseError::NothingNamed);
+    }
+    let matter = matter_of(hub, case)?;
+    let look = checklist::look(hub, &case.holder, matter, Some(case)).await?;
+    let look_as_use = look.as_use(hub, who, &case.holder, matter, Some(case.id.clone()))?;
+    let fields = matter.guide.forms.iter().flat_map(|form| &form.fields);
+    for item in items {
+        check_reason(&item.why)?;
+        case.returned.insert(item.requirement.clone());
+        if fields.clone().any(|field| field.id == item.requirement) {
+            continue;
+        }
+        let wanted = item_of(&look, &item.requirement)?;
+        if let Some(error) = held_already(wanted) {
+            hub.store.record_use(look_as_use).await?;
+            return Err(error);
+        }
+        if let Some(Provided::Material { material, .. }) = case.provided.remove(&item.requirement) {
+            case.sent_back.insert(material);
+        }
+    }
+    draft.record_use(look_as_use);
+    Ok(())
+}
+
+fn check_reason(reason: &str) -> Result<(), CaseError> {
+    let fits = !reason.trim().is_empty()
+        && reason.chars().count() <= 500
+        && !reason.chars().any(|letter| letter.is_control() && letter != '\n');
+    if fits { Ok(()) } else { Err(CaseError::Reason) }
+}
+
+async fn check_result(hub: &Hub, case: &Case, licence: &LicenceId) -> Result<(), CaseError> {
+    let stored = hub.store.licence(licence).await?.ok_or(CaseError::ResultNotFitting)?;
+    let verdict = judge(&stored, face(&stored.document).as_ref(), &hub.trust(), hub.clock.now());
+    let wanted = matter_of(hub, case)?.guide.result;
+    let fits = stored.holders.contains(&hub.index_key.token(&case.holder))
+        && wanted.is_none_or(|wanted| wanted == stored.licence_type)
+        && verdict.result != Outcome::Untrusted;
+    if fits { Ok(()) } else { Err(CaseError::ResultNotFitting) }
+}
+
+/// The signed package last handed over, as it was signed. The look is on the access log before the answer.
+///
+/// # Errors
+/// `NoPackage` before submission; `UnknownCase` for others.
+pub async fn package(hub: &Hub, who: &Who, id: &str) -> Result<Bytes, CaseError> {
+    let held = case(hub, who, id).await?;
+    let digest = held.value.package.ok_or(CaseError::NoPackage)?;
+    hub.blobs.get(&digest).await?.ok_or(CaseError::PackageGone)
+}
+
 /// The cases of a holder, newest first.
 ///
 /// # Errors
@@ -376,10 +963,7 @@ pub(super) fn may_apply(
         }
     }
     let guide = &matter.guide;
-    let today = hub.clock.today();
-    let in_force = guide.from.is_none_or(|from| from <= today)
-        && guide.until.is_none_or(|until| today <= until);
-    if !in_force || (guide.requirements.is_empty() && guide.forms.is_empty()) {
+    if !matter.is_in_force(hub.clock.today()) || !matter.is_applied_for() {
         return Err(CaseError::MatterNotRun);
     }
     let kind = match holder.kind().is_person() {
@@ -437,7 +1021,10 @@ fn stand_of(hub: &Hub, who: &Who, case: &Case) -> Stand {
             let desk = tree.path(&clerk.node).find(|node| node.kind == NodeKind::Department);
             let department = submitted
                 && desk.is_some_and(|desk| tree.department_of(&desk.code) == Some(case.department));
+            // Nobody decides their own case.
+            let own = clerk.person.account.holders.contains(&case.holder);
             let decides = department
+                && !own
                 && tree.node(&clerk.node).is_some_and(|node| node.kind == NodeKind::Department);
             Stand { applicant: case.window.as_ref().is_some_and(near), department, decides }
         }
@@ -500,6 +1087,17 @@ pub fn matter_of<'a>(hub: &'a Hub, case: &Case) -> Result<&'a Matter, CaseError>
     hub.matters.version(&case.matter, case.version).ok_or(CaseError::UnknownMatter)
 }
 
+/// The matter as it is offered today.
+///
+/// # Errors
+/// `UnknownMatter`.
+pub fn current_matter<'a>(hub: &'a Hub, code: &MatterCode) -> Result<&'a Matter, CaseError> {
+    hub.matters
+        .current(code, hub.clock.today())
+        .or_else(|| hub.matters.get(code))
+        .ok_or(CaseError::UnknownMatter)
+}
+
 /// Who runs the hub: the caller in the access log when no department looks itself.
 pub(super) struct ServiceSeal {
     pub(super) organisation: CreditCode,
@@ -540,7 +1138,7 @@ fn key_of_holder(hub: &Hub, case: &Case) -> Vec<u8> {
     [token.as_bytes().as_slice(), &newest_first(case.opened_at), case.id.as_bytes()].concat()
 }
 
-fn key_of_department(department: &CreditCode, case: &Case) -> Vec<u8> {
+pub(super) fn key_of_department(department: &CreditCode, case: &Case) -> Vec<u8> {
     let department = department.as_str().as_bytes();
     [department, &newest_first(case.opened_at), case.id.as_bytes()].concat()
 }

@@ -13,6 +13,7 @@ use super::{
     Who,
     case::{Case, Provided},
     cases::{self, CaseError},
+    materials::{self, Material},
     prefill::face_value,
     promise,
 };
@@ -20,6 +21,7 @@ use crate::{
     Hub,
     judge::{Outcome, Verification, face, judge},
     pull::MOST_LICENCES,
+    records,
 };
 
 /// What a holder has, may reuse and must hand in for a matter.
@@ -59,6 +61,8 @@ pub enum ItemState {
         identifier: LicenceId,
         /// Its type.
         licence_type: LicenceTypeCode,
+        /// Its name 证照名称.
+        name: String,
         /// The face field.
         field: String,
         /// What it says.
@@ -370,21 +374,34 @@ async fn state(
     };
     match case.and_then(|case| case.provided.get(&requirement.id)) {
         Some(Provided::Material { material, reused }) => {
+            let held = records::read::<Material>(&*hub.store, material.as_bytes()).await?;
             return Ok(ItemState::HandedIn {
                 material: material.clone(),
-                name: String::new(),
+                name: held.map(|held| held.value.name).unwrap_or_default(),
                 reused: *reused,
             });
         }
-        Some(Provided::Promised) => {
-            if let Some(promise) = case.and_then(|case| case.promise.as_ref()) {
-                return Ok(ItemState::Promised { until: promise.until });
-            }
-        }
-        // What a licence covered at submission is judged anew above.
-        Some(Provided::Licence { .. } | Provided::Fact { .. }) | None => {}
+        // What the repository covered at submission was judged anew above; a promise gives way to a file.
+        Some(Provided::Promised | Provided::Licence { .. } | Provided::Fact { .. }) | None => {}
     }
-    let _ = holder;
+    let mut why = why;
+    if let Some((state, usable)) = earlier_file(hub, requirement, holder, case).await? {
+        match usable {
+            true => return Ok(state),
+            false if matches!(why, WhyNot::OnlyAFile | WhyNot::NoneHeld) => {
+                if let ItemState::Reusable { material, .. } = state {
+                    why = WhyNot::Outdated { material };
+                }
+            }
+            false => {}
+        }
+    }
+    let promised = case.and_then(|case| case.provided.get(&requirement.id));
+    if promised == Some(&Provided::Promised)
+        && let Some(promise) = case.and_then(|case| case.promise.as_ref())
+    {
+        return Ok(ItemState::Promised { until: promise.until });
+    }
     let returned = case.is_some_and(|case| case.returned.contains(&requirement.id));
     let may_follow = match (requirement.may_follow_days, unkept) {
         (None, _) => MayFollow::No,
@@ -393,6 +410,34 @@ async fn state(
         (Some(days), None) => MayFollow::Until(promise::working_day(hub, hub.clock.today(), days)),
     };
     Ok(ItemState::ToHandIn { why, may_follow })
+}
+
+/// The newest file of a kind that will do, and whether it still may be used.
+async fn earlier_file(
+    hub: &Hub,
+    requirement: &Requirement,
+    holder: &HolderId,
+    case: Option<&Case>,
+) -> Result<Option<(ItemState, bool)>, CaseError> {
+    for way in &requirement.ways {
+        let Way::File { kind, reusable_days } = way else { continue };
+        if *reusable_days == 0 {
+            continue;
+        }
+        let Some(file) = materials::newest_of_kind(hub, holder, kind).await? else { continue };
+        if case.is_some_and(|case| case.sent_back.contains(&file.id)) {
+            continue;
+        }
+        let today = hub.clock.today();
+        let usable = file.usable_until(*reusable_days).is_some_and(|until| today <= until);
+        let state = ItemState::Reusable {
+            material: file.id,
+            name: file.name,
+            handed_in_at: file.handed_in_at,
+        };
+        return Ok(Some((state, usable)));
+    }
+    Ok(None)
 }
 
 /// What of the repository covers a requirement; the first way that does counts.
@@ -418,12 +463,12 @@ pub(super) fn cover(requirement: &Requirement, found: &[Found]) -> Result<ItemSt
                 untrusted.get_or_insert(said);
                 continue;
             }
+            let name = || face(&one.stored.document).map(|face| face.name).unwrap_or_default();
             let Some((field, equals)) = fact else {
-                let name = face(&one.stored.document).map(|face| face.name).unwrap_or_default();
                 return Ok(ItemState::Held {
                     identifier: identifier.clone(),
                     licence_type: *licence_type,
-                    name,
+                    name: name(),
                 });
             };
             match face_value(one, field) {
@@ -431,6 +476,7 @@ pub(super) fn cover(requirement: &Requirement, found: &[Found]) -> Result<ItemSt
                     return Ok(ItemState::Fact {
                         identifier: identifier.clone(),
                         licence_type: *licence_type,
+                        name: name(),
                         field: field.clone(),
                         value,
                     });

@@ -3,7 +3,7 @@
 //!
 //! * [`case`]: what a case is, and which steps it may take.
 //! * [`cases`]: the steps themselves; [`checklist`]: what is held and what is missing; [`prefill`]: forms filled from
-//!   licences; [`promise`]: what may follow.
+//!   licences; [`promise`]: what may follow; [`package`]: what is handed to the department, signed.
 //! * [`outbox`]: what goes to the departments' counterparts, in order.
 //! * [`materials`]: files handed in once and used again; [`upload`]: how they arrive; [`sniff`], [`scan`]: what they are.
 //! * [`who`]: on whose behalf something is done.
@@ -15,6 +15,7 @@ pub mod cases;
 pub mod checklist;
 pub mod materials;
 pub mod outbox;
+pub mod package;
 pub mod prefill;
 pub mod promise;
 pub mod scan;

@@ -5,7 +5,6 @@ mod catalogue;
 mod codes;
 mod documents;
 mod holders;
-mod matters;
 mod properties;
 mod regions;
 mod samples;

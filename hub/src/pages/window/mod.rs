@@ -25,10 +25,7 @@ use super::{
     views::{Notice, Section, Tone},
     visitor::{Failure, Visitor},
 };
-use crate::{
-    http::error::Problem,
-    reuse::Clerk,
-};
+use crate::{http::error::Problem, reuse::Clerk};
 
 /// Registers the window's pages.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
