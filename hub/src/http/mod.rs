@@ -10,6 +10,7 @@ pub mod error;
 pub mod health;
 pub mod idempotency;
 pub mod licences;
+pub mod materials;
 pub mod pulls;
 pub mod search;
 pub mod server;
@@ -78,6 +79,14 @@ routes![
     connectors::replay,
     connectors::reconcile,
     connectors::set_aside,
+    materials::begin_upload,
+    materials::show_upload,
+    materials::append_to_upload,
+    materials::finish_upload,
+    materials::abandon_upload,
+    materials::list_materials,
+    materials::show_material,
+    materials::open_material,
     health::healthz,
     health::readyz,
     health::show_metrics,

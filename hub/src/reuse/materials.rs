@@ -12,13 +12,14 @@ use licence::{HolderId, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Who,
+    Clerk, Who,
     case::{Case, StepBy},
     cases,
 };
 use crate::{
     Hub,
     clock::day_in_china,
+    login::Person,
     records::{self, Draft, Held, Kept, newest_first},
 };
 
@@ -294,6 +295,29 @@ pub async fn material(hub: &Hub, who: &Who, id: &str) -> Result<Held<Material>, 
     } else {
         Err(MaterialError::UnknownMaterial)
     }
+}
+
+/// In which way a person stands to a material: for its holder, or as the clerk the person is.
+///
+/// # Errors
+/// `UnknownMaterial` if in no way.
+pub async fn stand(hub: &Hub, person: &Person, id: &str) -> Result<Who, MaterialError> {
+    for who in ways(hub, person) {
+        match material(hub, &who, id).await {
+            Ok(_) => return Ok(who),
+            Err(MaterialError::UnknownMaterial) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(MaterialError::UnknownMaterial)
+}
+
+/// What a person may be here: somebody who acts for holders, and a clerk.
+pub(super) fn ways(hub: &Hub, person: &Person) -> Vec<Who> {
+    let holder = person.account.holders.first();
+    let holder =
+        holder.map(|holder| Who::Holder { person: person.clone(), holder: holder.clone() });
+    holder.into_iter().chain(Clerk::of(hub, person).map(Who::Clerk)).collect()
 }
 
 /// The materials of the holder that `who` acts for, the newest first.

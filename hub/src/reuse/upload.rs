@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     Hub,
+    login::Person,
     records::{self, Draft, Held, Kept},
 };
 
@@ -150,6 +151,21 @@ pub async fn begin(
 /// `UnknownUpload`.
 pub async fn upload(hub: &Hub, who: &Who, id: &str) -> Result<Upload, MaterialError> {
     Ok(seen(hub, who, id).await?.value)
+}
+
+/// In which way a person stands to an upload, and the upload.
+///
+/// # Errors
+/// `UnknownUpload` if in no way.
+pub async fn stand(hub: &Hub, person: &Person, id: &str) -> Result<(Who, Upload), MaterialError> {
+    for who in materials::ways(hub, person) {
+        match upload(hub, &who, id).await {
+            Ok(upload) => return Ok((who, upload)),
+            Err(MaterialError::UnknownUpload) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(MaterialError::UnknownUpload)
 }
 
 /// Takes the bytes from `offset` on. Whatever the outcome, the bytes that arrived are kept.
