@@ -3,17 +3,18 @@
 
 mod support;
 
-use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use hub::login::{Role, sessions};
 use indexes::{UseAct, UseEntry};
 use jiff::SignedDuration;
 use licence::{Licence, LicenceStatus, RevocationCause, Seq, StatusChange};
-use support::TestHub;
+use support::{TestHub, people};
 
-/// The pages of a test hub, and a browser without scripts.
+/// The pages of a test hub, and a browser without scripts, logged in as a clerk who also operates the connectors.
 struct Pages {
     base: String,
     client: reqwest::Client,
-    server: ServerHandle,
+    cookie: String,
+    csrf: String,
 }
 
 /// What came back.
@@ -25,18 +26,14 @@ struct Page {
 
 impl Pages {
     async fn of(hub: &TestHub) -> Self {
-        let shared = hub.hub.clone();
-        let app = move || {
-            App::new().app_data(web::Data::from(shared.clone())).configure(hub::pages::configure)
-        };
-        let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
-        let base = format!("http://{}", server.addrs()[0]);
-        let server = server.run();
-        let handle = server.handle();
-        actix_web::rt::spawn(server);
+        let roles = [Role::Clerk, Role::Operator];
+        let node = Some("government-services");
+        let account = people::account("clerk", "周敏", Vec::new(), &roles, node);
+        let person = hub.log_in(account).await;
         let client =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { base, client, server: handle }
+        let cookie = format!("{}={}", sessions::COOKIE, person.secret);
+        Self { base: hub.pages(), client, cookie, csrf: person.csrf }
     }
 
     async fn get(&self, path: &str) -> Page {
@@ -44,6 +41,7 @@ impl Pages {
     }
 
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
+        let form = [&[("csrf", self.csrf.as_str())], form].concat();
         let body: Vec<String> =
             form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let request = self
@@ -55,7 +53,7 @@ impl Pages {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Page {
-        let answer = request.send().await.unwrap();
+        let answer = request.header("Cookie", &self.cookie).send().await.unwrap();
         Page {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
@@ -65,7 +63,6 @@ impl Pages {
 
     /// Stops pages and hub, so that the hub's folder can go.
     async fn close(self, mut hub: TestHub) {
-        self.server.stop(false).await;
         hub.stop().await;
     }
 }
@@ -540,7 +537,9 @@ async fn nothing_from_another_site_is_answered_or_recorded() {
     let before = hub.uses().await;
     let url = format!("{}/licences/{}", pages.base, licence.identifier);
     let form = |request: reqwest::RequestBuilder| {
-        request.header("Content-Type", "application/x-www-form-urlencoded").body("reason=x")
+        request
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(format!("reason=x&csrf={}", pages.csrf))
     };
     let evil = "https://evil.example";
     let refused = [

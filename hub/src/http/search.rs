@@ -6,7 +6,7 @@
 //! for a stated purpose. Every search is a use on the access log.
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
-use indexes::{NewUse, SearchHit, SearchPage, SearchQuery, Shown, UseAct};
+use indexes::{NewUse, Operator, SearchHit, SearchPage, SearchQuery, Shown, UseAct};
 use jiff::civil::Date;
 use licence::{HolderKind, LicenceId, LicenceTypeCode, Seq};
 use serde::{Deserialize, Serialize};
@@ -116,7 +116,7 @@ pub async fn search(
             "a query parameter is unknown or malformed; see /v1/openapi.json",
         )
     })?;
-    Ok(HttpResponse::Ok().json(answer(&hub, &caller, asked.into_inner()).await?))
+    Ok(HttpResponse::Ok().json(answer(&hub, &caller, None, asked.into_inner()).await?))
 }
 
 /// Finds licences.
@@ -133,16 +133,19 @@ pub async fn search_by_post(
 ) -> Result<HttpResponse, Problem> {
     let (asked, _): (SearchRequest, _) = body::json(&request, payload, SMALL).await?;
     // Asking again is another search and another use: an `Idempotency-Key` has nothing to hold.
-    Ok(HttpResponse::Ok().json(answer(&hub, &caller, asked).await?))
+    Ok(HttpResponse::Ok().json(answer(&hub, &caller, None, asked).await?))
 }
 
 /// Searches what the caller may find, and records the use.
+///
+/// * `operator`: who at the caller's asks, if a person does.
 ///
 /// # Errors
 /// `not_permitted`, a malformed filter's own code, or that of the index or store.
 pub async fn answer(
     hub: &Hub,
     caller: &Caller,
+    operator: Option<Operator>,
     asked: SearchRequest,
 ) -> Result<SearchAnswer, Problem> {
     let (query, limit) = check(hub, caller, asked)?;
@@ -166,7 +169,7 @@ pub async fn answer(
             at: hub.clock.now(),
             caller: caller.department,
             certificate: caller.certificate,
-            operator: None,
+            operator,
             matter: None,
             case: None,
             basis: None,

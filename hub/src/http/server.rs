@@ -1,4 +1,4 @@
-//! The listening sockets: HTTPS for departments, and in demo mode plain-HTTP pages on the loopback.
+//! The listening sockets: HTTPS for departments and for people, and in demo mode plain-HTTP pages on the loopback.
 
 use std::{
     net::SocketAddr,
@@ -74,6 +74,8 @@ pub fn start(hub: &Arc<Hub>) -> Result<Running, ListenError> {
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, std::num::NonZero::get));
 
     let shared = hub.clone();
+    let login = settings.login.as_ref();
+    let pages_too = login.is_some_and(|login| login.address.starts_with("https://"));
     let app = move || {
         App::new()
             .app_data(web::Data::from(shared.clone()))
@@ -85,6 +87,11 @@ pub fn start(hub: &Arc<Hub>) -> Result<Running, ListenError> {
             })
             .wrap(from_fn(find_person))
             .configure(super::configure)
+            .configure(|config| {
+                if pages_too {
+                    pages::configure_beside_interface(config);
+                }
+            })
     };
     let https = HttpServer::new(app)
         .workers(workers)

@@ -9,6 +9,7 @@ use connectors::{ConnectorState, LastError, ReconcileError, RunnerError, RunnerH
 
 use super::{
     home::number,
+    posted::Posted,
     search::type_name,
     texts::{Texts, connector_error, fill},
     verification::moment,
@@ -35,6 +36,7 @@ pub(crate) async fn pause(
     visitor: Visitor,
     request: HttpRequest,
     name: web::Path<String>,
+    _: Posted,
 ) -> HttpResponse {
     let done = match runner(&visitor, &name) {
         Ok(runner) => runner.pause().await.map_err(stopped),
@@ -48,6 +50,7 @@ pub(crate) async fn resume(
     visitor: Visitor,
     request: HttpRequest,
     name: web::Path<String>,
+    _: Posted,
 ) -> HttpResponse {
     let done = match runner(&visitor, &name) {
         Ok(runner) => runner.resume().await.map_err(stopped),
@@ -57,7 +60,11 @@ pub(crate) async fn resume(
 }
 
 /// `POST /connectors/{name}/reconcile`: changes nothing, but asks much of both sides.
-pub(crate) async fn reconcile(visitor: Visitor, name: web::Path<String>) -> HttpResponse {
+pub(crate) async fn reconcile(
+    visitor: Visitor,
+    name: web::Path<String>,
+    _: Posted,
+) -> HttpResponse {
     visitor.show(compared(&visitor, &name).await)
 }
 
@@ -76,9 +83,11 @@ fn back(visitor: &Visitor, request: &HttpRequest, done: Result<(), Failure>) -> 
 }
 
 fn may_operate(visitor: &Visitor) -> Result<(), Failure> {
-    match visitor.may(Act::Operate) {
-        Some(_) => Ok(()),
-        None => Err(Failure::forbidden("not_permitted", |t| t.say_operate)),
+    visitor.logged_in()?;
+    if visitor.may(Act::Operate) {
+        Ok(())
+    } else {
+        Err(Failure::forbidden("not_permitted", |t| t.say_operate))
     }
 }
 

@@ -1,11 +1,12 @@
 //! What holds for every page: who may ask, and which headers the answer carries.
 //!
-//! Demo mode has no login, so the browser's own word on where a request comes from is what keeps
-//! other sites out: the host name must be one of the loopback's (a name elsewhere that was made to
-//! point here is refused), and what changes or records something must come from these pages.
+//! The host name must be the hub's own: that of `login.address` over HTTPS, one of the loopback's on
+//! demo mode's plain listener (a name elsewhere that was made to point here is refused). What changes
+//! or records something must come from these pages: the browser's own word on where a request comes
+//! from keeps other sites out, beside the token that every form of a session carries.
 
 use actix_web::{
-    Error,
+    Error, HttpRequest,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -13,9 +14,11 @@ use actix_web::{
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
+    web,
 };
 
 use super::visitor::{Failure, Visitor, chosen_language};
+use crate::Hub;
 
 /// Headers of every answer.
 const HEADERS: [(&str, &str); 6] = [
@@ -37,7 +40,12 @@ pub(crate) async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let chosen = chosen_language(request.request());
-    let mut answer = match refusal(request.method(), request.headers()) {
+    let secure = request.app_config().secure();
+    let refused = match own_address(request.request(), secure) {
+        Some(own) => refusal(request.method(), request.headers(), &own),
+        None => Some(Failure::forbidden("host_not_local", |t| t.say_host)),
+    };
+    let mut answer = match refused {
         Some(failure) => {
             let page = Visitor::of(request.request())?.failed(&failure);
             request.into_response(page)
@@ -51,6 +59,12 @@ pub(crate) async fn guard(
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    if secure {
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+    }
     if let Some(language) = chosen {
         let cookie =
             format!("lang={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", language.word());
@@ -61,10 +75,32 @@ pub(crate) async fn guard(
     Ok(answer)
 }
 
+/// Under which names these pages are reached.
+enum Own {
+    /// Any name of the loopback, over plain HTTP.
+    Loopback,
+    /// This host, and port unless it is 443, over HTTPS.
+    Host(String),
+}
+
+/// The name under which a listener's pages are reached; `None` if the settings give it none.
+fn own_address(request: &HttpRequest, secure: bool) -> Option<Own> {
+    if !secure {
+        return Some(Own::Loopback);
+    }
+    let hub = request.app_data::<web::Data<Hub>>()?;
+    let address = &hub.settings().login.as_ref()?.address;
+    address.strip_prefix("https://").map(|host| Own::Host(host.to_owned()))
+}
+
 /// Why a request is not answered, if it is not.
-fn refusal(method: &Method, headers: &HeaderMap) -> Option<Failure> {
+fn refusal(method: &Method, headers: &HeaderMap, own: &Own) -> Option<Failure> {
     let host = text(headers, "host").unwrap_or_default();
-    if !is_loopback(host) {
+    let (is_own, scheme) = match own {
+        Own::Loopback => (is_loopback(host), "http"),
+        Own::Host(name) => (host.eq_ignore_ascii_case(name), "https"),
+    };
+    if !is_own {
         return Some(Failure::forbidden("host_not_local", |t| t.say_host));
     }
     let reading = method == Method::GET || method == Method::HEAD;
@@ -79,7 +115,7 @@ fn refusal(method: &Method, headers: &HeaderMap) -> Option<Failure> {
     // `null` beside `same-origin` is what the referrer policy of these pages makes of their own.
     let origin_fits = reading
         || text(headers, "origin")
-            .is_none_or(|origin| origin == "null" || origin == format!("http://{host}"));
+            .is_none_or(|origin| origin == "null" || origin == format!("{scheme}://{host}"));
     (!from_here || !origin_fits).then(|| Failure::forbidden("cross_site", |t| t.say_cross_site))
 }
 
@@ -116,7 +152,28 @@ mod tests {
         for (name, value) in said {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        refusal(&method, &headers).map(|failure| failure.code)
+        refusal(&method, &headers, &Own::Loopback).map(|failure| failure.code)
+    }
+
+    #[test]
+    fn over_https_only_the_hubs_own_name_is_answered() {
+        let own = Own::Host("hub.example.gov.cn".to_owned());
+        let refused = |method: Method, said: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in said {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            refusal(&method, &headers, &own).is_some()
+        };
+        const HERE: (&str, &str) = ("host", "hub.example.gov.cn");
+        assert!(!refused(Method::GET, &[HERE]));
+        assert!(!refused(Method::POST, &[HERE, ("origin", "https://hub.example.gov.cn")]));
+        for host in ["localhost", "127.0.0.1", "hub.example.gov.cn:8443", "evil.example", ""] {
+            assert!(refused(Method::GET, &[("host", host)]), "{host}");
+        }
+        for origin in ["http://hub.example.gov.cn", "https://evil.example", "null"] {
+            assert!(refused(Method::POST, &[HERE, ("origin", origin)]), "{origin}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use certs::ChainRecord;
-use indexes::{NewUse, Operator, Proof, Shown, StoredLicence, UseAct};
+use indexes::{NewUse, Proof, Shown, StoredLicence, UseAct};
 use licence::{CatalogueEntry, ChangeKind, LicenceId, Seq, StatusChange, StatusOrder};
 use serde_json::Value;
 
@@ -16,18 +16,15 @@ use super::{
     texts::{Language, Texts, fill, holder_kind},
     verification::{self, cause_name, moment, period},
     views::{self, Event, Fact, File, Notice, Section, Tone},
-    visitor::{Failure, Visitor},
+    visitor::{Failure, NO_CERTIFICATE, Visitor},
 };
 use crate::{
     http::{error::Problem, licences::parse_identifier},
     judge::{Outcome, Verification, face, judge},
     policy::Act,
     pull::check_reason,
-    tls::Caller,
+    reuse::Clerk,
 };
-
-/// Account recorded for a use by a page of demo mode.
-const DEMO_ACCOUNT: &str = "demo";
 
 /// `GET /licences/{identifier}`: the public face.
 pub(crate) async fn look(visitor: Visitor, identifier: web::Path<String>) -> HttpResponse {
@@ -40,7 +37,7 @@ pub(crate) async fn open(
     identifier: web::Path<String>,
     form: Form,
 ) -> HttpResponse {
-    let page = match search::read(form) {
+    let page = match search::read(&visitor, form) {
         Ok(asked) => page(&visitor, &identifier, Some(asked)).await,
         Err(failure) => Err(failure),
     };
@@ -61,6 +58,7 @@ async fn page(
     asked: Option<Asked>,
 ) -> Result<(StatusCode, views::Licence), Failure> {
     let t = visitor.t();
+    let clerk = visitor.as_clerk()?;
     let identifier = parse_identifier(identifier)?;
     let judged = judged(visitor, &identifier).await?;
     let mut status = StatusCode::OK;
@@ -74,29 +72,23 @@ async fn page(
             notice = Some(notice_of(t.say_reason.to_owned()));
             ask = Some(asked.reason.clone());
         }
-        Some(asked) => match visitor.may(Act::Search(judged.stored.licence_type)) {
-            Some(_) => content = Some(asked.reason.trim()),
-            None => {
-                status = StatusCode::FORBIDDEN;
-                let name = visitor.department_name();
-                notice = Some(notice_of(fill(t.not_permitted_type, &[("name", &name)])));
-            }
-        },
+        Some(asked) if visitor.may(Act::Search(judged.stored.licence_type)) => {
+            content = Some(asked.reason.trim());
+        }
+        Some(_) => {
+            status = StatusCode::FORBIDDEN;
+            let name = visitor.department_name();
+            notice = Some(notice_of(fill(t.not_permitted_type, &[("name", &name)])));
+        }
     }
     // A broken licence has no content to ask for.
     if judged.outcome == Outcome::Untrusted {
         ask = None;
     }
-    let recorded = match &visitor.clerk {
-        Some(clerk) => {
-            let seq = record(visitor, clerk, &judged, content).await?;
-            match content {
-                Some(reason) => (fill(t.viewed, &[("seq", &seq)]), reason.to_owned()),
-                None => (fill(t.viewed_public, &[("seq", &seq)]), String::new()),
-            }
-        }
-        // With no department to act for, nobody can use anything: the public face is left.
-        None => (String::new(), String::new()),
+    let seq = record(visitor, clerk, &judged, content).await?;
+    let recorded = match content {
+        Some(reason) => (fill(t.viewed, &[("seq", &seq)]), reason.to_owned()),
+        None => (fill(t.viewed_public, &[("seq", &seq)]), String::new()),
     };
     let mut page = view(visitor, &judged, content.is_some());
     page.recorded = recorded;
@@ -132,7 +124,7 @@ async fn judged(visitor: &Visitor, identifier: &LicenceId) -> Result<Judged, Fai
 /// Records the use. `content`: the reason for which the content is shown; `None` for the public face.
 async fn record(
     visitor: &Visitor,
-    clerk: &Caller,
+    clerk: &Clerk,
     judged: &Judged,
     content: Option<&str>,
 ) -> Result<Seq, Failure> {
@@ -144,11 +136,8 @@ async fn record(
         .record_use(NewUse {
             at: visitor.hub.clock.now(),
             caller: clerk.department,
-            certificate: clerk.certificate,
-            operator: Some(Operator {
-                account: DEMO_ACCOUNT.to_owned(),
-                organisation: clerk.department.to_string(),
-            }),
+            certificate: NO_CERTIFICATE,
+            operator: Some(clerk.operator()),
             matter: None,
             case: None,
             basis: None,

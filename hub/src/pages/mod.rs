@@ -1,7 +1,8 @@
-//! Pages for clerks and operators: search, licence, connectors; Chinese first, English second.
+//! Pages for applicants, clerks and operators; Chinese first, English second.
 //!
-//! Until people can log in they are served in demo mode only, on the loopback, and act for one
-//! department (`visitor`). What every page shows stands in `views` as plain text, every text in
+//! They stand beside the interface on the HTTPS listener once people can log in (`[login]` in the
+//! settings), and in demo mode on the loopback over plain HTTP. Who may see what hangs on the person
+//! (`visitor`) and is decided once more in the use cases. What every page shows stands in `views` as plain text, every text in
 //! `texts`, how it looks in `hub/static/pages.css` (`docs/design-system.md`). Every page can be
 //! read and worked without JavaScript. What a clerk searches for travels by POST, so that no name
 //! stands in an address; what is shown of a licence is a use, recorded before it is shown.
@@ -20,8 +21,8 @@ mod visitor;
 mod window;
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource, Route, guard as when, http::header, middleware::from_fn,
-    web,
+    HttpRequest, HttpResponse, Resource, Route, Scope, guard as when, http::header,
+    middleware::from_fn, web,
 };
 
 use crate::login::middleware::find_person;
@@ -29,27 +30,36 @@ use visitor::{Failure, Visitor};
 
 /// Registers the pages. The application data must hold a [`crate::Hub`].
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(
-        web::scope("")
-            .wrap(from_fn(guard::guard))
-            .wrap(from_fn(find_person))
-            .service(page("/", read().to(home::home)))
-            .service(
-                page("/licences", read().to(search::form)).route(web::post().to(search::results)),
-            )
-            .service(
-                page("/licences/{identifier}", read().to(licence::look))
-                    .route(web::post().to(licence::open)),
-            )
-            .service(page("/connectors", read().to(connectors::list)))
-            .service(page("/connectors/{name}/set-aside", read().to(connectors::set_aside)))
-            .service(page("/connectors/{name}/pause", web::post().to(connectors::pause)))
-            .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
-            .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))
-            .configure(window::configure)
-            .service(page("/static/{file}", read().to(asset)))
-            .default_service(web::to(no_such_page)),
-    );
+    config.service(pages().wrap(from_fn(guard::guard)).wrap(from_fn(find_person)));
+}
+
+/// Registers the pages where the interface is registered too and the session was looked for.
+pub fn configure_beside_interface(config: &mut web::ServiceConfig) {
+    let elsewhere = when::fn_guard(|request| !is_interface(request.head().uri.path()));
+    config.service(pages().guard(elsewhere).wrap(from_fn(guard::guard)));
+}
+
+/// Addresses that are answered in JSON, also those that are not there.
+fn is_interface(path: &str) -> bool {
+    path.starts_with("/v1/") || ["/v1", "/healthz", "/readyz", "/metrics"].contains(&path)
+}
+
+fn pages() -> Scope {
+    web::scope("")
+        .service(page("/", read().to(home::home)))
+        .service(page("/licences", read().to(search::form)).route(web::post().to(search::results)))
+        .service(
+            page("/licences/{identifier}", read().to(licence::look))
+                .route(web::post().to(licence::open)),
+        )
+        .service(page("/connectors", read().to(connectors::list)))
+        .service(page("/connectors/{name}/set-aside", read().to(connectors::set_aside)))
+        .service(page("/connectors/{name}/pause", web::post().to(connectors::pause)))
+        .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
+        .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))
+        .configure(window::configure)
+        .service(page("/static/{file}", read().to(asset)))
+        .default_service(web::to(no_such_page))
 }
 
 fn page(path: &str, route: Route) -> Resource {

@@ -35,6 +35,8 @@ pub(crate) struct Asked {
     issued_from: String,
     issued_to: String,
     cursor: String,
+    /// The token of the session that the form was made for.
+    csrf: String,
     /// Set where a form carries a search along without being one.
     pub(crate) back: String,
 }
@@ -95,16 +97,23 @@ impl Asked {
 /// A form that arrived, or not in one piece.
 pub(crate) type Form = Result<web::Form<Asked>, actix_web::Error>;
 
-/// What a form that cannot be read is answered with.
-pub(crate) fn read(form: Form) -> Result<Asked, Failure> {
-    form.map(web::Form::into_inner)
-        .map_err(|_| Failure::bad_request("form_malformed", |t| t.say_bad_request))
+/// A clerk's form, made for this session; or what it is answered with.
+pub(crate) fn read(visitor: &Visitor, form: Form) -> Result<Asked, Failure> {
+    let clerk = visitor.as_clerk()?;
+    let asked = form
+        .map(web::Form::into_inner)
+        .map_err(|_| Failure::bad_request("form_malformed", |t| t.say_bad_request))?;
+    if asked.csrf == clerk.person.csrf {
+        Ok(asked)
+    } else {
+        Err(Failure::forbidden("csrf_token", |t| t.say_csrf))
+    }
 }
 
 /// `GET /licences`: the empty form.
 pub(crate) async fn form(visitor: Visitor) -> HttpResponse {
     let asked = Asked { reason: visitor.t().default_reason.to_owned(), ..Asked::default() };
-    visitor.show(Ok((StatusCode::OK, page(&visitor, &asked))))
+    visitor.show(visitor.as_clerk().map(|_| (StatusCode::OK, page(&visitor, &asked))))
 }
 
 /// `POST /licences`: the results.
@@ -113,7 +122,7 @@ pub(crate) async fn results(visitor: Visitor, form: Form) -> HttpResponse {
 }
 
 async fn found(visitor: &Visitor, form: Form) -> Result<(StatusCode, views::Search), Failure> {
-    let mut asked = read(form)?;
+    let mut asked = read(visitor, form)?;
     let t = visitor.t();
     asked.back.clear();
     if asked.reason.trim().is_empty() {
@@ -121,10 +130,10 @@ async fn found(visitor: &Visitor, form: Form) -> Result<(StatusCode, views::Sear
     }
     let mut page = page(visitor, &asked);
     page.page.again = Some(asked.hidden(&[]));
-    let answered = match &visitor.clerk {
-        Some(clerk) => answer(&visitor.hub, clerk, asked.request()).await.map_err(Failure::from),
-        None => Err(Failure::forbidden("not_permitted", |t| t.say_not_permitted)),
-    };
+    let operator = Some(visitor.as_clerk()?.operator());
+    let answered = answer(&visitor.hub, &visitor.caller()?, operator, asked.request())
+        .await
+        .map_err(Failure::from);
     let status = match answered {
         Ok(answer) => {
             page.results = Some(shown(visitor, &asked, answer));
@@ -149,7 +158,7 @@ fn page(visitor: &Visitor, asked: &Asked) -> views::Search {
         .hub
         .catalogue
         .entries()
-        .filter(|entry| visitor.may(Act::Search(entry.code)).is_some())
+        .filter(|entry| visitor.may(Act::Search(entry.code)))
         .collect();
     let kinds: BTreeSet<_> =
         entries.iter().flat_map(|entry| entry.holder_kinds.iter().copied()).collect();

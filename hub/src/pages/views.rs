@@ -17,6 +17,8 @@ pub(crate) enum Section {
     Search,
     Connectors,
     Window,
+    Matters,
+    Mine,
     None,
 }
 
@@ -32,6 +34,29 @@ impl Section {
     pub(crate) fn is_connectors(self) -> bool {
         self == Self::Connectors
     }
+
+    pub(crate) fn is_window(self) -> bool {
+        self == Self::Window
+    }
+
+    pub(crate) fn is_matters(self) -> bool {
+        self == Self::Matters
+    }
+
+    pub(crate) fn is_mine(self) -> bool {
+        self == Self::Mine
+    }
+}
+
+/// Parts of the site that are there for this reader only.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Nav {
+    /// The personal pages.
+    pub(crate) mine: bool,
+    /// The window and the search.
+    pub(crate) window: bool,
+    /// The connectors.
+    pub(crate) operate: bool,
 }
 
 /// Hidden members of a form: what a later request must say again.
@@ -52,6 +77,14 @@ pub(crate) struct Frame {
     pub(crate) assets: &'static Assets,
     /// The token that every form of a session carries; empty without one.
     pub(crate) csrf: String,
+    /// The name of who has logged in.
+    pub(crate) person: Option<String>,
+    /// Where to log in, for those who have not.
+    pub(crate) login: Option<String>,
+    /// Parts of the site for this reader.
+    pub(crate) nav: Nav,
+    /// All of this is a demonstration.
+    pub(crate) demo: bool,
 }
 
 impl Frame {
@@ -66,6 +99,10 @@ impl Frame {
             keep: "",
             assets: &ASSETS,
             csrf: String::new(),
+            person: None,
+            login: None,
+            nav: Nav::default(),
+            demo: false,
         }
     }
 }
@@ -360,4 +397,6 @@ pub(crate) struct Error {
     pub(crate) kept: Option<&'static str>,
     pub(crate) code: String,
     pub(crate) status: u16,
+    /// Where to log in, if that is what is missing.
+    pub(crate) to_login: Option<String>,
 }

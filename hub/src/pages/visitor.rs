@@ -1,7 +1,5 @@
 //! Who looks at a page, in which language, and what they are told when something fails.
 
-use std::collections::BTreeSet;
-
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest, HttpResponse, dev,
     error::ErrorInternalServerError,
@@ -13,12 +11,19 @@ use licence::{CreditCode, Sha256Digest};
 
 use super::{
     texts::{Language, Texts, fill},
-    views::{self, Frame, Section},
+    views::{self, Frame, Nav, Section},
 };
-use crate::{Hub, http::error::Problem, login::Person, policy::Act, tls::Caller};
+use crate::{
+    Hub,
+    http::error::Problem,
+    login::{Person, Role},
+    policy::Act,
+    reuse::Clerk,
+    tls::Caller,
+};
 
-/// The digest recorded for a use by a page of demo mode: no certificate was shown.
-const NO_CERTIFICATE: Sha256Digest = Sha256Digest::from_bytes([0; 32]);
+/// The digest recorded for a use by a person: no certificate was shown.
+pub(crate) const NO_CERTIFICATE: Sha256Digest = Sha256Digest::from_bytes([0; 32]);
 
 /// The reader of a page.
 pub(crate) struct Visitor {
@@ -28,8 +33,10 @@ pub(crate) struct Visitor {
     pub(crate) language: Language,
     /// Who has logged in.
     pub(crate) person: Option<Person>,
-    /// The department the reader acts for; `None` if the policies let nobody search.
-    pub(crate) clerk: Option<Caller>,
+    /// The clerk that the person is, if any.
+    pub(crate) clerk: Option<Clerk>,
+    /// The path of the page, for coming back to it.
+    here: String,
 }
 
 impl FromRequest for Visitor {
@@ -54,10 +61,10 @@ impl Visitor {
         let language = chosen_language(request)
             .or_else(|| remembered_language(request))
             .unwrap_or(Language::Chinese);
-        let clerk = acting_department(&hub)
-            .map(|department| Caller { department, certificate: NO_CERTIFICATE });
         let person = request.extensions().get::<Person>().cloned();
-        Ok(Self { hub, language, person, clerk })
+        let clerk = person.as_ref().and_then(|person| Clerk::of(&hub, person));
+        let here = if request.method().is_safe() { request.path() } else { "/" };
+        Ok(Self { language, person, clerk, here: here.to_owned(), hub })
     }
 
     /// The texts in the reader's language.
@@ -77,14 +84,68 @@ impl Visitor {
     pub(crate) fn frame(&self, section: Section, title: impl Into<String>) -> Frame {
         let mut frame = Frame::new(self.language, section, title);
         let (before, after) = self.t().acting_as.split_once("{name}").unwrap_or_default();
-        frame.csrf = self.person.as_ref().map(|person| person.csrf.clone()).unwrap_or_default();
+        frame.demo = self.hub.settings().demo;
         frame.acting = self.clerk.as_ref().map(|_| (before, self.department_name(), after));
+        match &self.person {
+            Some(person) => {
+                frame.csrf.clone_from(&person.csrf);
+                frame.person = Some(person.account.name.clone());
+                frame.nav = Nav {
+                    mine: person.is(Role::Applicant),
+                    window: self.clerk.is_some(),
+                    operate: person.is(Role::Operator),
+                };
+            }
+            None if self.hub.settings().login.is_some() => {
+                let next =
+                    openidconnect::url::form_urlencoded::byte_serialize(self.here.as_bytes());
+                frame.login = Some(format!("/login?next={}", next.collect::<String>()));
+            }
+            None => {}
+        }
         frame
     }
 
-    /// The department, if it may do this.
-    pub(crate) fn may(&self, act: Act) -> Option<&Caller> {
-        self.clerk.as_ref().filter(|clerk| self.hub.policies.permit(&clerk.department, act))
+    /// The person, for pages that need one.
+    ///
+    /// # Errors
+    /// 401, with the way to the login.
+    pub(crate) fn logged_in(&self) -> Result<&Person, Failure> {
+        self.person.as_ref().ok_or_else(Failure::login_required)
+    }
+
+    /// The clerk, for pages that need one.
+    ///
+    /// # Errors
+    /// 401 for those who have not logged in, 403 for those who are no clerk.
+    pub(crate) fn as_clerk(&self) -> Result<&Clerk, Failure> {
+        self.logged_in()?;
+        self.clerk
+            .as_ref()
+            .ok_or_else(|| Failure::forbidden("clerk_required", |t| t.say_clerks_only))
+    }
+
+    /// The clerk's department, as a caller of the interface would be.
+    ///
+    /// # Errors
+    /// As [`Self::as_clerk`].
+    pub(crate) fn caller(&self) -> Result<Caller, Failure> {
+        let department = self.as_clerk()?.department;
+        Ok(Caller { department, certificate: NO_CERTIFICATE })
+    }
+
+    /// Whether the person may do this: a clerk for their department, an operator with the connectors.
+    pub(crate) fn may(&self, act: Act) -> bool {
+        let department = match act {
+            Act::Operate => self.operates(),
+            _ => self.clerk.as_ref().map(|clerk| clerk.department),
+        };
+        department.is_some_and(|department| self.hub.policies.permit(&department, act))
+    }
+
+    fn operates(&self) -> Option<CreditCode> {
+        let person = self.person.as_ref().filter(|person| person.is(Role::Operator))?;
+        self.hub.organisations.department_of(person.account.node.as_deref()?)
     }
 
     /// Answers with a page, or says why not.
@@ -98,8 +159,11 @@ impl Visitor {
     /// Says what went wrong.
     pub(crate) fn failed(&self, failure: &Failure) -> HttpResponse {
         let t = self.t();
+        let page = self.frame(Section::None, failure.title(t));
+        let to_login = (failure.status == StatusCode::UNAUTHORIZED).then(|| page.login.clone());
         let page = views::Error {
-            page: self.frame(Section::None, failure.title(t)),
+            page,
+            to_login: to_login.flatten(),
             says: failure.say.in_language(self.language),
             kept: failure.nothing_changed.then_some(t.error_kept),
             code: fill(t.error_code_is, &[("code", &failure.code)]),
@@ -136,32 +200,6 @@ fn remembered_language(request: &HttpRequest) -> Option<Language> {
         .flat_map(|value| value.split(';'))
         .filter_map(|cookie| cookie.trim().strip_prefix("lang="))
         .find_map(Language::from_word)
-}
-
-/// The department a page's reader acts for while there is no login: of those the hub knows, one
-/// that operates the connectors, and of these the one that finds the most licence types; the first
-/// by credit code of equals. (The first that may search would be one that finds little and
-/// operates nothing, so half of the pages would show nothing.)
-fn acting_department(hub: &Hub) -> Option<CreditCode> {
-    let known: BTreeSet<CreditCode> = hub
-        .departments
-        .keys()
-        .copied()
-        .chain(hub.matters.all().map(|matter| matter.department))
-        .collect();
-    let mut best: Option<((bool, usize), CreditCode)> = None;
-    for department in known {
-        let finds = hub
-            .catalogue
-            .entries()
-            .filter(|entry| hub.policies.permit(&department, Act::Search(entry.code)))
-            .count();
-        let rank = (hub.policies.permit(&department, Act::Operate), finds);
-        if finds > 0 && best.is_none_or(|(best, _)| rank > best) {
-            best = Some((rank, department));
-        }
-    }
-    best.map(|(_, department)| department)
 }
 
 /// A sentence for the reader, from the texts of all pages or of one room.
@@ -215,6 +253,12 @@ impl Failure {
         Self { nothing_changed: true, ..Self::new(StatusCode::BAD_REQUEST, code, say) }
     }
 
+    /// 401: nobody has logged in, or the session has ended.
+    pub(crate) fn login_required() -> Self {
+        let say: fn(&'static Texts) -> &'static str = |t| t.say_login;
+        Self { nothing_changed: true, ..Self::new(StatusCode::UNAUTHORIZED, "login_required", say) }
+    }
+
     /// 403.
     pub(crate) fn forbidden(code: &str, say: fn(&'static Texts) -> &'static str) -> Self {
         Self { nothing_changed: true, ..Self::new(StatusCode::FORBIDDEN, code, say) }
@@ -238,6 +282,7 @@ impl Failure {
     fn title(&self, t: &'static Texts) -> &'static str {
         match self.status {
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => t.title_bad_request,
+            StatusCode::UNAUTHORIZED => t.title_login,
             StatusCode::FORBIDDEN => t.title_forbidden,
             StatusCode::NOT_FOUND => t.title_not_found,
             StatusCode::METHOD_NOT_ALLOWED => t.title_method,
