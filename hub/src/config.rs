@@ -52,6 +52,9 @@ pub struct Config {
     /// Working days and holidays, JSON; without it the built-in calendar.
     #[serde(default)]
     pub calendar: Option<PathBuf>,
+    /// Working days within which an issuer answers a disputed field.
+    #[serde(default = "default_corrections_days")]
+    pub corrections_days: u16,
     /// How people log in; without it only departments' systems come in.
     #[serde(default)]
     pub login: Option<Login>,
@@ -77,6 +80,10 @@ pub struct Config {
 
 fn default_grant_hours() -> u16 {
     24
+}
+
+fn default_corrections_days() -> u16 {
+    5
 }
 
 fn default_cache_mib() -> usize {

@@ -20,6 +20,7 @@ use crate::{
     config::{self, Config, ConfigError},
     login::{Organisations, sessions::Limits},
     policy::Policies,
+    reuse::mandates::{Mandates, read_mandates},
 };
 
 /// The parts of a hub.
@@ -48,6 +49,8 @@ pub struct Hub {
     pub departments: BTreeMap<CreditCode, String>,
     /// The tree that bounds what clerks may do.
     pub organisations: Organisations,
+    /// Which duty allows whom to look without being asked.
+    pub mandates: Mandates,
     /// Working days.
     pub calendar: Calendar,
     /// Signs packages and promises; `None` without `[service]` in the settings.
@@ -162,6 +165,7 @@ impl Hub {
         connectors::check_all(&config.connectors).map_err(OpenError::Connectors)?;
         let departments = read_departments(&config)?;
         let organisations = read_organisations(&config)?;
+        let mandates = read_mandates(&config)?;
         let calendar = read_calendar(&config)?;
         let signer = read_signer(&config)?;
 
@@ -203,6 +207,7 @@ impl Hub {
             regions: RegionTable::builtin(),
             departments,
             organisations,
+            mandates,
             calendar,
             signer,
             connectors: runners,

@@ -10,18 +10,68 @@ use indexes::{
     StoredLicence, UseAct,
 };
 use jiff::{SignedDuration, Timestamp};
-use licence::{HolderId, LicenceId, LicenceTypeCode, MatterCode, ProjectCode, Seq, Sha256Digest};
-use ring::rand::{SecureRandom, SystemRandom};
+use licence::{
+    CreditCode, HolderId, LicenceId, LicenceTypeCode, MatterCode, ProjectCode, Seq, Sha256Digest,
+};
+use serde_json::value::RawValue;
 
 use crate::{
     hub::Hub,
     judge::{Face, FaceFile, Outcome, Verification, face, judge},
     policy::Act,
+    records::{Draft, random_name},
+    reuse::{
+        Clerk, Who,
+        case::{Case, CaseState},
+        consents,
+        corrections::{self, Disputed},
+        terms::{self, GrantTerms},
+        uses,
+    },
     tls::Caller,
 };
 
 /// Most licences in one answer: a holder has tens, a project hundreds.
 pub const MOST_LICENCES: usize = 500;
+
+/// A department at work: its system, or a clerk of it.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The department.
+    pub department: CreditCode,
+    /// The certificate it came with; for a clerk, who came with a session, the hub's own.
+    pub certificate: Sha256Digest,
+    /// The clerk.
+    pub operator: Option<Operator>,
+}
+
+impl Asker {
+    /// The department behind somebody, if there is one.
+    #[must_use]
+    pub fn of(hub: &Hub, who: &Who) -> Option<Self> {
+        match who {
+            Who::Holder { .. } => None,
+            Who::Clerk(clerk) => Some(Self::clerk(hub, clerk)),
+            Who::Department(caller) => Some(caller.into()),
+        }
+    }
+
+    /// A clerk.
+    #[must_use]
+    pub fn clerk(hub: &Hub, clerk: &Clerk) -> Self {
+        Self {
+            department: clerk.department,
+            certificate: uses::own_certificate(hub),
+            operator: Some(clerk.operator()),
+        }
+    }
+}
+
+impl From<&Caller> for Asker {
+    fn from(caller: &Caller) -> Self {
+        Self { department: caller.department, certificate: caller.certificate, operator: None }
+    }
+}
 
 /// Whose licences are pulled.
 #[derive(Clone, Debug)]
@@ -57,6 +107,10 @@ pub struct Pulled {
     pub stored: StoredLicence,
     /// The verdict at this moment.
     pub verification: Verification,
+    /// Whether its holder disputes it.
+    pub disputed: Option<Disputed>,
+    /// The only face fields that are given; `None`: the whole licence.
+    pub only_fields: Option<Vec<String>>,
 }
 
 impl Pulled {
@@ -67,6 +121,18 @@ impl Pulled {
             .then(|| face(&self.stored.document))
             .flatten()
     }
+}
+
+/// The fields of a face that may be given, as they stand there.
+#[must_use]
+pub fn given_fields<'a>(
+    face: &Face<'a>,
+    only: &[String],
+) -> std::collections::BTreeMap<String, &'a RawValue> {
+    let mut fields: std::collections::BTreeMap<String, &RawValue> =
+        serde_json::from_str(face.fields.get()).unwrap_or_default();
+    fields.retain(|field, _| only.contains(field));
+    fields
 }
 
 /// The answer to a pull.
@@ -124,6 +190,35 @@ pub enum PullError {
         /// The basis.
         basis: &'static str,
     },
+    /// No such consent is in force.
+    #[error(
+        "no consent under this reference is in force for this department, holder, matter and types: \
+         ask the holder with POST /v1/grants"
+    )]
+    NoConsent,
+    /// No such mandate.
+    #[error(
+        "no mandate with this code allows this department to pull type {licence_type} for matter \
+         {matter} today"
+    )]
+    NoMandate {
+        /// The type.
+        licence_type: LicenceTypeCode,
+        /// The matter.
+        matter: MatterCode,
+    },
+    /// The case is not this holder's.
+    #[error("`case` names no case of this holder and matter that is not withdrawn")]
+    CaseOfAnother,
+    /// The grant was withdrawn.
+    #[error("the grant was withdrawn at {at}: its content is not opened any more")]
+    GrantWithdrawn {
+        /// When.
+        at: Timestamp,
+    },
+    /// The grant gives single fields only.
+    #[error("the holder gave single fields of this licence: its files are withheld")]
+    FilesWithheld,
     /// No such grant.
     #[error("there is no such grant")]
     UnknownGrant,
@@ -173,6 +268,11 @@ impl PullError {
             Self::UnknownType(_) => "unknown_licence_type",
             Self::MatterNotCovering { .. } => "matter_not_covering",
             Self::NotPermitted { .. } => "not_permitted",
+            Self::NoConsent => "no_consent",
+            Self::NoMandate { .. } => "no_mandate",
+            Self::CaseOfAnother => "case_of_another",
+            Self::GrantWithdrawn { .. } => "grant_withdrawn",
+            Self::FilesWithheld => "files_withheld",
             Self::UnknownGrant => "unknown_grant",
             Self::GrantOfAnother => "grant_of_another",
             Self::GrantEnded { .. } => "grant_ended",
@@ -191,8 +291,8 @@ impl PullError {
 ///
 /// # Errors
 /// The first rule that is not met, or `Store`. A refused pull leaves no use behind.
-pub async fn pull(hub: &Hub, caller: &Caller, pull: Pull) -> Result<Answer, PullError> {
-    answer(hub, caller, pull, None).await
+pub async fn pull(hub: &Hub, asker: &Asker, pull: Pull) -> Result<Answer, PullError> {
+    answer(hub, asker, pull, None).await
 }
 
 /// Answers a pull that was answered before, under the grant it opened then. Licences are judged
@@ -200,49 +300,43 @@ pub async fn pull(hub: &Hub, caller: &Caller, pull: Pull) -> Result<Answer, Pull
 /// first ones.
 ///
 /// # Errors
-/// As [`pull`], and `GrantEnded`.
+/// As [`pull`], and `GrantEnded`, `GrantWithdrawn`.
 pub async fn pull_again(
     hub: &Hub,
-    caller: &Caller,
+    asker: &Asker,
     pull: Pull,
     grant: &str,
 ) -> Result<Answer, PullError> {
     let grant = hub.store.grant(grant).await?.ok_or(PullError::UnknownGrant)?;
-    if grant.until <= hub.clock.now() {
-        return Err(PullError::GrantEnded { at: grant.until });
-    }
-    answer(hub, caller, pull, Some(grant)).await
+    in_force(hub, &grant).await?;
+    answer(hub, asker, pull, Some(grant)).await
 }
 
 async fn answer(
     hub: &Hub,
-    caller: &Caller,
+    asker: &Asker,
     pull: Pull,
     earlier: Option<Grant>,
 ) -> Result<Answer, PullError> {
-    check_purpose(hub, caller, &pull)?;
+    check_basis_reference(&pull)?;
+    let purpose = (&pull.matter, pull.basis.kind, pull.reason.as_str());
+    check_purpose(hub, &asker.department, &pull.types, purpose)?;
     let now = hub.clock.now();
+    let hours = SignedDuration::from_hours(i64::from(hub.grant_hours));
+    let latest = now.checked_add(hours).unwrap_or(Timestamp::MAX);
+    let (terms, until) = check_basis(hub, asker, &pull, latest).await?;
     let (holder, project, stored) = find(hub, &pull).await?;
     if stored.len() > MOST_LICENCES {
         return Err(PullError::TooManyLicences);
     }
-    let trust = hub.trust();
-    let licences: Vec<Pulled> = stored
-        .into_iter()
-        .map(|stored| {
-            let verification = judge(&stored, face(&stored.document).as_ref(), &trust, now);
-            Pulled { stored, verification }
-        })
-        .collect();
+    let licences = judged(hub, stored, &terms, now).await?;
     let mut missing = pull.types;
     missing.retain(|t| !licences.iter().any(|pulled| pulled.stored.licence_type == *t));
 
-    let until = now
-        .checked_add(SignedDuration::from_hours(i64::from(hub.grant_hours)))
-        .unwrap_or(Timestamp::MAX);
-    let (opens, act) = match &earlier {
-        None => (Some(NewGrant { id: new_grant_id()?, until }), UseAct::Pull),
-        Some(_) => (None, UseAct::View),
+    let (grant, act) = match &earlier {
+        None => (NewGrant { id: random_name("g_")?, until }, UseAct::Pull),
+        // The same grant, which is open already.
+        Some(earlier) => (NewGrant { id: earlier.id.clone(), until: earlier.until }, UseAct::View),
     };
     let shown = licences
         .iter()
@@ -251,76 +345,174 @@ async fn answer(
             result: pulled.verification.result.word().to_owned(),
         })
         .collect();
-    let seq = hub
-        .store
-        .record_use(NewUse {
-            at: now,
-            caller: caller.department,
-            certificate: caller.certificate,
-            operator: pull.operator,
-            matter: Some(pull.matter),
-            case: pull.case,
-            basis: Some(pull.basis),
-            reason: pull.reason,
-            holder,
-            project,
-            shown,
-            grant: opens.clone(),
-            act,
-        })
-        .await?;
-    let (grant, seq) = match (earlier, opens) {
-        (Some(earlier), _) => (earlier.id, earlier.opened_by.seq),
-        (None, Some(opened)) => (opened.id, seq),
-        (None, None) => return Err(PullError::UnknownGrant),
+    let new = NewUse {
+        at: now,
+        caller: asker.department,
+        certificate: asker.certificate,
+        operator: pull.operator.or_else(|| asker.operator.clone()),
+        matter: Some(pull.matter),
+        case: pull.case,
+        basis: Some(pull.basis),
+        reason: pull.reason,
+        holder,
+        project,
+        shown,
+        grant: Some(grant.clone()),
+        act,
     };
-    Ok(Answer { grant, seq, licences, missing })
+    let seq = if earlier.is_some() || terms == GrantTerms::default() {
+        hub.store.record_use(new).await?
+    } else {
+        let mut draft = Draft::new();
+        draft.record_use(new);
+        draft.create(grant.id.as_bytes(), &terms);
+        let committed = draft.commit(&*hub.store).await?;
+        // A random id that nobody else has; and one use was drafted.
+        committed.ok().and_then(|done| done.uses.first().copied()).ok_or(StoreError::Closed)?
+    };
+    let seq = earlier.map_or(seq, |earlier| earlier.opened_by.seq);
+    Ok(Answer { grant: grant.id, seq, licences, missing })
 }
 
-fn check_purpose(hub: &Hub, caller: &Caller, pull: &Pull) -> Result<(), PullError> {
-    if pull.types.is_empty() {
+async fn judged(
+    hub: &Hub,
+    stored: Vec<StoredLicence>,
+    terms: &GrantTerms,
+    now: Timestamp,
+) -> Result<Vec<Pulled>, StoreError> {
+    let identifiers: Vec<LicenceId> =
+        stored.iter().map(|stored| stored.identifier.clone()).collect();
+    let disputed = corrections::disputed(hub, &identifiers).await?;
+    let trust = hub.trust();
+    let judged = stored.into_iter().zip(disputed).map(|(stored, disputed)| {
+        let verification = judge(&stored, face(&stored.document).as_ref(), &trust, now);
+        let only_fields = terms.only_fields(&stored.licence_type).map(<[String]>::to_vec);
+        Pulled { stored, verification, disputed, only_fields }
+    });
+    Ok(judged.collect())
+}
+
+fn check_basis_reference(pull: &Pull) -> Result<(), PullError> {
+    let named = pull.basis.reference.as_deref().is_some_and(|said| !said.trim().is_empty());
+    match pull.basis.kind {
+        BasisKind::Consent if !named => Err(PullError::BasisReference("consent")),
+        BasisKind::Duty if !named => Err(PullError::BasisReference("mandate")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a department may ask for these types for a matter on a kind of basis, and says why.
+///
+/// # Errors
+/// The first rule that is not met.
+pub fn check_purpose(
+    hub: &Hub,
+    department: &CreditCode,
+    types: &[LicenceTypeCode],
+    (matter, basis, reason): (&MatterCode, BasisKind, &str),
+) -> Result<(), PullError> {
+    if types.is_empty() {
         return Err(PullError::NoTypes);
     }
-    if pull.types.len() > 50 {
+    if types.len() > 50 {
         return Err(PullError::TooManyTypes);
     }
-    check_reason(&pull.reason)?;
-    let named = pull.basis.reference.as_deref().is_some_and(|said| !said.trim().is_empty());
-    if !named {
-        match pull.basis.kind {
-            BasisKind::Holder => {}
-            BasisKind::Consent => return Err(PullError::BasisReference("consent")),
-            BasisKind::Duty => return Err(PullError::BasisReference("mandate")),
-        }
-    }
-    let matter = hub
-        .matters
-        .get(&pull.matter)
-        .ok_or_else(|| PullError::UnknownMatter(pull.matter.clone()))?;
-    for licence_type in &pull.types {
+    check_reason(reason)?;
+    let listed = hub.matters.get(matter).ok_or_else(|| PullError::UnknownMatter(matter.clone()))?;
+    for licence_type in types {
         if hub.catalogue.entry(licence_type).is_none() {
             return Err(PullError::UnknownType(*licence_type));
         }
-        if !matter.requires.contains(licence_type) {
+        if !listed.requires.contains(licence_type) {
             return Err(PullError::MatterNotCovering {
-                matter: pull.matter.clone(),
+                matter: matter.clone(),
                 licence_type: *licence_type,
             });
         }
-        let act = Act::Pull {
-            licence_type: *licence_type,
-            matter: pull.matter.clone(),
-            basis: pull.basis.kind,
-        };
-        if !hub.policies.permit(&caller.department, act) {
+        let act = Act::Pull { licence_type: *licence_type, matter: matter.clone(), basis };
+        if !hub.policies.permit(department, act) {
             return Err(PullError::NotPermitted {
                 licence_type: *licence_type,
-                matter: pull.matter.clone(),
-                basis: pull.basis.kind.word(),
+                matter: matter.clone(),
+                basis: basis.word(),
             });
         }
     }
     Ok(())
+}
+
+/// Whether the basis holds for just this pull: the terms of its grant, and its end at the latest.
+async fn check_basis(
+    hub: &Hub,
+    asker: &Asker,
+    pull: &Pull,
+    latest: Timestamp,
+) -> Result<(GrantTerms, Timestamp), PullError> {
+    let reference = pull.basis.reference.as_deref().unwrap_or_default();
+    match (pull.basis.kind, &pull.subject) {
+        (BasisKind::Duty, _) => {
+            let mandate = hub.mandates.get(reference);
+            let today = hub.clock.today();
+            let uncovered = pull.types.iter().find(|one| {
+                !mandate.is_some_and(|mandate| {
+                    mandate.covers(&asker.department, &pull.matter, one, today)
+                })
+            });
+            if let Some(licence_type) = uncovered {
+                return Err(PullError::NoMandate {
+                    licence_type: *licence_type,
+                    matter: pull.matter.clone(),
+                });
+            }
+            let disclosed_after_days = mandate.map_or(0, |mandate| mandate.disclosed_after_days);
+            Ok((GrantTerms { disclosed_after_days, ..GrantTerms::default() }, latest))
+        }
+        (BasisKind::Consent, Subject::Holder(holder)) => {
+            let department = &asker.department;
+            let (consent, given) =
+                consents::in_force(hub, reference, department, holder, &pull.matter)
+                    .await?
+                    .ok_or(PullError::NoConsent)?;
+            let covered = |one: &LicenceTypeCode| given.licences.iter().any(|(t, _)| t == one);
+            if !pull.types.iter().all(covered) {
+                return Err(PullError::NoConsent);
+            }
+            let until = latest.min(terms::end_of(given.until));
+            Ok((consent.terms(&given.licences), until))
+        }
+        // A project gives no consent.
+        (BasisKind::Consent, Subject::Project(_)) => Err(PullError::NoConsent),
+        (BasisKind::Holder, _) => {
+            check_case(hub, pull).await?;
+            Ok((GrantTerms::default(), latest))
+        }
+    }
+}
+
+/// A case of ours must be this holder's, of this matter, and not be withdrawn. The number of a case in the department's own
+/// system is its own business.
+async fn check_case(hub: &Hub, pull: &Pull) -> Result<(), PullError> {
+    let Some(id) = pull.case.as_deref().filter(|id| looks_like_ours(id)) else { return Ok(()) };
+    let case = crate::records::read::<Case>(&*hub.store, id.as_bytes()).await?;
+    let fits = case.is_some_and(|held| {
+        let case = held.value;
+        let holder = match &pull.subject {
+            Subject::Holder(holder) => case.holder == *holder,
+            Subject::Project(_) => true,
+        };
+        holder && case.matter == pull.matter && case.state != CaseState::Withdrawn
+    });
+    if fits { Ok(()) } else { Err(PullError::CaseOfAnother) }
+}
+
+/// 办件编号 of this hub: the day, a hyphen and ten capitals or digits.
+fn looks_like_ours(case: &str) -> bool {
+    case.split_once('-').is_some_and(|(day, random)| {
+        day.len() == 8
+            && day.bytes().all(|byte| byte.is_ascii_digit())
+            && random.len() == 10
+            && random.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    })
 }
 
 /// 申请事由 is mandatory, at most 200 characters (GB/T 36906 `useCause`).
@@ -352,99 +544,134 @@ async fn find(hub: &Hub, pull: &Pull) -> Result<Found, PullError> {
     })
 }
 
-/// 128 random bits: the only thing that opens content.
-fn new_grant_id() -> Result<String, PullError> {
-    let mut random = [0_u8; 16];
-    SystemRandom::new().fill(&mut random).map_err(|_| StoreError::Closed)?;
-    Ok(format!("g_{}", hex::encode(random)))
+/// What a grant opens of a licence.
+pub enum Content {
+    /// Everything needed to check it offline.
+    Whole(Box<Evidence>),
+    /// The fields that the holder gave; the signed bytes hold the others too and are withheld.
+    Fields(Box<Pulled>),
 }
 
-/// Opens a licence's content under a grant: everything needed to check it offline.
+/// Opens a licence's content under a grant.
 ///
 /// # Errors
-/// The grant is unknown, another's or over; the licence is not in it or no longer trusted.
+/// The grant is unknown, another's, withdrawn or over; the licence is not in it or no longer trusted.
 pub async fn open_content(
     hub: &Hub,
-    caller: &Caller,
+    asker: &Asker,
     grant: &str,
     identifier: &LicenceId,
-) -> Result<Evidence, PullError> {
-    let (grant, stored) = granted(hub, caller, grant, identifier).await?;
-    let evidence = evidence(hub, &stored).await?;
-    record_opening(hub, caller, grant, &stored).await?;
-    Ok(evidence)
+) -> Result<Content, PullError> {
+    let (grant, pulled) = granted(hub, asker, grant, identifier).await?;
+    let content = if pulled.only_fields.is_none() {
+        let evidence = evidence(hub, &pulled.stored).await?;
+        record_opening(hub, asker, grant, identifier).await?;
+        Content::Whole(Box::new(evidence))
+    } else {
+        record_opening(hub, asker, grant, identifier).await?;
+        Content::Fields(Box::new(pulled))
+    };
+    Ok(content)
+}
+
+/// Opens a licence under a grant to be read on a page: its face, bound to the fields that were given.
+///
+/// # Errors
+/// As [`open_content`].
+pub async fn open_licence(
+    hub: &Hub,
+    asker: &Asker,
+    grant: &str,
+    identifier: &LicenceId,
+) -> Result<Pulled, PullError> {
+    let (grant, pulled) = granted(hub, asker, grant, identifier).await?;
+    record_opening(hub, asker, grant, identifier).await?;
+    Ok(pulled)
 }
 
 /// Opens one file of a licence under a grant.
 ///
 /// # Errors
-/// As [`open_content`], and `NoSuchFile`, `FileGone`.
+/// As [`open_content`], and `NoSuchFile`, `FilesWithheld`, `FileGone`.
 pub async fn open_file(
     hub: &Hub,
-    caller: &Caller,
+    asker: &Asker,
     grant: &str,
     identifier: &LicenceId,
     sha256: &Sha256Digest,
 ) -> Result<(FaceFile, Bytes), PullError> {
-    let (grant, stored) = granted(hub, caller, grant, identifier).await?;
-    let file = face(&stored.document)
+    let (grant, pulled) = granted(hub, asker, grant, identifier).await?;
+    if pulled.only_fields.is_some() {
+        return Err(PullError::FilesWithheld);
+    }
+    let file = face(&pulled.stored.document)
         .and_then(|face| face.files.into_iter().find(|file| file.sha256 == *sha256))
         .ok_or(PullError::NoSuchFile)?;
     let bytes = hub.blobs.get(sha256).await?.ok_or(PullError::FileGone)?;
-    record_opening(hub, caller, grant, &stored).await?;
+    record_opening(hub, asker, grant, identifier).await?;
     Ok((file, bytes))
+}
+
+/// The terms of a grant, if it is in force now.
+///
+/// # Errors
+/// `GrantEnded`, `GrantWithdrawn`, `Store`.
+pub async fn in_force(hub: &Hub, grant: &Grant) -> Result<GrantTerms, PullError> {
+    let terms = terms::of(hub, &grant.id).await?;
+    if let Some(at) = terms::withdrawn_at(hub, &terms).await? {
+        return Err(PullError::GrantWithdrawn { at });
+    }
+    if grant.until <= hub.clock.now() {
+        return Err(PullError::GrantEnded { at: grant.until });
+    }
+    Ok(terms)
 }
 
 async fn granted(
     hub: &Hub,
-    caller: &Caller,
+    asker: &Asker,
     grant: &str,
     identifier: &LicenceId,
-) -> Result<(Grant, StoredLicence), PullError> {
-    let now = hub.clock.now();
+) -> Result<(Grant, Pulled), PullError> {
     let grant = hub.store.grant(grant).await?.ok_or(PullError::UnknownGrant)?;
-    if grant.opened_by.caller != caller.department {
+    if grant.opened_by.caller != asker.department {
         return Err(PullError::GrantOfAnother);
     }
-    if grant.until <= now {
-        return Err(PullError::GrantEnded { at: grant.until });
-    }
+    let terms = in_force(hub, &grant).await?;
     if !grant.opened_by.shown.iter().any(|shown| shown.identifier == *identifier) {
         return Err(PullError::NotInGrant);
     }
     let stored = hub.store.licence(identifier).await?.ok_or(PullError::NotInGrant)?;
-    let verdict = judge(&stored, face(&stored.document).as_ref(), &hub.trust(), now);
-    if verdict.result == Outcome::Untrusted {
-        return Err(PullError::NotTrusted(Box::new(verdict)));
+    let judged = judged(hub, vec![stored], &terms, hub.clock.now()).await?;
+    let pulled = judged.into_iter().next().ok_or(PullError::NotInGrant)?;
+    if pulled.verification.result == Outcome::Untrusted {
+        return Err(PullError::NotTrusted(Box::new(pulled.verification)));
     }
-    Ok((grant, stored))
+    Ok((grant, pulled))
 }
 
 async fn record_opening(
     hub: &Hub,
-    caller: &Caller,
+    asker: &Asker,
     grant: Grant,
-    stored: &StoredLicence,
+    identifier: &LicenceId,
 ) -> Result<Seq, PullError> {
     let under = grant.opened_by;
     let seq = hub
         .store
         .record_use(NewUse {
             at: hub.clock.now(),
-            caller: caller.department,
-            certificate: caller.certificate,
-            operator: under.operator,
+            caller: asker.department,
+            certificate: asker.certificate,
+            operator: asker.operator.clone().or(under.operator),
             matter: under.matter,
             case: under.case,
             basis: under.basis,
             reason: under.reason,
             holder: under.holder,
             project: under.project,
-            shown: vec![Shown {
-                identifier: stored.identifier.clone(),
-                result: "opened".to_owned(),
-            }],
-            grant: None,
+            shown: vec![Shown { identifier: identifier.clone(), result: "opened".to_owned() }],
+            grant: Some(NewGrant { id: grant.id, until: grant.until }),
             act: UseAct::Open,
         })
         .await?;

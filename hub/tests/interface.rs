@@ -9,6 +9,7 @@ use utoipa::OpenApi;
 /// The calls of design.md section 7 that exist so far. A route that is not here, or that is here and
 /// not served, fails.
 const CALLS: &[&str] = &[
+    "delete /v1/grants/{id}",
     "delete /v1/materials/uploads/{id}",
     "get /healthz",
     "get /metrics",
@@ -19,9 +20,16 @@ const CALLS: &[&str] = &[
     "get /v1/changes",
     "get /v1/connectors",
     "get /v1/connectors/{name}/set-aside",
+    "get /v1/corrections",
+    "get /v1/corrections/{id}",
+    "get /v1/grants",
     "get /v1/grants/{id}",
     "get /v1/grants/{id}/licences/{identifier}",
     "get /v1/grants/{id}/licences/{identifier}/files/{sha256}",
+    "get /v1/holders/me/consents",
+    "get /v1/holders/me/corrections",
+    "get /v1/holders/me/licences",
+    "get /v1/holders/me/uses",
     "get /v1/licences/{identifier}",
     "get /v1/materials",
     "get /v1/materials/{id}",
@@ -29,18 +37,22 @@ const CALLS: &[&str] = &[
     "get /v1/matters",
     "get /v1/matters/{code}/checklist",
     "get /v1/search",
+    "head /v1/materials/uploads/{id}",
+    "patch /v1/materials/uploads/{id}",
     "post /v1/cases",
     "post /v1/cases/{id}/materials",
     "post /v1/cases/{id}/promise",
     "post /v1/cases/{id}/steps",
     "post /v1/cases/{id}/submit",
     "post /v1/cases/{id}/withdraw",
-    "head /v1/materials/uploads/{id}",
-    "patch /v1/materials/uploads/{id}",
     "post /v1/connectors/{name}/pause",
     "post /v1/connectors/{name}/reconcile",
     "post /v1/connectors/{name}/replay",
     "post /v1/connectors/{name}/resume",
+    "post /v1/corrections",
+    "post /v1/corrections/{id}/answer",
+    "post /v1/grants",
+    "post /v1/grants/{id}/decision",
     "post /v1/licences",
     "post /v1/licences/batches",
     "post /v1/licences/{identifier}/status",
@@ -71,7 +83,7 @@ fn the_openapi_document_describes_every_call() {
 }
 
 #[actix_web::test]
-async fn every_described_call_is_served_and_asks_for_a_certificate_where_it_should() {
+async fn every_described_call_is_served_and_asks_who_calls_where_it_should() {
     let hub = TestHub::start().await;
     let open = ["/healthz", "/metrics", "/readyz", "/v1/catalogue", "/v1/matters"];
     let client = hub.nobody();

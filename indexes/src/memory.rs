@@ -88,7 +88,7 @@ impl State {
 
     fn record_use(&mut self, new: NewUse) -> Seq {
         let seq = Seq(self.uses.len() as u64);
-        if let Some(grant) = &new.grant {
+        if let Some(grant) = new.opens() {
             self.grants.insert(grant.id.clone(), (seq, grant.until));
         }
         self.uses.push(decide::use_entry(new, seq));

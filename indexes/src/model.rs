@@ -378,10 +378,19 @@ pub struct NewUse {
     pub project: Option<ProjectCode>,
     /// What was shown.
     pub shown: Vec<Shown>,
-    /// The grant it opens.
+    /// The grant it opens; for an opening or a further view ([`UseAct::Open`], [`UseAct::View`]) the grant that it is
+    /// made under, which is there already and stays as it is.
     pub grant: Option<NewGrant>,
     /// What was done.
     pub act: UseAct,
+}
+
+impl NewUse {
+    /// The grant that it opens.
+    pub fn opens(&self) -> Option<&NewGrant> {
+        let under = matches!(self.act, UseAct::Open | UseAct::View);
+        self.grant.as_ref().filter(|_| !under)
+    }
 }
 
 /// One entry of the access log. Fields as in [`NewUse`].
@@ -411,7 +420,7 @@ pub struct UseEntry {
     pub project: Option<ProjectCode>,
     /// What was shown.
     pub shown: Vec<Shown>,
-    /// The id of the grant it opened.
+    /// The id of the grant it opened, or was made under.
     pub grant: Option<String>,
     /// What was done.
     pub act: UseAct,

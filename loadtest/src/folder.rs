@@ -2,7 +2,7 @@
 //! credentials, catalogue, matters, policies, settings, signed batches to import, pulls to send.
 //!
 //! ```text
-//! catalogue.json matters.json policies.cedar index.key hub.toml
+//! catalogue.json matters.json policies.cedar mandates.json index.key hub.toml
 //! credentials/ca.pem ca.key ca.crl server.pem server.key
 //! credentials/clients/NAME.pem NAME.key      a department's client certificate
 //! credentials/issuers/NAME.pem NAME.key      a department's signing certificate
@@ -109,6 +109,7 @@ impl Folder {
         write(&root.join("catalogue.json"), district::catalogue_json())?;
         write(&root.join("matters.json"), district::matters_json())?;
         write(&root.join("policies.cedar"), district::policies())?;
+        write(&root.join("mandates.json"), district::mandates_json())?;
         let key = seed_of(seed, "index key");
         write(&folder.index_key(), hex::encode(key))?;
         write(&folder.ca(), authority.identity.certificate().to_pem())?;
@@ -158,6 +159,7 @@ listen = "{listen}"
 catalogue = "catalogue.json"
 matters = "matters.json"
 policies = "policies.cedar"
+mandates = "mandates.json"
 index_key = "index.key"
 
 [tls]

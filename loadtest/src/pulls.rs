@@ -66,7 +66,7 @@ impl PullLine {
             "holder": self.holder,
             "types": self.types,
             "matter": self.matter,
-            "basis": { "kind": "duty", "reference": "load test" },
+            "basis": { "kind": "duty", "reference": district::mandate_for(&self.matter) },
             "reason": "load test",
             "operator": { "account": "loadtest", "organisation": "load test" },
         });

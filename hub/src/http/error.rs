@@ -159,6 +159,46 @@ impl From<crate::intake::IntakeError> for Problem {
     }
 }
 
+impl From<crate::reuse::consents::ConsentError> for Problem {
+    fn from(error: crate::reuse::consents::ConsentError) -> Self {
+        use crate::reuse::consents::ConsentError as E;
+        let code = error.code();
+        let detail = error.to_string();
+        match error {
+            E::Store(error) => error.into(),
+            E::Purpose(error) => error.into(),
+            E::NotADepartment | E::NotTheHolder => Self::forbidden(code, detail),
+            E::Unknown => Self::not_found(code, detail),
+            E::Decided | E::Withdrawn | E::NotInForce | E::NotByConsent => {
+                Self::conflict(code, detail).at("policy")
+            }
+            E::Lapsed => Self::new(StatusCode::GONE, code, detail).at("policy"),
+            E::Busy => Self::unavailable(code, detail),
+            _ => Self::unacceptable(code, detail).at("request"),
+        }
+    }
+}
+
+impl From<crate::reuse::corrections::CorrectionError> for Problem {
+    fn from(error: crate::reuse::corrections::CorrectionError) -> Self {
+        use crate::reuse::corrections::CorrectionError as E;
+        let code = error.code();
+        let detail = error.to_string();
+        match error {
+            E::Store(error) => error.into(),
+            E::NotTheHolder | E::NotTheIssuer => Self::forbidden(code, detail),
+            E::UnknownLicence => Self::not_found(code, detail).at("identifier"),
+            E::Unknown => Self::not_found(code, detail),
+            E::AlreadyDisputed | E::Answered => Self::conflict(code, detail).at("policy"),
+            E::Busy => Self::unavailable(code, detail),
+            E::NoService(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).at("certificate")
+            }
+            _ => Self::unacceptable(code, detail).at("request"),
+        }
+    }
+}
+
 impl From<crate::pull::PullError> for Problem {
     fn from(error: crate::pull::PullError) -> Self {
         use crate::pull::PullError as E;
@@ -167,11 +207,17 @@ impl From<crate::pull::PullError> for Problem {
         match error {
             E::Store(error) => error.into(),
             E::Files(error) => file_store(&error),
-            E::NotPermitted { .. } | E::MatterNotCovering { .. } | E::GrantOfAnother => {
-                Self::forbidden(code, detail)
-            }
+            E::NotPermitted { .. }
+            | E::MatterNotCovering { .. }
+            | E::GrantOfAnother
+            | E::NoConsent
+            | E::NoMandate { .. }
+            | E::CaseOfAnother
+            | E::FilesWithheld => Self::forbidden(code, detail),
             E::UnknownGrant | E::NotInGrant | E::NoSuchFile => Self::not_found(code, detail),
-            E::GrantEnded { .. } => Self::new(StatusCode::GONE, code, detail).at("policy"),
+            E::GrantEnded { .. } | E::GrantWithdrawn { .. } => {
+                Self::new(StatusCode::GONE, code, detail).at("policy")
+            }
             E::NotTrusted(verdict) => Self::conflict(code, detail).at(verdict.failing_link()),
             E::FileGone => Self::unavailable(code, detail),
             _ => Self::unacceptable(code, detail).at("request"),

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Hub, intake,
     judge::{Outcome, RevocationLink, Verification, face, judge},
+    reuse::corrections,
     tls::Caller,
 };
 
@@ -262,6 +263,17 @@ struct PublicFace {
     result: Outcome,
     /// Revocation of the signer's certificates.
     revocation: RevocationLink,
+    /// A holder disputes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disputed: Option<DisputedSince>,
+}
+
+/// That a licence is disputed; which fields is for those who see them.
+#[derive(Serialize, ToSchema)]
+struct DisputedSince {
+    /// Since when.
+    #[schema(value_type = String)]
+    since: jiff::Timestamp,
 }
 
 /// The public face of a licence: type, issuer, status, validity.
@@ -281,7 +293,10 @@ pub async fn public_face(
         LicenceStatus::Superseded { by } => Some(by.clone()),
         _ => None,
     };
+    let disputed = corrections::disputed(&hub, std::slice::from_ref(&identifier)).await?;
+    let disputed = disputed.into_iter().flatten().next();
     Ok(HttpResponse::Ok().json(PublicFace {
+        disputed: disputed.map(|disputed| DisputedSince { since: disputed.since }),
         name: hub
             .catalogue
             .entry(&stored.licence_type)

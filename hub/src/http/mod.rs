@@ -6,8 +6,11 @@ pub mod cases;
 pub mod catalogue;
 pub mod changes;
 pub mod connectors;
+pub mod corrections;
 pub mod error;
+pub mod grants;
 pub mod health;
+pub mod holders;
 pub mod idempotency;
 pub mod licences;
 pub mod materials;
@@ -15,6 +18,7 @@ pub mod pulls;
 pub mod search;
 pub mod server;
 pub mod verify;
+pub mod who;
 
 use actix_web::{HttpResponse, Responder, get, web};
 use error::Problem;
@@ -54,9 +58,21 @@ routes![
     licences::change_status,
     licences::public_face,
     pulls::pull_licences,
-    pulls::show_grant,
-    pulls::open_content,
-    pulls::open_file,
+    grants::ask,
+    grants::list,
+    grants::show,
+    grants::withdraw,
+    grants::decide,
+    grants::open_content,
+    grants::open_file,
+    holders::licences,
+    holders::uses,
+    holders::consents,
+    holders::corrections,
+    corrections::dispute,
+    corrections::list,
+    corrections::show,
+    corrections::answer,
     search::search,
     search::search_by_post,
     changes::changes,

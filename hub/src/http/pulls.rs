@@ -1,8 +1,9 @@
-//! Pulls, and the content that a pull's grant opens.
+//! Pulls.
 
-use actix_web::{HttpRequest, HttpResponse, get, http::StatusCode, http::header, post, web};
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, post, web};
 use indexes::{Basis, Operator};
-use jiff::Timestamp;
 use licence::{HolderId, HolderKind, LicenceId, LicenceTypeCode, MatterCode, ProjectCode, Seq};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -12,12 +13,12 @@ use super::{
     body::{self, SMALL},
     error::Problem,
     idempotency::{Done, Once},
-    licences::parse_identifier,
 };
 use crate::{
     Hub,
-    judge::Verification,
+    judge::{FaceFile, Verification},
     pull::{self, Pull, Pulled, Subject},
+    reuse::corrections::Disputed,
     tls::Caller,
 };
 
@@ -56,11 +57,11 @@ struct PullRequest {
 /// A holder.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct HolderWire {
+pub(super) struct HolderWire {
     /// 持证主体代码类型 (GB/T 36903 Annex A), e.g. `111`, `001`.
-    kind: String,
+    pub(super) kind: String,
     /// The number.
-    number: String,
+    pub(super) number: String,
 }
 
 /// A basis.
@@ -98,7 +99,7 @@ struct PullAnswer<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-struct LicenceAnswer<'a> {
+pub(super) struct LicenceAnswer<'a> {
     #[schema(value_type = String)]
     identifier: &'a LicenceId,
     #[serde(rename = "type")]
@@ -112,12 +113,26 @@ struct LicenceAnswer<'a> {
     number: Option<String>,
     /// `valid`, `suspended`, `revoked`, `superseded`.
     status: &'static str,
-    /// Face fields as signed; left out of an untrusted licence.
+    /// Face fields as signed, or those that the holder gave; left out of an untrusted licence.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    fields: Option<&'a RawValue>,
+    fields: Option<GivenFields<'a>>,
+    /// `withheld`: the holder gave single fields, so that the signed bytes are not opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<&'static str>,
     files: Vec<FileAnswer>,
+    /// The holder disputes it: since when, and which fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disputed: Option<&'a Disputed>,
     verification: &'a Verification,
+}
+
+/// Face fields, all or some.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum GivenFields<'a> {
+    All(&'a RawValue),
+    Some(BTreeMap<String, &'a RawValue>),
 }
 
 #[derive(Serialize, ToSchema)]
@@ -164,8 +179,8 @@ pub async fn pull_licences(
         None => None,
     };
     let answer = match &earlier {
-        None => pull::pull(&hub, &caller, asked).await?,
-        Some(earlier) => pull::pull_again(&hub, &caller, asked, &earlier.grant).await?,
+        None => pull::pull(&hub, &(&caller).into(), asked).await?,
+        Some(earlier) => pull::pull_again(&hub, &(&caller).into(), asked, &earlier.grant).await?,
     };
     if let (Some(once), None) = (&once, &earlier) {
         once.remember(&EarlierPull { grant: answer.grant.clone() }).await?;
@@ -278,128 +293,45 @@ pub fn parse_holder(kind: &str, number: &str) -> Result<HolderId, Problem> {
     HolderId::parse(kind, number).map_err(|error| wrong("holder.number", error.code(), &error))
 }
 
-fn wrong(member: &str, code: &str, error: &dyn std::fmt::Display) -> Problem {
+pub(super) fn wrong(member: &str, code: &str, error: &dyn std::fmt::Display) -> Problem {
     Problem::unacceptable(code, format!("`{member}`: {error}")).at("request")
 }
 
-fn wire<'a>(grant: &str, pulled: &'a Pulled) -> LicenceAnswer<'a> {
+/// A licence as it is answered under a grant.
+pub(super) fn wire<'a>(grant: &str, pulled: &'a Pulled) -> LicenceAnswer<'a> {
     let stored = &pulled.stored;
-    let face = pulled.face();
-    let (name, number, fields, files) = match face {
-        None => (None, None, None, Vec::new()),
-        Some(face) => {
-            let files = face
-                .files
-                .into_iter()
-                .map(|file| FileAnswer {
-                    href: format!(
-                        "/v1/grants/{grant}/licences/{}/files/{}",
-                        stored.identifier, file.sha256
-                    ),
-                    name: file.name,
-                    media_type: file.media_type,
-                    sha256: file.sha256,
-                    size: file.size,
-                })
-                .collect();
-            (Some(face.name), Some(face.number), Some(face.fields), files)
-        }
-    };
-    LicenceAnswer {
+    let mut answer = LicenceAnswer {
         identifier: &stored.identifier,
         licence_type: &stored.licence_type,
-        name,
-        number,
+        name: None,
+        number: None,
         status: stored.status.word(),
-        fields,
-        files,
+        fields: None,
+        evidence: None,
+        files: Vec::new(),
+        disputed: pulled.disputed.as_ref(),
         verification: &pulled.verification,
+    };
+    let Some(face) = pulled.face() else { return answer };
+    if let Some(only) = &pulled.only_fields {
+        answer.fields = Some(GivenFields::Some(pull::given_fields(&face, only)));
+        answer.evidence = Some("withheld");
+        answer.name = Some(face.name);
+        return answer;
     }
-}
-
-/// A grant as its department sees it.
-#[derive(Serialize, ToSchema)]
-struct GrantAnswer {
-    id: String,
-    /// Until when it opens content.
-    #[schema(value_type = String)]
-    until: Timestamp,
-    /// Number of the use that opened it.
-    #[schema(value_type = u64)]
-    opened_by: Seq,
-    /// The licences it names.
-    #[schema(value_type = Vec<String>)]
-    licences: Vec<LicenceId>,
-}
-
-/// A grant: what it opens and until when.
-#[utoipa::path(
-    params(("id" = String, Path, description = "用证码")),
-    responses((status = 200, body = GrantAnswer), (status = 403, body = Problem),
-              (status = 404, body = Problem))
-)]
-#[get("/v1/grants/{id}")]
-pub async fn show_grant(
-    hub: web::Data<Hub>,
-    caller: Caller,
-    id: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let grant = hub.store.grant(&id).await?.ok_or(pull::PullError::UnknownGrant)?;
-    if grant.opened_by.caller != caller.department {
-        return Err(pull::PullError::GrantOfAnother.into());
-    }
-    Ok(HttpResponse::Ok().json(GrantAnswer {
-        id: id.into_inner(),
-        until: grant.until,
-        opened_by: grant.opened_by.seq,
-        licences: grant.opened_by.shown.into_iter().map(|shown| shown.identifier).collect(),
-    }))
-}
-
-/// Opens a licence's content under a grant: an evidence file that can be checked offline.
-#[utoipa::path(
-    params(("id" = String, Path, description = "用证码"),
-           ("identifier" = String, Path, description = "证照标识")),
-    responses((status = 200, description = "yihao-evidence-1"), (status = 403, body = Problem),
-              (status = 404, body = Problem), (status = 409, body = Problem),
-              (status = 410, body = Problem))
-)]
-#[get("/v1/grants/{id}/licences/{identifier}")]
-pub async fn open_content(
-    hub: web::Data<Hub>,
-    caller: Caller,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    let (grant, identifier) = path.into_inner();
-    let identifier = parse_identifier(&identifier)?;
-    let evidence = pull::open_content(&hub, &caller, &grant, &identifier).await?;
-    Ok(HttpResponse::Ok().content_type("application/json").body(evidence.to_bytes()))
-}
-
-/// Opens a file of a licence under a grant.
-#[utoipa::path(
-    params(("id" = String, Path, description = "用证码"),
-           ("identifier" = String, Path, description = "证照标识"),
-           ("sha256" = String, Path, description = "digest of the file, hex")),
-    responses((status = 200, description = "the file's bytes"), (status = 404, body = Problem))
-)]
-#[get("/v1/grants/{id}/licences/{identifier}/files/{sha256}")]
-pub async fn open_file(
-    hub: web::Data<Hub>,
-    caller: Caller,
-    path: web::Path<(String, String, String)>,
-) -> Result<HttpResponse, Problem> {
-    let (grant, identifier, sha256) = path.into_inner();
-    let identifier = parse_identifier(&identifier)?;
-    let sha256 = sha256.parse().map_err(|_| {
-        Problem::bad_request("digest", "a SHA-256 digest has 64 lower-case hex digits")
-    })?;
-    let (file, bytes) = pull::open_file(&hub, &caller, &grant, &identifier, &sha256).await?;
-    let safe = header::HeaderValue::from_str(&file.media_type)
-        .unwrap_or(header::HeaderValue::from_static("application/octet-stream"));
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, safe))
-        .insert_header((header::CONTENT_DISPOSITION, "attachment"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(bytes))
+    let href = |file: &FaceFile| {
+        format!("/v1/grants/{grant}/licences/{}/files/{}", stored.identifier, file.sha256)
+    };
+    let files = face.files.into_iter().map(|file| FileAnswer {
+        href: href(&file),
+        name: file.name,
+        media_type: file.media_type,
+        sha256: file.sha256,
+        size: file.size,
+    });
+    answer.files = files.collect();
+    answer.fields = Some(GivenFields::All(face.fields));
+    answer.name = Some(face.name);
+    answer.number = Some(face.number);
+    answer
 }

@@ -58,6 +58,15 @@ pub enum Who {
 }
 
 impl Who {
+    /// The holder, for a person who may act for them.
+    #[must_use]
+    pub fn acting_holder(&self) -> Option<&HolderId> {
+        match self {
+            Self::Holder { person, holder } if person.acts_for(holder) => Some(holder),
+            _ => None,
+        }
+    }
+
     /// The department, for a clerk or a system.
     #[must_use]
     pub fn department(&self) -> Option<CreditCode> {

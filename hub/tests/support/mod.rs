@@ -163,6 +163,7 @@ impl TestHub {
         write(path.join("catalogue.json"), &district::catalogue_json());
         write(path.join("matters.json"), &district::matters_json());
         write(path.join("policies.cedar"), &district::policies());
+        write(path.join("mandates.json"), &district::mandates_json());
         write(path.join("organisations.json"), &district::organisations_json());
         let (certificate, key) = authority
             .issue(Suite::EcdsaP256Sha256, Profile::LicenceIssuer, &root, founded, 3_000)
@@ -469,7 +470,7 @@ pub fn pull_request(pull: &Pull) -> Value {
         "holder": { "kind": pull.holder.kind().code(), "number": pull.holder.number() },
         "types": pull.types,
         "matter": pull.matter,
-        "basis": { "kind": "duty", "reference": "办理依据第十条" },
+        "basis": { "kind": "duty", "reference": district::mandate_for(&pull.matter) },
         "reason": "核验申请人材料",
     })
 }
@@ -500,6 +501,7 @@ listen = "127.0.0.1:0"
 catalogue = "catalogue.json"
 matters = "matters.json"
 policies = "policies.cedar"
+mandates = "mandates.json"
 index_key = "index.key"
 organisations = "organisations.json"
 demo = true

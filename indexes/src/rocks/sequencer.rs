@@ -303,7 +303,7 @@ impl<'a> Draft<'a> {
 
     fn record_use(&mut self, new: NewUse) -> Seq {
         let seq = self.next_use;
-        if let Some(grant) = &new.grant {
+        if let Some(grant) = new.opens() {
             let record = GrantRecord { opened_by: seq.0, until: grant.until.into() };
             self.batch.put_cf(self.families.grants, Grants::key(&grant.id), Grants::value(&record));
         }

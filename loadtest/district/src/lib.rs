@@ -28,7 +28,7 @@ pub use departments::{
 use draw::{Purpose, Shuffle, Source};
 pub use entities::{Enterprise, Person, Project};
 pub use kinds::catalogue_json;
-pub use matters::{matter_for, matters_json};
+pub use matters::{INSPECTION, mandate_for, mandates_json, matter_for, matters_json};
 pub use organisations::organisations_json;
 pub use stories::{Applicant, FLOOR_PLAN, HEALTH_CERTIFICATE, Story, result};
 

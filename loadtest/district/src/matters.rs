@@ -168,3 +168,51 @@ pub fn matter_for(department: &CreditCode, licence_type: &LicenceTypeCode) -> Op
         })
         .map(code_of)
 }
+
+/// The code of the mandate under which a matter's department looks at what the matter needs.
+pub fn mandate_for(matter: &MatterCode) -> String {
+    format!("M-{}", &matter.as_str()[19..31])
+}
+
+/// The mandate under which the labour bureau looks into insurance fraud: its holders are told 30 days later.
+pub const INSPECTION: &str = "M-inspection";
+
+/// The mandates as the hub reads them (`yihao-mandates-1`): one for each matter that is pulled for, and
+/// [`INSPECTION`].
+pub fn mandates_json() -> String {
+    let pulled = MATTERS.iter().map(|matter| {
+        let types = matter.requires.iter().map(|kind| kind.code().to_owned()).collect();
+        (matter.name, matter.basis, matter.department, code_of(matter), types)
+    });
+    let applied = Story::ALL.into_iter().map(|story| {
+        let types = story.requires().iter().map(ToString::to_string).collect::<Vec<_>>();
+        (story.name(), story.basis(), story.department(), story.code(), types)
+    });
+    let mut mandates: Vec<Value> = pulled
+        .chain(applied)
+        .map(|(name, basis, department, matter, types)| {
+            json!({
+                "code": mandate_for(&matter),
+                "name": format!("{name}核验"),
+                "basis": basis,
+                "department": department.code(),
+                "matters": [matter],
+                "types": types,
+            })
+        })
+        .collect();
+    let insured = MATTERS
+        .iter()
+        .find(|matter| matter.department.code() == LABOUR.code())
+        .expect("the labour bureau handles matters");
+    mandates.push(json!({
+        "code": INSPECTION,
+        "name": "社会保险基金监督检查",
+        "basis": "《社会保险基金监督条例》第二十二条",
+        "department": LABOUR.code(),
+        "matters": [code_of(insured)],
+        "types": insured.requires.iter().map(|kind| kind.code()).collect::<Vec<_>>(),
+        "disclosed_after_days": 30,
+    }));
+    format!("{:#}\n", json!({ "format": "yihao-mandates-1", "mandates": mandates }))
+}

@@ -414,7 +414,7 @@ fn pull_of(stage: &Stage, enterprise: &Enterprise) -> Call {
         "holder": { "kind": "001", "number": enterprise.code },
         "types": [BUSINESS_LICENCE],
         "matter": stage.matter,
-        "basis": { "kind": "duty", "reference": "load test" },
+        "basis": { "kind": "duty", "reference": district::mandate_for(&stage.matter) },
         "reason": "load test",
     });
     Call::post("/v1/pulls", body.to_string())

@@ -133,6 +133,7 @@ impl DemoDistrict {
         write(&data.join("catalogue.json"), district::catalogue_json().as_bytes())?;
         write(&data.join("matters.json"), district::matters_json().as_bytes())?;
         write(&data.join("policies.cedar"), district::policies().as_bytes())?;
+        write(&data.join("mandates.json"), district::mandates_json().as_bytes())?;
         let names: BTreeMap<CreditCode, &str> =
             departments().into_iter().map(|one| (one.code, one.name)).collect();
         write(
@@ -149,6 +150,7 @@ pages_listen = "{pages}"
 catalogue = "catalogue.json"
 matters = "matters.json"
 policies = "policies.cedar"
+mandates = "mandates.json"
 departments = "departments.json"
 index_key = "index.key"
 

@@ -197,7 +197,7 @@ impl Scene {
                     "holder": { "kind": pull.holder.kind().code(), "number": pull.holder.number() },
                     "types": pull.types,
                     "matter": pull.matter,
-                    "basis": { "kind": "duty", "reference": "政务数据共享条例 演示" },
+                    "basis": { "kind": "duty", "reference": district::mandate_for(&pull.matter) },
                     "reason": "演示：办理事项核验",
                 }),
                 search: json!({ "q": name }),
