@@ -81,6 +81,9 @@ pub enum OpenError {
         /// Why.
         source: indexes::StoreError,
     },
+    /// The matters.
+    #[error(transparent)]
+    Matters(#[from] crate::matters::KeepError),
     /// The index key is another than the one the store was filled with.
     #[error(
         "the index key in {path} is not the one that this store was filled with: every holder \
@@ -183,6 +186,7 @@ impl Hub {
             .map_err(|source| OpenError::Store { path: folders.store.clone(), source })?
             .then_some(())
             .ok_or_else(|| OpenError::IndexKey { path: config.index_key.clone() })?;
+        let matters = crate::matters::keep(&*store, matters, &config.matters).await?;
         let blobs = Blobs::open(&folders.blobs)
             .map_err(|source| OpenError::Files { path: folders.blobs.clone(), source })?;
         let search = SearchIndex::open(&folders.search)

@@ -16,6 +16,7 @@ pub mod hub;
 pub mod intake;
 pub mod judge;
 pub mod login;
+pub mod matters;
 pub mod pages;
 pub mod policy;
 pub mod pull;

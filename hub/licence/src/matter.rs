@@ -61,6 +61,9 @@ pub struct Matter {
     pub basis: String,
     /// Counts the changes of this entry, from 1.
     pub version: u32,
+    /// Its code in the list it was taken from, if that has codes of another form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub national_code: Option<String>,
     /// What an applicant reads and hands in; empty for a matter that is only a purpose of pulls.
     #[serde(default, skip_serializing_if = "Guide::is_empty")]
     pub guide: Guide,

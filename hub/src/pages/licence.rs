@@ -264,7 +264,7 @@ pub(crate) fn half_hidden(number: &str) -> String {
 
 /// The face fields, named as the catalogue names them: the required ones in the catalogue's order,
 /// then the others by key.
-fn fields(
+pub(crate) fn fields(
     visitor: &Visitor,
     entry: Option<&CatalogueEntry>,
     licence: &licence::Licence,

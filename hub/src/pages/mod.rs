@@ -7,6 +7,7 @@
 //! read and worked without JavaScript. What a clerk searches for travels by POST, so that no name
 //! stands in an address; what is shown of a licence is a use, recorded before it is shown.
 
+mod applicant;
 mod assets;
 mod connectors;
 mod guard;
@@ -58,6 +59,7 @@ fn pages() -> Scope {
         .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
         .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))
         .configure(window::configure)
+        .configure(applicant::configure)
         .service(page("/static/{file}", read().to(asset)))
         .default_service(web::to(no_such_page))
 }

@@ -142,6 +142,16 @@ pub(crate) struct Notice {
     pub(crate) says: Vec<String>,
 }
 
+impl Notice {
+    /// Whether a screen reader interrupts for it: refusals are an alert, results a status.
+    pub(crate) fn role(&self) -> &'static str {
+        match self.tone {
+            Tone::Bad => "alert",
+            Tone::Plain | Tone::Good | Tone::Warning => "status",
+        }
+    }
+}
+
 /// One label and its value.
 pub(crate) struct Fact {
     pub(crate) label: String,

@@ -5,6 +5,7 @@ mod catalogue;
 mod codes;
 mod documents;
 mod holders;
+mod matters;
 mod properties;
 mod regions;
 mod samples;

@@ -107,7 +107,10 @@ pub(super) async fn fill_in(
 }
 
 /// `GET /window/cases/{id}/letters/{letter}`.
-pub(super) async fn letter(visitor: Visitor, path: web::Path<(String, String)>) -> HttpResponse {
+pub(super) async fn letter(
+    visitor: Visitor,
+    path: web::Path<(String, String)>,
+) -> HttpResponse {
     let (id, word) = path.into_inner();
     let page = async {
         let who = Who::Clerk(clerk(&visitor)?);
@@ -128,7 +131,8 @@ pub(crate) async fn letter_page(
     let held = cases::case(hub, who, id).await.map_err(wrong)?;
     let case = &held.value;
     let matter = cases::matter_of(hub, case).map_err(wrong)?;
-    let none = || Failure::of_room(StatusCode::NOT_FOUND, "no_such_letter", say!(letter_none));
+    let none =
+        || Failure::of_room(StatusCode::NOT_FOUND, "no_such_letter", say!(letter_none));
     let kind = Kind::from_word(word).filter(|kind| kind.is_due(case)).ok_or_else(none)?;
     let list =
         checklist::checklist(hub, who, &case.holder, matter, Some(case)).await.map_err(wrong)?;
@@ -174,7 +178,11 @@ pub(super) fn wrong(error: CaseError) -> Failure {
 }
 
 /// After a step: the case again; if the step was refused, with the reason on it.
-pub(super) async fn after(visitor: &Visitor, id: &str, done: Result<(), Failure>) -> HttpResponse {
+pub(super) async fn after(
+    visitor: &Visitor,
+    id: &str,
+    done: Result<(), Failure>,
+) -> HttpResponse {
     match done {
         Ok(()) => see_other(&format!("/window/cases/{id}")),
         Err(failure) if is_about_the_step(failure.status) => {
@@ -217,11 +225,9 @@ async fn listed(
         desk,
         notice,
         states: std::iter::once((String::new(), w.all_states, state.is_none()))
-            .chain(
-                ALL_STATES
-                    .into_iter()
-                    .map(|one| (one.word().to_owned(), state_words(w, one).2, state == Some(one))),
-            )
+            .chain(ALL_STATES.into_iter().map(|one| {
+                (one.word().to_owned(), state_words(w, one).2, state == Some(one))
+            }))
             .map(|(value, label, selected)| Choice { value, label: label.to_owned(), selected })
             .collect(),
         more: (found.len() > MOST_LISTED).then(|| fill(w.queue_more, &[("n", &MOST_LISTED)])),
@@ -321,7 +327,8 @@ struct Stand {
 
 fn stand(hub: &Hub, clerk: &Clerk, case: &Case) -> Stand {
     let tree = &hub.organisations;
-    let applicant = case.window.as_ref().is_some_and(|window| tree.is_within(window, &clerk.node));
+    let applicant =
+        case.window.as_ref().is_some_and(|window| tree.is_within(window, &clerk.node));
     let department = case.package.is_some() && clerk.department == case.department;
     let desk = tree.node(&clerk.node).is_some_and(|node| node.kind == NodeKind::Department);
     Stand { applicant, department, decides: department && desk }
@@ -456,8 +463,10 @@ fn submit(
     fields: &[FilledField],
 ) -> Submit {
     let materials = list.to_hand_in().count();
-    let empty =
-        fields.iter().filter(|one| !one.field.optional && one.text.trim().is_empty()).count();
+    let empty = fields
+        .iter()
+        .filter(|one| !one.field.optional && one.text.trim().is_empty())
+        .count();
     let missing = match (materials, empty) {
         (0, 0) => None,
         (0, _) => Some(fill(w.still_empty, &[("n", &empty)])),
@@ -578,7 +587,9 @@ fn step_row(visitor: &Visitor, matter: &Matter, step: &Step) -> StepRow {
         StepKind::Accepted => w.step_accepted.to_owned(),
         StepKind::Declined { reason } => fill(w.step_declined, &[("reason", reason)]),
         StepKind::Decided { granted: true, .. } => w.step_granted.to_owned(),
-        StepKind::Decided { granted: false, reason } => fill(w.step_refused, &[("reason", reason)]),
+        StepKind::Decided { granted: false, reason } => {
+            fill(w.step_refused, &[("reason", reason)])
+        }
         StepKind::Resulted { .. } => w.step_resulted.to_owned(),
         StepKind::Withdrawn => w.step_withdrawn.to_owned(),
     };

@@ -25,7 +25,10 @@ use super::{
     views::{Notice, Section, Tone},
     visitor::{Failure, Visitor},
 };
-use crate::{http::error::Problem, reuse::Clerk};
+use crate::{
+    http::error::Problem,
+    reuse::Clerk,
+};
 
 /// Registers the window's pages.
 pub(super) fn configure(config: &mut web::ServiceConfig) {

@@ -1,0 +1,178 @@
+//! A holder's own licences: the list, and one with its content and what may be done about it.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use jiff::{ToSpan, civil::Date};
+use licence::LicenceStatus;
+
+use super::{
+    me::Me,
+    own::{self, Own},
+    views::{self, LicenceRow, Part},
+};
+use crate::{
+    judge::{Outcome, face},
+    pages::{
+        home::number,
+        licence::{fields, half_hidden},
+        search::type_name,
+        texts::{Language, fill},
+        verification::{cause_name, period},
+        views::{Badge, Fact, File, Tone},
+        visitor::Failure,
+    },
+};
+
+/// A licence that ends within so many days is said to end soon.
+const SOON_DAYS: i32 = 60;
+
+/// `GET /me/licences`.
+pub(crate) async fn list(me: Me) -> HttpResponse {
+    me.visitor.show(all(&me).await)
+}
+
+async fn all(me: &Me) -> Result<(StatusCode, views::Licences), Failure> {
+    let own = own::licences(me).await?;
+    let (page, mine) = me.frame(Part::Licences, me.m().licences).await?;
+    let more = (own.len() == own::MOST).then(|| fill(me.m().only_newest, &[("n", &own::MOST)]));
+    let licences = rows(me, &own);
+    Ok((StatusCode::OK, views::Licences { page, mine, licences, more }))
+}
+
+/// Lines of a list: those that count today first.
+pub(crate) fn rows(me: &Me, own: &[Own]) -> Vec<LicenceRow> {
+    let (current, past): (Vec<_>, Vec<_>) = own.iter().partition(|one| one.is_current());
+    current.into_iter().chain(past).map(|one| row(me, one)).collect()
+}
+
+fn row(me: &Me, own: &Own) -> LicenceRow {
+    let face = face(&own.stored.document).filter(|_| !own.is_damaged());
+    let type_name = type_name(&me.visitor, &own.stored.licence_type);
+    let t = me.visitor.t();
+    LicenceRow {
+        href: format!("/me/licences/{}", own.stored.identifier),
+        name: own.name(me),
+        type_name: (me.visitor.language == Language::English).then_some(type_name),
+        number: face.as_ref().map(|face| number_shown(me, &face.number)).unwrap_or_default(),
+        valid: face
+            .as_ref()
+            .map(|face| period(t, face.valid_from, face.valid_to))
+            .unwrap_or_default(),
+        badge: standing(me, own).0,
+    }
+}
+
+/// The number of a licence; an identity card's is the person's own and is shown by its ends.
+fn number_shown(me: &Me, text: &str) -> String {
+    let holders = &me.person.account.holders;
+    let own = holders.iter().any(|one| one.kind().is_person() && one.number() == text);
+    if own { half_hidden(text) } else { text.to_owned() }
+}
+
+/// How a licence stands: a badge, and what it means for its holder.
+fn standing(me: &Me, own: &Own) -> (Badge, String) {
+    let (m, t) = (me.m(), me.visitor.t());
+    let said = |tone, sign, word: &str, says: &str| {
+        (Badge { tone, sign, word: word.to_owned() }, says.to_owned())
+    };
+    if own.is_damaged() {
+        return said(Tone::Bad, "✗", m.licence_damaged, m.licence_says_damaged);
+    }
+    match &own.stored.status {
+        LicenceStatus::Valid => {}
+        LicenceStatus::Suspended => {
+            return said(Tone::Warning, "!", t.status_suspended, m.licence_says_suspended);
+        }
+        LicenceStatus::Revoked { cause } => {
+            let says = fill(m.licence_says_revoked, &[("cause", &cause_name(t, *cause))]);
+            return said(Tone::Bad, "✗", t.status_revoked, &says);
+        }
+        LicenceStatus::Superseded { .. } => {
+            return said(Tone::Plain, "→", t.status_superseded, m.licence_says_superseded);
+        }
+    }
+    match own.verification.validity {
+        "ok" => {}
+        "not_yet" => {
+            return said(Tone::Warning, "!", m.licence_not_yet, m.licence_says_not_yet);
+        }
+        _ => return said(Tone::Bad, "✗", m.licence_expired, m.licence_says_expired),
+    }
+    match own.verification.result {
+        Outcome::Trusted => match ends_soon(me, own) {
+            Some(day) => {
+                let says = fill(m.licence_says_ends_soon, &[("day", &day)]);
+                said(Tone::Warning, "!", m.licence_ends_soon, &says)
+            }
+            None => said(Tone::Good, "✓", m.licence_current, m.licence_says_current),
+        },
+        Outcome::Undetermined => {
+            said(Tone::Warning, "?", t.undetermined, m.licence_says_undetermined)
+        }
+        Outcome::Untrusted => said(Tone::Bad, "✗", t.untrusted, m.licence_says_untrusted),
+    }
+}
+
+fn ends_soon(me: &Me, own: &Own) -> Option<Date> {
+    let today = me.visitor.hub.clock.today();
+    let last = face(&own.stored.document)?.valid_to?;
+    let soon = today.checked_add(SOON_DAYS.days()).ok()?;
+    (last <= soon).then_some(last)
+}
+
+/// `GET /me/licences/{identifier}`.
+pub(crate) async fn one(me: Me, identifier: web::Path<String>) -> HttpResponse {
+    me.visitor.show(licence(&me, &identifier).await)
+}
+
+async fn licence(me: &Me, identifier: &str) -> Result<(StatusCode, views::LicencePage), Failure> {
+    let (own, _) = own::licence(me, identifier).await?;
+    let (page, mine) = me.frame(Part::Licences, own.name(me)).await?;
+    let (badge, says) = standing(me, &own);
+    let content =
+        (!own.is_damaged()).then(|| licence::Licence::parse(&own.stored.document).ok()).flatten();
+    let newer = match &own.stored.status {
+        LicenceStatus::Superseded { by } => Some(format!("/me/licences/{by}")),
+        _ => None,
+    };
+    let code = match own.verification.result {
+        Outcome::Trusted => None,
+        _ => Some(fill(me.m().verification_code, &[("code", &own.verification.failing_link())])),
+    };
+    Ok((
+        StatusCode::OK,
+        views::LicencePage {
+            page,
+            mine,
+            badge,
+            says,
+            code,
+            newer,
+            facts: content.as_ref().map(|content| facts(me, &own, content)).unwrap_or_default(),
+            files: content.map(|content| files(&content)).unwrap_or_default(),
+        },
+    ))
+}
+
+fn facts(me: &Me, own: &Own, content: &licence::Licence) -> Vec<Fact> {
+    let (m, t) = (me.m(), me.visitor.t());
+    let mut facts: Vec<Fact> =
+        content.holders.iter().map(|holder| Fact::data(m.name_on_it, &holder.name)).collect();
+    facts.push(Fact::code(m.column_number, number_shown(me, &content.number)));
+    let entry = me.visitor.hub.catalogue.entry(&own.stored.licence_type);
+    facts.extend(fields(&me.visitor, entry, content));
+    facts.push(Fact::data(m.issued_by, &content.issuer_name));
+    facts.push(Fact::new(m.issued_on, content.issued_on.to_string()));
+    facts.push(Fact::new(m.column_valid, period(t, content.valid_from, content.valid_to)));
+    facts.push(Fact::code(m.identifier, own.stored.identifier.as_str()));
+    facts
+}
+
+fn files(content: &licence::Licence) -> Vec<File> {
+    let files = content.files.iter().map(|file| File {
+        name: file.name.clone(),
+        media_type: file.media_type.clone(),
+        size: format!("{} B", number(file.size)),
+        digest: file.sha256.to_string(),
+    });
+    files.collect()
+}

@@ -1,0 +1,28 @@
+//! The personal pages under `/me`: what a holder has here, what is being done for them, and who looked.
+//!
+//! A page is for whoever has logged in as an applicant. Ids of somebody else are answered like ids that do not
+//! exist. Nothing here needs a script; what changes something is a form, answered with the page to go on with.
+
+mod cases;
+mod licences;
+mod me;
+mod overview;
+mod own;
+mod texts;
+mod views;
+
+use actix_web::web;
+
+use super::{page, read};
+
+/// Registers the pages.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(page("/me", read().to(overview::overview)))
+        .service(page("/me/holder", web::post().to(me::choose)))
+        .service(page("/me/licences", read().to(licences::list)))
+        .service(page("/me/licences/{identifier}", read().to(licences::one)))
+        .service(page("/me/cases", read().to(cases::list)).route(web::post().to(cases::open)))
+        .service(page("/me/cases/{id}", read().to(cases::one)))
+        .service(page("/me/cases/{id}/form", web::post().to(cases::fill_in)));
+}

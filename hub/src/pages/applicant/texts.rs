@@ -1,0 +1,231 @@
+//! The texts of the personal pages, Chinese and English.
+
+use crate::pages::texts::{Language, texts};
+
+texts! { MeTexts;
+    // What all of these pages share.
+    mine: "我的", "My page";
+    part_navigation: "我的各项内容", "Parts of my page";
+    back_to_mine: "返回我的主页", "Back to my page";
+    licences: "我的证照", "My licences";
+    cases: "我的办件", "My cases";
+    materials: "我的材料", "My files";
+    uses: "谁看过", "Who looked";
+    consents: "授权", "Consents";
+    corrections: "更正", "Corrections";
+    acting_for: "正在为{name}办事", "You act for {name}";
+    change_holder: "换成别人", "Change";
+    none: "无", "none";
+    at: "时间", "When";
+    status: "状态", "Status";
+    details: "查看", "Open";
+
+    // Overview.
+    greeting: "{name}，您好", "Hello, {name}";
+    overview_lead: "您的证照、办件和授权都在这里。谁看过您的证照，也在这里。", "Your licences, cases and consents are here, and so is who looked at them.";
+    do_something: "办一件事", "Apply for something";
+    do_hint: "已经在库里的证照，不用再交。", "What the repository already holds, you need not hand in.";
+    to_do: "等您处理", "Waiting for you";
+    nothing_to_do: "现在没有需要您处理的事。", "Nothing is waiting for you.";
+    all_licences: "查看全部证照（{n} 件）", "Show all licences ({n})";
+    no_licences: "库里还没有您的证照", "No licence of yours is here yet";
+    no_licences_hint: "颁发部门交来之后就会出现在这里。如果您已经领到证照，请联系颁发部门。", "A licence appears here once its issuer has handed it in. If you hold one already, ask its issuer.";
+    for_whom: "为谁办事", "For whom you act";
+    for_whom_hint: "您可以为自己办事，也可以为您代表的单位办事。", "You may act for yourself and for the organisations you represent.";
+    act_for: "为{name}办事", "Act for {name}";
+    acting_now: "现在", "now";
+    yourself: "{name}（本人）", "{name} (yourself)";
+
+    // Licences.
+    licences_lead: "库里登记在您名下的全部证照。", "All licences that are registered for you here.";
+    column_licence: "证照", "Licence";
+    column_number: "编号", "Number";
+    column_valid: "有效期", "Validity";
+    only_newest: "只显示最近的 {n} 件。", "Only the newest {n} are shown.";
+    licence_current: "有效", "Valid";
+    licence_ends_soon: "快到期", "Ends soon";
+    licence_expired: "已过期", "Expired";
+    licence_not_yet: "未到有效期", "Not valid yet";
+    licence_damaged: "内容受损", "Damaged";
+    licence_says_current: "这件证照现在有效，办事时不用再交。", "This licence is valid: you need not hand it in when you apply for something.";
+    licence_says_ends_soon: "这件证照现在有效，{day} 到期。请提前向颁发机构申请换证。", "This licence is valid until {day}. Ask its issuer for a new one in good time.";
+    licence_says_expired: "这件证照已过有效期，办事时不能再用。请向颁发机构申请换证。", "This licence has expired and can no longer be used. Ask its issuer for a new one.";
+    licence_says_not_yet: "这件证照还没有到生效的日子。", "The first day of this licence has not come yet.";
+    licence_says_suspended: "颁发机构暂扣了这件证照，现在不能用。请向颁发机构询问原因。", "Its issuer has suspended this licence: it cannot be used now. Ask the issuer why.";
+    licence_says_revoked: "颁发机构已使这件证照失效（{cause}）。如有疑问，请联系颁发机构。", "Its issuer has ended this licence ({cause}). If you have questions, ask the issuer.";
+    licence_says_superseded: "这件证照已被新的一件取代，请看新的那件。", "A newer licence has taken the place of this one: look at that one.";
+    licence_says_undetermined: "这件证照现在暂时无法核验，不是您的问题。请稍后再看。", "This licence cannot be verified at the moment; that is no fault of yours. Look again later.";
+    licence_says_untrusted: "这件证照没有通过核验，暂时不能用。请把下面的代码告诉颁发机构。", "This licence did not pass verification and cannot be used now. Tell its issuer the code below.";
+    licence_says_damaged: "库里保存的内容与颁发时不一致，所以不显示。请告诉颁发机构，由其重新入库。", "What is kept here is not what its issuer signed, so it is not shown. Tell the issuer, who can hand it in again.";
+    verification_code: "核验代码：{code}", "Verification code: {code}";
+    licence_content: "证照内容", "What it says";
+    name_on_it: "姓名或名称", "Name";
+    issued_by: "颁发机构", "Issued by";
+    issued_on: "颁发日期", "Issued on";
+    identifier: "证照标识", "Identifier";
+    files: "附件", "Files";
+    look_recorded: "您自己查看也会留下记录，您可以在“谁看过”里看到。", "Your own look is recorded too; you find it under “Who looked”.";
+    newer_licence: "看新的证照", "Show the newer licence";
+
+    // Cases.
+    cases_lead: "您申请过的事项，都在这里。", "Everything you have applied for.";
+    no_cases: "您还没有办件", "You have applied for nothing yet";
+    open_cases: "正在办的事", "What is being done";
+    all_cases: "查看全部办件", "Show all cases";
+    column_matter: "事项", "Matter";
+    column_next: "接下来", "What comes next";
+    column_opened: "开始时间", "Begun";
+    choose_for_whom: "这件事为谁办？", "For whom do you apply?";
+    state_draft: "准备中", "In preparation";
+    state_submitted: "已提交", "Handed over";
+    state_supplement: "请补正", "More is needed";
+    state_accepted: "已受理", "Accepted";
+    state_declined: "不予受理", "Not accepted";
+    state_granted: "已办成", "Granted";
+    state_refused: "未通过", "Refused";
+    state_withdrawn: "已撤回", "Withdrawn";
+    next_draft: "材料齐了就可以提交。随时可以离开，已保存的内容都在。", "Hand it over when everything is there. You may leave at any time: what was saved is kept.";
+    next_submitted: "部门正在看，{day} 前会有结果。您现在不用做什么。", "The department is looking at it and decides by {day}. There is nothing for you to do now.";
+    next_submitted_open: "部门正在看。您现在不用做什么。", "The department is looking at it. There is nothing for you to do now.";
+    next_supplement: "部门请您补一些东西。下面写明了补什么、为什么；补齐后再提交一次。", "The department needs something more. Below stands what and why; add it, then hand it over again.";
+    next_accepted: "部门已受理，{day} 前办结。您现在不用做什么。", "The department has accepted it and decides by {day}. There is nothing for you to do now.";
+    next_accepted_open: "部门已受理。您现在不用做什么。", "The department has accepted it. There is nothing for you to do now.";
+    next_declined: "部门没有受理，原因写在下面。改好之后可以重新申请。", "The department did not accept it; the reason stands below. You may apply anew when that is mended.";
+    next_granted: "办成了。结果证照入库后，会在这里出现。", "Granted. The licence appears here once its issuer has handed it in.";
+    next_resulted: "办成了，结果证照已经在您名下。", "Granted. The licence is now yours, and here.";
+    next_refused: "申请没有通过，原因写在下面。如有异议，可向该部门申请行政复议。", "It was refused; the reason stands below. If you disagree, you may ask for an administrative review.";
+    next_withdrawn: "您撤回了这次申请。需要时可以重新申请。", "You withdrew it. You may apply anew at any time.";
+    case_number: "办件编号", "Case number";
+    department: "办理部门", "Department";
+    opened_at_window: "受理窗口", "Opened at";
+    due: "办结期限", "Decided by";
+    result_licence: "查看结果证照", "Show the resulting licence";
+    reason_given: "部门的理由", "The department's reason";
+    asked_for: "部门请您补正（一次说全）", "What the department asks for, all at once";
+    part_materials: "材料", "What is needed";
+    summary_complete: "共 {all} 项，其中 {spared} 项不用您交，材料已齐。", "{all} items, {spared} of which you need not hand in: all is there.";
+    summary_left: "共 {all} 项，其中 {spared} 项不用您交，还差 {left} 项。", "{all} items, {spared} of which you need not hand in; {left} still missing.";
+    item_held: "不用交", "Not needed";
+    item_held_says: "证照库里已有：", "The repository holds it:";
+    item_fact_says: "证照上已写明：", "A licence says it:";
+    item_reusable: "不用再交", "Not needed again";
+    item_reusable_says: "您 {day} 交过，这次接着用：", "You handed it in on {day}; it is used again:";
+    item_handed_in: "已交", "Handed in";
+    item_handed_in_says: "您交了：", "You handed in:";
+    item_reused_says: "用您以前交的：", "Used again from before:";
+    item_promised: "以后补交", "Promised";
+    item_promised_says: "您承诺在 {day} 前补交。现在也可以交。", "You promised it by {day}. You may hand it in now, too.";
+    item_to_hand_in: "请交", "To hand in";
+    item_may_follow: "可以先办后补：在下面打勾承诺，{day} 前补交。", "It may follow: tick it below and promise it by {day}.";
+    item_may_not_follow: "您有一份承诺过期没有补交，所以这次不能先办后补。补上那份之后就可以。", "You did not keep an earlier promise, so nothing may follow this time. Make that good first.";
+    to_that_case: "去补交", "Go there";
+    why_only_a_file: "这一项需要您交一份文件。", "This one has to be handed in as a file.";
+    why_none_held_file: "库里没有您的这件证照，请交一份文件。", "The repository holds no such licence of yours: hand in a file.";
+    why_none_held: "库里没有您的这件证照。请先向颁发部门办理，办好后这里会自动变为“不用交”。", "The repository holds no such licence of yours. Get it from its issuer first; it then counts here by itself.";
+    why_not_trusted_file: "您有这件证照，但现在不能用，请交一份文件。", "You have such a licence, but it cannot be used now: hand in a file.";
+    why_not_trusted: "您有这件证照，但现在不能用。请先向颁发部门办好，这里会自动变为“不用交”。", "You have such a licence, but it cannot be used now. Have its issuer put it right; it then counts here by itself.";
+    why_fact_missing: "您的证照上没有写明这一项。", "Your licence does not say this.";
+    why_outdated: "您以前交过，但已过了可以再用的期限，请重新交一份。", "You handed it in before, but too long ago: hand in a new one.";
+    show_licence: "看这件证照", "Show the licence";
+    show_file: "打开文件", "Open the file";
+    sample: "样子：", "How it should look: ";
+    choose_file: "选择文件", "Choose a file";
+    file_hint: "PDF、OFD、JPEG、PNG，最大 500 MB。用手机拍清楚也可以。", "PDF, OFD, JPEG or PNG, at most 500 MB. A clear photograph will do.";
+    hand_in: "交这份文件", "Hand in this file";
+    part_form: "表格", "Form";
+    form_hint: "已经从您的证照上填好，请看一看对不对。", "Filled in from your licences: see whether it is right.";
+    taken_from: "取自", "Taken from";
+    optional: "（可以不填）", "(may stay empty)";
+    not_filled_in: "未填", "not filled in";
+    part_follow: "先办后补（容缺办理）", "What may follow";
+    follow_promise: "打勾就是承诺：在写明的日期前补交。过期不补的，以后办事不能再先办后补。", "A tick is a promise to hand it in by the day named. Who does not keep it may not promise again.";
+    follow_by: "{day} 前补交", "by {day}";
+    still_missing: "还不能提交，还差：", "It cannot be handed over yet. Still missing:";
+    part_submit: "提交", "Hand over";
+    submit_means: "提交后，办理部门可以查看上面列出的证照和文件，只用于这件事。", "When you hand it over, the department may see the licences and files listed above, for this case only.";
+    submit: "提交给部门", "Hand over to the department";
+    submit_again: "补好了，再提交", "Hand over again";
+    save: "先保存，以后再交", "Save for later";
+    withdraw: "撤回这次申请", "Withdraw this application";
+    withdraw_means: "撤回后部门不再办理，也不能再看您的证照。交过的文件会保留，下次还能用。", "The department stops working on it and can no longer see your licences. Files you handed in are kept and can be used again.";
+    withdraw_yes: "确定撤回", "Yes, withdraw";
+    part_steps: "办理经过", "What happened";
+    step_opened: "开始申请", "Begun";
+    step_provided: "交了材料", "File handed in";
+    step_promised: "承诺 {day} 前补交", "Promised by {day}";
+    step_promise_kept: "承诺的材料都补齐了", "All that was promised has come";
+    step_submitted: "提交给部门", "Handed over";
+    step_delivered: "部门已收到", "The department has it";
+    step_supplement: "部门请您补正", "The department asked for more";
+    step_accepted: "部门受理", "Accepted";
+    step_declined: "部门不予受理", "Not accepted";
+    step_granted: "部门准予", "Granted";
+    step_refused: "部门不予许可", "Refused";
+    step_resulted: "结果证照已入库", "The licence is here";
+    step_withdrawn: "撤回申请", "Withdrawn";
+    promise_open_word: "有待补交", "Something is to follow";
+    promise_open: "您承诺 {day} 前补交材料。请在下面“以后补交”的那一项里交。", "You promised something by {day}. Hand it in below, at the item marked as promised.";
+    promise_overdue_word: "补交过期", "Overdue";
+    promise_overdue: "您承诺 {day} 前补交的材料还没有交。请尽快补交；补齐之前，别的事不能先办后补。", "What you promised by {day} has not come. Hand it in soon: until then nothing else may follow later.";
+    by_you: "您", "You";
+    by_window: "窗口", "Window";
+    by_hub: "证照库", "The repository";
+    column_what: "事情", "What";
+    column_by: "谁", "Who";
+    done_saved: "已保存。", "Saved.";
+    done_file: "文件已收到。", "The file was taken.";
+    done_promised: "承诺已记下。", "The promise is on record.";
+    done_submitted: "已提交给部门，请等待。", "Handed over to the department.";
+    done_withdrawn: "已撤回。", "Withdrawn.";
+    not_done: "没有办成", "That was not done";
+    what_was_kept: "您填写的内容和交过的文件都保留着。", "What you filled in and handed in is kept.";
+
+    // Failures.
+    say_unknown_case: "您名下没有这件办件。请从“我的办件”进入。", "You have no such case. Start from “My cases”.";
+    say_unknown_matter: "没有这个事项，或者它已经改版。请从办事指南重新进入。", "There is no such matter, or it has changed. Start again from the guides.";
+    say_matter_not_run: "这个事项现在不能在网上办理。请看办事指南，或到窗口询问。", "This matter cannot be applied for here now. See its guide, or ask at a window.";
+    say_applicant_kind: "这个事项不是给您这类申请人办的。请看办事指南里的“谁可以申请”。", "This matter is not for this kind of applicant. Its guide says who may apply.";
+    say_case_state: "这件办件已经往前走了，现在不能做这一步。请看下面的最新状态。", "The case has moved on, and this step cannot be taken now. See below where it stands.";
+    say_form_incomplete: "表格还有必填的地方空着。请填好标为必填的每一项。", "Something in the form is still empty. Fill in every field that is required.";
+    say_form_field_too_long: "有一项填写得太长了，请缩短。", "One of the fields is too long: shorten it.";
+    say_form_field_characters: "有一项里有不能识别的符号，请重新输入那一项。", "One of the fields holds characters that cannot be used: type it again.";
+    say_held_already: "这一项证照库里已经有了，不用您交，所以没有收下这份文件。", "The repository holds this already: you need not hand it in, and the file was not taken.";
+    say_not_a_file: "这一项不能用文件代替，需要证照本身。", "A file will not do here: the licence itself is needed.";
+    say_materials_missing: "还有材料没有交齐。请看下面标着“请交”的每一项。", "Not everything is there. See each item below that is still to be handed in.";
+    say_may_not_follow: "有一项不能以后补交，请现在交。", "One of the items may not follow later: hand it in now.";
+    say_promise_unkept: "您有一份承诺过期没有补交。先补上那份，才能再先办后补。", "You did not keep an earlier promise. Make that good before you promise again.";
+    say_promise_over: "承诺的日期已经过了。请重新打勾承诺，或者现在就交。", "The day you promised has passed. Promise again, or hand it in now.";
+    say_nothing_ticked: "没有打勾。请在要以后补交的每一项前打勾。", "Nothing was ticked. Tick each item that is to follow.";
+    say_not_an_applicant: "这些页面只给申请人使用，您登录的账号不是申请人。请退出后用本人账号登录。", "These pages are for applicants, and the account you logged in with is none. Log out and use your own account.";
+    say_holder_choice: "没有选好为谁办事。请返回重新选择。", "It was not clear for whom you act. Go back and choose again.";
+    say_unknown_licence: "您名下没有这件证照。请从“我的证照”进入。", "You have no such licence. Start from “My licences”.";
+    say_service_missing: "证照库还没有设置好运行单位的签名，现在不能显示您的证照。请告诉管理员；您的证照不受影响。", "The repository has no signing key of its own yet, so your licences cannot be shown now. Tell the operator; your licences are not affected.";
+    say_try_again: "别人正在改动同一件东西，您的操作没有保存，原来的内容还在。请再试一次。", "Somebody else is changing the same thing: what you did was not saved, what was there is kept. Try again.";
+}
+
+impl MeTexts {
+    /// What a stable code is told as, if these pages have better words than all pages.
+    pub(crate) fn of_code(code: &str) -> Option<fn(Language) -> &'static str> {
+        Some(match code {
+            "service_missing" => |language| Self::of(language).say_service_missing,
+            "case_busy" => |language| Self::of(language).say_try_again,
+            "unknown_licence" => |language| Self::of(language).say_unknown_licence,
+            "unknown_case" => |language| Self::of(language).say_unknown_case,
+            "unknown_matter" => |language| Self::of(language).say_unknown_matter,
+            "matter_not_run" => |language| Self::of(language).say_matter_not_run,
+            "applicant_kind" => |language| Self::of(language).say_applicant_kind,
+            "case_state" => |language| Self::of(language).say_case_state,
+            "form_incomplete" => |language| Self::of(language).say_form_incomplete,
+            "form_field_too_long" => |language| Self::of(language).say_form_field_too_long,
+            "form_field_characters" => |language| Self::of(language).say_form_field_characters,
+            "held_already" => |language| Self::of(language).say_held_already,
+            "not_a_file" => |language| Self::of(language).say_not_a_file,
+            "materials_missing" => |language| Self::of(language).say_materials_missing,
+            "may_not_follow" => |language| Self::of(language).say_may_not_follow,
+            "promise_unkept" => |language| Self::of(language).say_promise_unkept,
+            "promise_over" => |language| Self::of(language).say_promise_over,
+            "requirements_required" => |language| Self::of(language).say_nothing_ticked,
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! What the personal pages show, as plain text. Templates add structure only.
+
+use askama::Template;
+
+use super::texts::MeTexts;
+use crate::pages::{
+    texts::fill,
+    views::{Badge, Fact, File, Frame, Notice},
+};
+
+/// A part of the personal pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Overview,
+    Licences,
+    Cases,
+    Uses,
+    Consents,
+    Corrections,
+}
+
+/// What every personal page has.
+pub(crate) struct Mine {
+    pub(crate) m: &'static MeTexts,
+    pub(crate) part: Part,
+    /// The token that forms carry.
+    pub(crate) csrf: String,
+    /// For whom the person acts, if there is a choice.
+    pub(crate) acting: Option<String>,
+}
+
+impl Mine {
+    /// What stands before the name in the sentence that says for whom the person acts.
+    pub(crate) fn acting_before(&self) -> &'static str {
+        self.m.acting_for.split_once("{name}").map_or("", |(before, _)| before)
+    }
+
+    /// What stands after it.
+    pub(crate) fn acting_after(&self) -> &'static str {
+        self.m.acting_for.split_once("{name}").map_or("", |(_, after)| after)
+    }
+
+    /// By when something is to follow.
+    pub(crate) fn follow_by(&self, day: &str) -> String {
+        fill(self.m.follow_by, &[("day", &day)])
+    }
+
+    /// The parts: address, name, whether it is this one.
+    pub(crate) fn tabs(&self) -> [(&'static str, &'static str, bool); 7] {
+        let m = self.m;
+        let here = |part| self.part == part;
+        [
+            ("/me", m.mine, here(Part::Overview)),
+            ("/me/cases", m.cases, here(Part::Cases)),
+            ("/me/licences", m.licences, here(Part::Licences)),
+            ("/me/materials", m.materials, false),
+            ("/me/uses", m.uses, here(Part::Uses)),
+            ("/me/consents", m.consents, here(Part::Consents)),
+            ("/me/corrections", m.corrections, here(Part::Corrections)),
+        ]
+    }
+}
+
+/// A text in its language: what comes from licences and matters may be Chinese on an English page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Words {
+    pub(crate) text: String,
+    pub(crate) lang: &'static str,
+}
+
+/// Something that waits for the person.
+pub(crate) struct ToDo {
+    pub(crate) href: String,
+    pub(crate) badge: Badge,
+    pub(crate) name: Words,
+    pub(crate) says: String,
+}
+
+/// One licence in a list.
+pub(crate) struct LicenceRow {
+    pub(crate) href: String,
+    pub(crate) name: String,
+    /// The name of its type, for readers who do not read the licence's own.
+    pub(crate) type_name: Option<String>,
+    pub(crate) number: String,
+    pub(crate) valid: String,
+    pub(crate) badge: Badge,
+}
+
+/// One case in a list.
+pub(crate) struct CaseRow {
+    pub(crate) href: String,
+    pub(crate) matter: Words,
+    pub(crate) department: String,
+    pub(crate) badge: Badge,
+    pub(crate) says: String,
+    pub(crate) opened: String,
+}
+
+/// `/me`.
+#[derive(Template)]
+#[template(path = "applicant_overview.html")]
+pub(crate) struct Overview {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) to_do: Vec<ToDo>,
+    pub(crate) licences: Vec<LicenceRow>,
+    pub(crate) all_licences: String,
+    pub(crate) cases: Vec<CaseRow>,
+    /// Whom the person may act for: place, what to press, whether it is so now.
+    pub(crate) holders: Vec<(usize, String, bool)>,
+}
+
+/// `/me/licences`.
+#[derive(Template)]
+#[template(path = "applicant_licences.html")]
+pub(crate) struct Licences {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) licences: Vec<LicenceRow>,
+    pub(crate) more: Option<String>,
+}
+
+/// `/me/licences/{identifier}`.
+#[derive(Template)]
+#[template(path = "applicant_licence.html")]
+pub(crate) struct LicencePage {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) badge: Badge,
+    pub(crate) says: String,
+    pub(crate) code: Option<String>,
+    pub(crate) newer: Option<String>,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) files: Vec<File>,
+}
+
+/// `/me/cases`.
+#[derive(Template)]
+#[template(path = "applicant_cases.html")]
+pub(crate) struct Cases {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) cases: Vec<CaseRow>,
+    pub(crate) more: Option<String>,
+}
+
+/// For whom a case is opened, if several may apply.
+#[derive(Template)]
+#[template(path = "applicant_for_whom.html")]
+pub(crate) struct ForWhom {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) matter: String,
+    pub(crate) name: Words,
+    /// Place and name.
+    pub(crate) holders: Vec<(usize, String)>,
+}
+
+/// `/me/cases/{id}`.
+#[derive(Template)]
+#[template(path = "applicant_case.html")]
+pub(crate) struct CasePage {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) id: String,
+    pub(crate) title: Words,
+    pub(crate) badge: Badge,
+    pub(crate) says: String,
+    pub(crate) notice: Option<Notice>,
+    /// Why the department said no.
+    pub(crate) reason: Option<String>,
+    /// What the department asks for now: item and why.
+    pub(crate) asked: Vec<(Words, String)>,
+    pub(crate) promise: Option<Notice>,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) result: Option<String>,
+    pub(crate) summary: String,
+    pub(crate) rows: Vec<ItemRow>,
+    pub(crate) forms: Vec<FormPart>,
+    pub(crate) editable: bool,
+    /// What may be promised to follow: id, name, last day.
+    pub(crate) follow: Vec<(String, Words, String)>,
+    /// What has to be there before it can be handed over.
+    pub(crate) missing: Vec<Words>,
+    /// It was handed over before.
+    pub(crate) again: bool,
+    pub(crate) withdrawable: bool,
+    pub(crate) steps: Vec<StepRow>,
+}
+
+/// One requirement of a case.
+pub(crate) struct ItemRow {
+    pub(crate) id: String,
+    pub(crate) place: usize,
+    pub(crate) name: Words,
+    pub(crate) badge: Badge,
+    pub(crate) says: Vec<Words>,
+    /// The licence it is about.
+    pub(crate) licence: Option<String>,
+    /// Opens the file handed in.
+    pub(crate) file: Option<String>,
+    /// The case whose promise was not kept.
+    pub(crate) other_case: Option<String>,
+    /// How the file should look.
+    pub(crate) sample: Option<Words>,
+    /// A file of this kind may be handed in now.
+    pub(crate) kind: Option<String>,
+}
+
+/// One form of a case.
+pub(crate) struct FormPart {
+    pub(crate) name: Words,
+    pub(crate) fields: Vec<FieldRow>,
+}
+
+/// One field.
+pub(crate) struct FieldRow {
+    pub(crate) id: String,
+    pub(crate) label: Words,
+    pub(crate) most: u16,
+    pub(crate) long: bool,
+    pub(crate) required: bool,
+    pub(crate) text: String,
+    /// The licence it was taken from: address and name.
+    pub(crate) source: Option<(String, String)>,
+}
+
+/// One thing that happened.
+pub(crate) struct StepRow {
+    pub(crate) at: String,
+    pub(crate) what: String,
+    pub(crate) details: Vec<Words>,
+    pub(crate) by: Words,
+}
