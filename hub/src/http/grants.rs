@@ -27,7 +27,6 @@ use crate::{
         consents::{self, Answer, Asked, Consent, ConsentError, ConsentState, Parts},
         terms,
     },
-    tls::Caller,
 };
 
 /// Most consents in a list.
@@ -389,6 +388,12 @@ async fn consent_of(hub: &Hub, by: &CalledBy, id: &str) -> Result<(Who, Consent)
     Err(ConsentError::Unknown.into())
 }
 
+/// The department that opens.
+fn asker(hub: &Hub, by: &CalledBy) -> Result<Asker, Problem> {
+    let who = by.department(hub)?;
+    Asker::of(hub, &who).ok_or_else(|| ConsentError::NotADepartment.into())
+}
+
 /// What a grant opens of a licence of which the holder gave single fields.
 #[derive(Serialize, ToSchema)]
 struct FieldsAnswer<'a> {
@@ -409,12 +414,12 @@ struct FieldsAnswer<'a> {
 #[get("/v1/grants/{id}/licences/{identifier}")]
 pub async fn open_content(
     hub: web::Data<Hub>,
-    caller: Caller,
+    by: CalledBy,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
+    let asker = asker(&hub, &by)?;
     let (grant, identifier) = path.into_inner();
     let identifier = parse_identifier(&identifier)?;
-    let asker = Asker::from(&caller);
     let mut answer = HttpResponse::Ok();
     Ok(match pull::open_content(&hub, &asker, &grant, &identifier).await? {
         Content::Whole(evidence) => {
@@ -437,15 +442,15 @@ pub async fn open_content(
 #[get("/v1/grants/{id}/licences/{identifier}/files/{sha256}")]
 pub async fn open_file(
     hub: web::Data<Hub>,
-    caller: Caller,
+    by: CalledBy,
     path: web::Path<(String, String, String)>,
 ) -> Result<HttpResponse, Problem> {
+    let asker = asker(&hub, &by)?;
     let (grant, identifier, sha256) = path.into_inner();
     let identifier = parse_identifier(&identifier)?;
     let sha256 = sha256.parse().map_err(|_| {
         Problem::bad_request("digest", "a SHA-256 digest has 64 lower-case hex digits")
     })?;
-    let asker = Asker::from(&caller);
     let (file, bytes) = pull::open_file(&hub, &asker, &grant, &identifier, &sha256).await?;
     let safe = header::HeaderValue::from_str(&file.media_type)
         .unwrap_or(header::HeaderValue::from_static("application/octet-stream"));

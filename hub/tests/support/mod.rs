@@ -25,6 +25,8 @@ use serde_json::{Value, json};
 
 /// A real browser.
 pub mod browser;
+/// Identity cards, and what a department asks for.
+pub mod consents;
 /// Logged-in persons and their pages.
 pub mod people;
 /// What must not be said.
