@@ -96,6 +96,9 @@ impl Signals {
                 }
                 Err(_) => tracing::warn!("reading anchors and revocation lists did not finish"),
             }
+            if let Err(error) = crate::reuse::upload::sweep(hub).await {
+                tracing::warn!(error = %error, "unfinished uploads were not swept, the next time will");
+            }
         }
     }
 }

@@ -123,6 +123,9 @@ pub enum Checked {
 /// Materials of a holder: holder token 16 · newest first 8 · id 34 · kind.
 pub const MATERIALS_OF_HOLDER: Collection = Collection::new("materials_of_holder");
 
+/// Most materials of one kind that are looked at: of these, the newest are likely to be the ones.
+const MOST_OF_A_KIND: usize = 20;
+
 /// Recorded for a clerk's use: no certificate was shown.
 const NO_CERTIFICATE: Sha256Digest = Sha256Digest::from_bytes([0; 32]);
 
@@ -350,10 +353,15 @@ pub async fn reusable(
     days: u16,
     today: Date,
 ) -> Result<Option<Material>, MaterialError> {
-    let newest = newest_of_kind(hub, holder, kind).await?;
-    let usable =
-        |material: &Material| material.usable_until(days).is_some_and(|until| today <= until);
-    Ok(newest.filter(usable))
+    let ids = listed(hub, holder, MOST_LOOKED_THROUGH).await?;
+    for (id, _) in ids.into_iter().filter(|(_, its)| its == kind).take(MOST_OF_A_KIND) {
+        let held = records::read::<Material>(&*hub.store, id.as_bytes()).await?;
+        let usable = |material: &Material| material.usable_until(days) >= Some(today);
+        if let Some(held) = held.filter(|held| usable(&held.value)) {
+            return Ok(Some(held.value));
+        }
+    }
+    Ok(None)
 }
 
 /// The newest material of this kind, outdated or not.
