@@ -7,7 +7,7 @@ use std::{
 };
 
 use certs::{Certificate, SigningIdentity, TrustStore, Usage};
-use connectors::{CheckedConnector, RunnerHandle, RunnerSettings, casebase};
+use connectors::RunnerHandle;
 use indexes::{
     Blobs, IndexKey, LicenceStore, RocksOptions, RocksStore, SearchFollower, SearchIndex,
 };
@@ -18,10 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::{self, Config, ConfigError},
-    login::{Organisations, sessions::Limits},
+    login::{Node, NodeKind, Organisations, sessions::Limits},
     policy::Policies,
     reuse::mandates::{Mandates, read_mandates},
-    reuse::courier::{Courier, Couriers},
 };
 
 /// The parts of a hub.
@@ -56,9 +55,8 @@ pub struct Hub {
     pub calendar: Calendar,
     /// Signs packages and promises; `None` without `[service]` in the settings.
     pub signer: Option<SigningIdentity>,
-    /// Counterparts that licences are pushed to, by name.
+    /// Counterparts by name.
     pub connectors: BTreeMap<String, RunnerHandle>,
-    couriers: std::sync::OnceLock<Couriers>,
     /// Hours for which a grant opens content.
     pub grant_hours: u16,
     /// Idempotency keys whose requests are being worked on.
@@ -197,16 +195,10 @@ impl Hub {
         let follower = SearchFollower::spawn(store.clone(), search.clone(), shutdown);
         let names = type_names(&catalogue);
         let mut runners = BTreeMap::new();
-        let mut counterparts = Vec::new();
         for settings in &config.connectors {
-            let checked = settings.check()?;
-            if let CheckedConnector::CaseBase(cases) = checked.connector {
-                counterparts.push((cases, checked.runner));
-                continue;
-            }
             runners.insert(settings.name().to_owned(), settings.start_with(store.clone(), &names)?);
         }
-        let hub = Arc::new(Self {
+        Ok(Arc::new(Self {
             clock,
             store,
             rocks,
@@ -223,29 +215,12 @@ impl Hub {
             calendar,
             signer,
             connectors: runners,
-            couriers: std::sync::OnceLock::new(),
             grant_hours: config.grant_hours,
             in_progress: std::sync::Mutex::default(),
             trust: RwLock::new(Arc::new(trust)),
             follower: std::sync::Mutex::new(Some(follower)),
             settings: config,
-        });
-        hub.start_couriers(counterparts);
-        Ok(hub)
-    }
-
-    fn start_couriers(self: &Arc<Self>, counterparts: Vec<(casebase::Settings, RunnerSettings)>) {
-        let couriers = counterparts.into_iter().map(|(cases, settings)| {
-            let courier = Courier::start(self, casebase::CaseBase::new(cases), settings);
-            (courier.name().to_owned(), courier)
-        });
-        let _ = self.couriers.set(couriers.collect());
-    }
-
-    /// Counterparts that cases are handed to, by name.
-    #[must_use]
-    pub fn couriers(&self) -> &Couriers {
-        self.couriers.get_or_init(Couriers::new)
+        }))
     }
 
     /// Anchors and revocation lists as last read.
@@ -280,17 +255,20 @@ impl Hub {
         })
     }
 
-    /// A department's name if it is known, else its credit code.
+    /// A department's name if it is known, from the list of departments or the tree, else its credit code.
     #[must_use]
     pub fn department_name<'a>(&'a self, code: &'a CreditCode) -> &'a str {
-        self.departments.get(code).map_or(code.as_str(), String::as_str)
+        let mut nodes = self.organisations.all();
+        let in_tree = || {
+            let is_it =
+                |node: &&Node| node.kind == NodeKind::Department && node.department == Some(*code);
+            nodes.find(is_it).map(|node| node.name.as_str())
+        };
+        self.departments.get(code).map(String::as_str).or_else(in_tree).unwrap_or(code.as_str())
     }
 
     /// Stops the followers and waits for them.
     pub async fn close(&self) {
-        for courier in self.couriers().values() {
-            courier.stop().await;
-        }
         for runner in self.connectors.values() {
             runner.stop().await;
         }

@@ -207,23 +207,7 @@ fn facts(
     let mut facts = vec![Fact::code(t.identifier, stored.identifier.as_str())];
     if let Some(licence) = content {
         facts.push(Fact::data(t.licence_name, &licence.name));
-        let persons = licence.holders.iter().filter(|holder| holder.id.kind().is_person());
-        // An identity card's number is its holder's.
-        let number =
-            match persons.map(|holder| holder.id.number()).find(|one| *one == licence.number) {
-                Some(number) => half_hidden(number),
-                None => licence.number.clone(),
-            };
-        facts.push(Fact::code(t.number, number));
-        for holder in &licence.holders {
-            let kind = holder.id.kind();
-            let number = holder.id.number();
-            let number = if kind.is_person() { half_hidden(number) } else { number.to_owned() };
-            facts.push(Fact {
-                note: Some(holder_kind(visitor.language, kind).to_owned()),
-                ..Fact::data(t.holders, format!("{}\n{number}", holder.name))
-            });
-        }
+        facts.extend(holder_facts(visitor, licence));
         facts.push(Fact::data(t.issuer, &licence.issuer_name));
     } else {
         facts.push(Fact::new(t.type_name, type_name(visitor, &stored.licence_type)));
@@ -247,6 +231,29 @@ fn facts(
                 ..Fact::code(t.predecessor, earlier.as_str())
             });
         }
+    }
+    facts
+}
+
+/// Number and holders; a person's number is shown by its ends.
+pub(crate) fn holder_facts(visitor: &Visitor, licence: &licence::Licence) -> Vec<Fact> {
+    let t = visitor.t();
+    let mut facts = Vec::new();
+    let persons = licence.holders.iter().filter(|holder| holder.id.kind().is_person());
+    // An identity card's number is its holder's.
+    let number = match persons.map(|holder| holder.id.number()).find(|one| *one == licence.number) {
+        Some(number) => half_hidden(number),
+        None => licence.number.clone(),
+    };
+    facts.push(Fact::code(t.number, number));
+    for holder in &licence.holders {
+        let kind = holder.id.kind();
+        let number = holder.id.number();
+        let number = if kind.is_person() { half_hidden(number) } else { number.to_owned() };
+        facts.push(Fact {
+            note: Some(holder_kind(visitor.language, kind).to_owned()),
+            ..Fact::data(t.holders, format!("{}\n{number}", holder.name))
+        });
     }
     facts
 }

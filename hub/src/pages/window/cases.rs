@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, http::StatusCode, web};
-use licence::{HolderId, Licence, Matter};
+use licence::{HolderId, Licence, LicenceId, Matter};
 
 use super::{
-    clerk,
+    clerk, content,
     counter::{self, Meant, Typed},
     desk, failure, frame,
     letters::{self, Kind},
@@ -15,8 +15,8 @@ use super::{
     said, say, see_other, shown_number,
     texts::WindowTexts,
     views::{
-        CasePage, CaseRow, Decide, FieldRow, FormPart, LetterPage, Mend, Queue, StepRow, Submit,
-        Tab, Words,
+        CasePage, CaseRow, Content, Decide, FieldRow, FormPart, LetterPage, Mend, Queue, StepRow,
+        Submit, Tab, Words,
     },
 };
 use crate::{
@@ -106,11 +106,32 @@ pub(super) async fn fill_in(
     after(&visitor, &id, done.map(drop)).await
 }
 
-/// `GET /window/cases/{id}/letters/{letter}`.
-pub(super) async fn letter(
+/// `POST /window/cases/{id}/licences/{licence}`: opened by the deciding department under the case's grant.
+pub(super) async fn licence(
     visitor: Visitor,
     path: web::Path<(String, String)>,
+    _: Posted,
 ) -> HttpResponse {
+    let (id, licence) = path.into_inner();
+    visitor.show(opened(&visitor, &id, &licence).await.map(|page| (StatusCode::OK, page)))
+}
+
+async fn opened(visitor: &Visitor, id: &str, licence: &str) -> Result<Content, Failure> {
+    let hub = &visitor.hub;
+    let clerk = clerk(visitor)?;
+    let who = Who::Clerk(clerk.clone());
+    let held = cases::case(hub, &who, id).await.map_err(wrong)?;
+    let none = || Failure::of_room(StatusCode::NOT_FOUND, "unknown_case", say!(say_unknown_case));
+    let grant = held.value.grant.as_ref().ok_or_else(none)?;
+    let licence: LicenceId = licence.parse().map_err(|_| none())?;
+    let back = WindowTexts::of(visitor.language).letter_back.to_owned();
+    let back = (format!("/window/cases/{id}"), back);
+    let desk = desk(visitor, &clerk, Tab::Queue);
+    content::opened(visitor, &clerk, desk, grant, &[licence], back).await
+}
+
+/// `GET /window/cases/{id}/letters/{letter}`.
+pub(super) async fn letter(visitor: Visitor, path: web::Path<(String, String)>) -> HttpResponse {
     let (id, word) = path.into_inner();
     let page = async {
         let who = Who::Clerk(clerk(&visitor)?);
@@ -131,8 +152,7 @@ pub(crate) async fn letter_page(
     let held = cases::case(hub, who, id).await.map_err(wrong)?;
     let case = &held.value;
     let matter = cases::matter_of(hub, case).map_err(wrong)?;
-    let none =
-        || Failure::of_room(StatusCode::NOT_FOUND, "no_such_letter", say!(letter_none));
+    let none = || Failure::of_room(StatusCode::NOT_FOUND, "no_such_letter", say!(letter_none));
     let kind = Kind::from_word(word).filter(|kind| kind.is_due(case)).ok_or_else(none)?;
     let list =
         checklist::checklist(hub, who, &case.holder, matter, Some(case)).await.map_err(wrong)?;
@@ -178,19 +198,23 @@ pub(super) fn wrong(error: CaseError) -> Failure {
 }
 
 /// After a step: the case again; if the step was refused, with the reason on it.
-pub(super) async fn after(
-    visitor: &Visitor,
-    id: &str,
-    done: Result<(), Failure>,
-) -> HttpResponse {
+pub(super) async fn after(visitor: &Visitor, id: &str, done: Result<(), Failure>) -> HttpResponse {
     match done {
         Ok(()) => see_other(&format!("/window/cases/{id}")),
         Err(failure) if is_about_the_step(failure.status) => {
-            let said = notice(visitor, &failure);
-            visitor.show(shown(visitor, id, Some((failure.status, said))).await)
+            visitor.show(refused(visitor, id, &failure).await)
         }
         Err(failure) => visitor.failed(&failure),
     }
+}
+
+/// The case, with a refusal on it.
+pub(super) async fn refused(
+    visitor: &Visitor,
+    id: &str,
+    failure: &Failure,
+) -> Result<(StatusCode, CasePage), Failure> {
+    shown(visitor, id, Some((failure.status, notice(visitor, failure)))).await
 }
 
 /// Whether the case itself can be shown beside the refusal.
@@ -225,9 +249,11 @@ async fn listed(
         desk,
         notice,
         states: std::iter::once((String::new(), w.all_states, state.is_none()))
-            .chain(ALL_STATES.into_iter().map(|one| {
-                (one.word().to_owned(), state_words(w, one).2, state == Some(one))
-            }))
+            .chain(
+                ALL_STATES
+                    .into_iter()
+                    .map(|one| (one.word().to_owned(), state_words(w, one).2, state == Some(one))),
+            )
             .map(|(value, label, selected)| Choice { value, label: label.to_owned(), selected })
             .collect(),
         more: (found.len() > MOST_LISTED).then(|| fill(w.queue_more, &[("n", &MOST_LISTED)])),
@@ -327,8 +353,7 @@ struct Stand {
 
 fn stand(hub: &Hub, clerk: &Clerk, case: &Case) -> Stand {
     let tree = &hub.organisations;
-    let applicant =
-        case.window.as_ref().is_some_and(|window| tree.is_within(window, &clerk.node));
+    let applicant = case.window.as_ref().is_some_and(|window| tree.is_within(window, &clerk.node));
     let department = case.package.is_some() && clerk.department == case.department;
     let desk = tree.node(&clerk.node).is_some_and(|node| node.kind == NodeKind::Department);
     Stand { applicant, department, decides: department && desk }
@@ -385,7 +410,7 @@ pub(super) async fn shown(
         submit: editable.then(|| submit(w, case, &list, &fields)),
         forms: forms(language, matter, fields),
         editable,
-        decide: stand.decides.then(|| decide(visitor, case, matter)).flatten(),
+        decide: stand.decides.then(|| decide(visitor, case, matter, &list)).flatten(),
         letters: Kind::ALL
             .into_iter()
             .filter(|kind| kind.is_due(case))
@@ -463,10 +488,8 @@ fn submit(
     fields: &[FilledField],
 ) -> Submit {
     let materials = list.to_hand_in().count();
-    let empty = fields
-        .iter()
-        .filter(|one| !one.field.optional && one.text.trim().is_empty())
-        .count();
+    let empty =
+        fields.iter().filter(|one| !one.field.optional && one.text.trim().is_empty()).count();
     let missing = match (materials, empty) {
         (0, 0) => None,
         (0, _) => Some(fill(w.still_empty, &[("n", &empty)])),
@@ -504,7 +527,7 @@ fn forms(language: Language, matter: &Matter, fields: Vec<FilledField>) -> Vec<F
 }
 
 /// What the department may do now.
-fn decide(visitor: &Visitor, case: &Case, matter: &Matter) -> Option<Decide> {
+fn decide(visitor: &Visitor, case: &Case, matter: &Matter, list: &Checklist) -> Option<Decide> {
     let w = WindowTexts::of(visitor.language);
     let name = visitor.hub.department_name(&case.department);
     let lead = fill(w.decide_lead, &[("department", &name)]);
@@ -519,11 +542,14 @@ fn decide(visitor: &Visitor, case: &Case, matter: &Matter) -> Option<Decide> {
     match case.state {
         CaseState::Submitted => Some(Decide {
             accept: true,
-            supplement: mends(visitor.language, matter),
+            supplement: mends(visitor.language, matter, list),
             decline: true,
             ..none
         }),
-        CaseState::Accepted => Some(Decide { decide: true, ..none }),
+        CaseState::Supplement => Some(Decide { decline: true, ..none }),
+        CaseState::Accepted => {
+            Some(Decide { decide: true, supplement: mends(visitor.language, matter, list), ..none })
+        }
         CaseState::Granted if case.result.is_none() && matter.guide.result.is_some() => {
             Some(Decide { result: true, ..none })
         }
@@ -531,12 +557,14 @@ fn decide(visitor: &Visitor, case: &Case, matter: &Matter) -> Option<Decide> {
     }
 }
 
-/// Everything that a supplement may ask for: materials, then form fields.
-fn mends(language: Language, matter: &Matter) -> Vec<Mend> {
+/// Everything that a supplement may ask for: materials that the repository does not hold, then form fields.
+fn mends(language: Language, matter: &Matter, list: &Checklist) -> Vec<Mend> {
     let w = WindowTexts::of(language);
-    let guide = &matter.guide;
-    let requirements = guide.requirements.iter().map(|one| one.id.as_str());
-    let fields = guide.forms.iter().flat_map(|form| &form.fields).map(|field| field.id.as_str());
+    let held = |state: &ItemState| matches!(state, ItemState::Held { .. } | ItemState::Fact { .. });
+    let materials = list.items.iter().filter(|item| !held(&item.state));
+    let requirements = materials.map(|item| item.requirement.id.as_str());
+    let fields =
+        matter.guide.forms.iter().flat_map(|form| &form.fields).map(|field| field.id.as_str());
     requirements
         .chain(fields)
         .map(|id| {
@@ -587,9 +615,7 @@ fn step_row(visitor: &Visitor, matter: &Matter, step: &Step) -> StepRow {
         StepKind::Accepted => w.step_accepted.to_owned(),
         StepKind::Declined { reason } => fill(w.step_declined, &[("reason", reason)]),
         StepKind::Decided { granted: true, .. } => w.step_granted.to_owned(),
-        StepKind::Decided { granted: false, reason } => {
-            fill(w.step_refused, &[("reason", reason)])
-        }
+        StepKind::Decided { granted: false, reason } => fill(w.step_refused, &[("reason", reason)]),
         StepKind::Resulted { .. } => w.step_resulted.to_owned(),
         StepKind::Withdrawn => w.step_withdrawn.to_owned(),
     };

@@ -56,7 +56,7 @@ impl Typed {
         }
     }
 
-    fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Self { number: String::new(), kind: FIRST[0], matter: String::new() }
     }
 
@@ -134,10 +134,7 @@ pub(super) fn no_matter() -> Failure {
 }
 
 /// Matters to choose from: code, name, department.
-pub(super) fn candidates(
-    visitor: &Visitor,
-    fitting: &[&Matter],
-) -> Vec<(String, Words, String)> {
+pub(super) fn candidates(visitor: &Visitor, fitting: &[&Matter]) -> Vec<(String, Words, String)> {
     fitting
         .iter()
         .take(MOST_CANDIDATES)
@@ -150,7 +147,8 @@ pub(super) fn candidates(
 
 /// `GET /window`.
 pub(super) async fn form(visitor: Visitor) -> HttpResponse {
-    let page = clerk(&visitor).map(|clerk| (StatusCode::OK, page(&visitor, &clerk, &Typed::nothing())));
+    let page =
+        clerk(&visitor).map(|clerk| (StatusCode::OK, page(&visitor, &clerk, &Typed::nothing())));
     visitor.show(page)
 }
 
@@ -195,19 +193,13 @@ async fn listed(visitor: &Visitor, posted: &Posted) -> Result<(StatusCode, Count
     }
 }
 
-fn found(
-    visitor: &Visitor,
-    typed: &Typed,
-    matter: &Matter,
-    list: &checklist::Checklist,
-) -> Found {
+fn found(visitor: &Visitor, typed: &Typed, matter: &Matter, list: &checklist::Checklist) -> Found {
     let w = WindowTexts::of(visitor.language);
     let mut title = matter_name(visitor.language, matter);
     title.text = fill(w.checklist_of, &[("matter", &title.text)]);
     title.lang = visitor.language.tag();
     let days = matter.guide.days;
-    let limit =
-        fill(w.time_limit, &[("promised", &days.promised), ("legal", &days.legal)]);
+    let limit = fill(w.time_limit, &[("promised", &days.promised), ("legal", &days.legal)]);
     Found {
         title,
         facts: vec![
@@ -235,12 +227,11 @@ fn page(visitor: &Visitor, clerk: &Clerk, typed: &Typed) -> Counter {
     }
 }
 
-/// The matters that cases are opened for.
+/// The matters that cases are opened for today.
 fn runnable(hub: &Hub) -> Vec<&Matter> {
-    let runs = |matter: &&Matter| {
-        !matter.guide.requirements.is_empty() || !matter.guide.forms.is_empty()
-    };
-    hub.matters.all().filter(runs).collect()
+    let today = hub.clock.today();
+    let current = hub.matters.all().filter_map(|one| hub.matters.current(&one.code, today));
+    current.filter(|one| one.is_applied_for()).collect()
 }
 
 /// Their names in the reader's language; two that are called the same, with their departments.

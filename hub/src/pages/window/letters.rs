@@ -13,9 +13,7 @@ use jiff::{
 use licence::{Calendar, Deadline, Matter};
 
 use super::views::Letter;
-use crate::reuse::{
-    case::{Case, CaseState, Provided, StepKind, SupplementItem},
-};
+use crate::reuse::case::{Case, CaseState, Provided, StepKind, SupplementItem};
 
 /// Working days for what was asked for. No law sets this term; districts commonly give ten.
 const SUPPLEMENT_DAYS: u16 = 10;
@@ -57,9 +55,7 @@ impl Kind {
     pub(crate) fn is_due(self, case: &Case) -> bool {
         match self {
             Self::Promise => case.promise.is_some(),
-            Self::Acceptance => {
-                step(case, |what| matches!(what, StepKind::Accepted)).is_some()
-            }
+            Self::Acceptance => step(case, |what| matches!(what, StepKind::Accepted)).is_some(),
             Self::Supplement => asked_for(case).is_some(),
             Self::Refusal => matches!(case.state, CaseState::Declined | CaseState::Refused),
         }
@@ -125,7 +121,7 @@ fn acceptance(facts: &Facts<'_>) -> Option<Letter> {
             facts.matter.name,
             case.id,
             basis(facts),
-        ),],
+        )],
         columns: vec!["材料名称", "取得方式"],
         rows: facts
             .matter
@@ -240,13 +236,11 @@ fn promise(facts: &Facts<'_>) -> Option<Letter> {
         title: "容缺受理承诺书",
         number: format!("{}-诺", facts.case.id),
         to: Some(facts.department.to_owned()),
-        opening: vec![
-            format!(
-                "本人（单位）申请办理“{}”（办件编号：{}），主要材料已经齐全，下列材料暂时不能提交，\
+        opening: vec![format!(
+            "本人（单位）申请办理“{}”（办件编号：{}），主要材料已经齐全，下列材料暂时不能提交，\
                  申请容缺受理：",
-                facts.matter.name, facts.case.id
-            ),
-        ],
+            facts.matter.name, facts.case.id
+        )],
         columns: vec!["后补的材料"],
         rows: names.collect(),
         closing: vec![
@@ -254,10 +248,7 @@ fn promise(facts: &Facts<'_>) -> Option<Letter> {
             format!("一、于{}前补齐上述全部材料；", chinese(promise.until)),
             "二、所提交的材料真实、合法、有效；".to_owned(),
             "三、逾期未补齐的，承担相应责任，此后申请不再适用容缺受理，直至补齐为止。".to_owned(),
-            format!(
-                "本承诺已由本平台签名存证，承诺文件摘要（SHA-256）：{}。",
-                promise.document
-            ),
+            format!("本承诺已由本平台签名存证，承诺文件摘要（SHA-256）：{}。", promise.document),
         ],
         lines: vec!["承诺人（签字或盖章）：", "经办人："],
         signed: (
@@ -330,7 +321,11 @@ fn step(case: &Case, fits: impl Fn(&StepKind) -> bool) -> Option<(Timestamp, &St
 }
 
 fn doubt(deadline: Deadline) -> &'static str {
-    if deadline.certain { "" } else { "（当年放假安排尚未公布，暂按周一至周五计算）" }
+    if deadline.certain {
+        ""
+    } else {
+        "（当年放假安排尚未公布，暂按周一至周五计算）"
+    }
 }
 
 /// The day in China.

@@ -4,8 +4,13 @@
 //! `crate::reuse`, never here. The keyboard alone suffices: fields stand in the order of the work, the first has the
 //! focus, Enter sends, and access keys are written beside what they reach. Numbers travel by POST only.
 
+mod acts;
 pub(crate) mod cases;
+mod consents;
+mod content;
+mod corrections;
 mod counter;
+mod files;
 mod letters;
 mod rows;
 mod texts;
@@ -25,10 +30,7 @@ use super::{
     views::{Notice, Section, Tone},
     visitor::{Failure, Visitor},
 };
-use crate::{
-    http::error::Problem,
-    reuse::Clerk,
-};
+use crate::{http::error::Problem, reuse::Clerk};
 
 /// Registers the window's pages.
 pub(super) fn configure(config: &mut web::ServiceConfig) {
@@ -39,7 +41,30 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(page("/window/cases/find", post().to(cases::find)))
         .service(page("/window/cases/{id}", read().to(cases::look)))
         .service(page("/window/cases/{id}/form", post().to(cases::fill_in)))
-        .service(page("/window/cases/{id}/letters/{letter}", read().to(cases::letter)));
+        .service(page("/window/cases/{id}/files", post().to(files::hand_in)))
+        .service(page("/window/cases/{id}/files/{material}", read().to(files::open)))
+        .service(page("/window/cases/{id}/materials", post().to(acts::provide)))
+        .service(page("/window/cases/{id}/promise", post().to(acts::promise)))
+        .service(page("/window/cases/{id}/submit", post().to(acts::submit)))
+        .service(page("/window/cases/{id}/withdraw", post().to(acts::withdraw)))
+        .service(page("/window/cases/{id}/accept", post().to(acts::accept)))
+        .service(page("/window/cases/{id}/supplement", post().to(acts::supplement)))
+        .service(page("/window/cases/{id}/decline", post().to(acts::decline)))
+        .service(page("/window/cases/{id}/decide", post().to(acts::decide)))
+        .service(page("/window/cases/{id}/result", post().to(acts::result)))
+        .service(page("/window/cases/{id}/licences/{licence}", post().to(cases::licence)))
+        .service(page("/window/cases/{id}/letters/{letter}", read().to(cases::letter)))
+        .service(
+            page("/window/consents", read().to(consents::list)).route(post().to(consents::ask)),
+        )
+        .service(page("/window/consents/choose", post().to(consents::choose)))
+        .service(page("/window/consents/{id}", read().to(consents::look)))
+        .service(page("/window/consents/{id}/open", post().to(consents::open)))
+        .service(page("/window/corrections", read().to(corrections::list)))
+        .service(
+            page("/window/corrections/{id}", read().to(corrections::look))
+                .route(post().to(corrections::answer)),
+        );
 }
 
 /// A sentence of the window.
@@ -47,20 +72,16 @@ type Say = fn(Language) -> &'static str;
 
 macro_rules! say {
     ($key:ident) => {
-        |language: Language| WindowTexts::of(language).$key
+        |language: $crate::pages::texts::Language| {
+            $crate::pages::window::texts::WindowTexts::of(language).$key
+        }
     };
 }
 use say;
 
 /// The clerk behind a visit.
 fn clerk(visitor: &Visitor) -> Result<Clerk, Failure> {
-    let Some(person) = &visitor.person else {
-        let status = StatusCode::UNAUTHORIZED;
-        return Err(Failure::of_room(status, "login_required", say!(say_login)));
-    };
-    Clerk::of(&visitor.hub, person).ok_or_else(|| {
-        Failure::of_room(StatusCode::FORBIDDEN, "clerk_required", say!(say_not_clerk))
-    })
+    visitor.as_clerk().cloned()
 }
 
 /// What every page shows of the clerk's place.
@@ -85,17 +106,26 @@ fn words(code: &str, status: StatusCode) -> Say {
         "unknown_case" => say!(say_unknown_case),
         "unknown_matter" | "matter_not_run" => say!(no_matter),
         "held_already" => say!(say_held_already),
-        "case_incomplete" => say!(say_incomplete),
+        "materials_missing" | "form_incomplete" => say!(say_incomplete),
         "case_state" => say!(say_wrong_state),
         "case_busy" | "material_busy" | "consent_busy" | "correction_busy" => say!(say_busy),
-        "may_not_follow" | "promise_unkept" | "promise_refused" => say!(say_promise_refused),
+        "may_not_follow" | "promise_unkept" => say!(say_promise_refused),
+        "promise_over" => say!(say_promise_over),
+        "requirements_required" => say!(say_nothing_ticked),
+        "material_other_kind" | "material_outdated" | "not_a_file" => say!(say_other_file),
+        "material_sent_back" => say!(say_sent_back),
+        "step_reason" | "reason" | "correction_text" => say!(reason_missing),
+        "result_not_fitting" | "not_a_correction" => say!(say_not_fitting),
         "not_taken_here" => say!(say_not_here),
         "applicant_kind" => say!(say_not_this_applicant),
+        "case_not_permitted" | "not_permitted" | "matter_not_covering" => say!(say_not_yours),
         "service_missing" => say!(say_no_signer),
         "scanner_unavailable" => say!(say_scanner),
-        "unknown_consent" | "unknown_grant" => say!(say_unknown_consent),
+        "unknown_consent" | "unknown_grant" | "grant_of_another" => say!(say_unknown_consent),
+        "consent_until" => say!(consent_day),
         "unknown_correction" => say!(say_unknown_correction),
-        "grant_withdrawn" => say!(say_withdrawn),
+        "correction_answered" => say!(say_answered),
+        "grant_withdrawn" | "consent_withdrawn" => say!(say_withdrawn),
         "grant_ended" => say!(say_over),
         _ if status.is_server_error() => say!(say_unavailable),
         _ => say!(say_refused),

@@ -29,12 +29,7 @@ pub(super) struct Acts<'a> {
 }
 
 /// One row for each requirement.
-pub(super) fn rows(
-    hub: &Hub,
-    language: Language,
-    list: &Checklist,
-    acts: Acts<'_>,
-) -> Vec<Row> {
+pub(super) fn rows(hub: &Hub, language: Language, list: &Checklist, acts: Acts<'_>) -> Vec<Row> {
     list.items
         .iter()
         .enumerate()
@@ -149,9 +144,7 @@ fn follow(w: &WindowTexts, may: &MayFollow) -> Option<String> {
     match may {
         MayFollow::No => None,
         MayFollow::Until(until) => Some(fill(w.may_follow, &[("until", until)])),
-        MayFollow::RefusedForUnkept { case } => {
-            Some(fill(w.may_follow_refused, &[("case", case)]))
-        }
+        MayFollow::RefusedForUnkept { case } => Some(fill(w.may_follow_refused, &[("case", case)])),
     }
 }
 

@@ -348,8 +348,6 @@ pub(crate) struct CorrectionPage {
     pub(crate) state: Badge,
     pub(crate) notice: Option<Notice>,
     pub(crate) facts: Vec<Fact>,
-    /// Files the holder attached: address and name.
-    pub(crate) files: Vec<(String, String)>,
     pub(crate) open: bool,
     /// What was typed before it was refused.
     pub(crate) typed: (String, String),
