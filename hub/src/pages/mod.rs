@@ -13,6 +13,7 @@ mod connectors;
 mod guard;
 mod home;
 mod licence;
+mod matters;
 mod posted;
 mod search;
 mod texts;
@@ -58,6 +59,7 @@ fn pages() -> Scope {
         .service(page("/connectors/{name}/pause", web::post().to(connectors::pause)))
         .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
         .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))
+        .configure(matters::configure)
         .configure(window::configure)
         .configure(applicant::configure)
         .service(page("/static/{file}", read().to(asset)))
