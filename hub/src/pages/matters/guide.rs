@@ -113,9 +113,7 @@ fn time_limit(w: &MattersTexts, matter: &Matter) -> String {
     match (days.legal, days.promised) {
         (0, 0) => w.time_limit_none.to_owned(),
         (0, promised) => fill(w.time_limit_promised, &[("promised", &promised)]),
-        (legal, promised) => {
-            fill(w.time_limit_is, &[("promised", &promised), ("legal", &legal)])
-        }
+        (legal, promised) => fill(w.time_limit_is, &[("promised", &promised), ("legal", &legal)]),
     }
 }
 
@@ -180,10 +178,9 @@ fn ways(hub: &Hub, language: Language, requirement: &Requirement) -> Vec<String>
                 let name = type_name(hub, language, licence_type);
                 let field = field_name(hub, language, licence_type, field);
                 match equals {
-                    Some(value) => fill(
-                        w.way_fact_is,
-                        &[("name", &name), ("field", &field), ("value", value)],
-                    ),
+                    Some(value) => {
+                        fill(w.way_fact_is, &[("name", &name), ("field", &field), ("value", value)])
+                    }
                     None => fill(w.way_fact, &[("name", &name), ("field", &field)]),
                 }
             }
@@ -295,11 +292,9 @@ async fn yours(
 /// What the reader calls a holder: the own name, or the organisation's code.
 fn holder_name(visitor: &Visitor, person: &Person, place: usize) -> String {
     match person.account.holders.get(place) {
-        Some(holder) if !holder.kind().is_person() => format!(
-            "{} {}",
-            MattersTexts::of(visitor.language).for_organisations,
-            holder.number()
-        ),
+        Some(holder) if !holder.kind().is_person() => {
+            format!("{} {}", MattersTexts::of(visitor.language).for_organisations, holder.number())
+        }
         _ => person.account.name.clone(),
     }
 }
