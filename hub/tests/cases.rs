@@ -6,12 +6,18 @@ mod support;
 use std::{path::Path, process::Command};
 
 use bytes::Bytes;
+use district::Story;
 use futures_util::stream;
-use hub::reuse::{
-    Who,
-    materials::{self, NewMaterial},
-    package::SignedFile,
-    upload,
+use hub::{
+    login::{Person, Role},
+    reuse::{
+        Clerk, Who,
+        case::CaseState,
+        cases,
+        materials::{self, NewMaterial},
+        package::SignedFile,
+        upload,
+    },
 };
 use jiff::{SignedDuration, ToSpan};
 use licence::{Licence, LicenceTypeCode, RevocationCause, StatusChange, Validity};
@@ -127,7 +133,11 @@ struct Town {
 
 impl Town {
     async fn found() -> Self {
-        let matters = list(&[shop(1), signboard(), purpose()]);
+        Self::with_matters(&[shop(1), signboard(), purpose()]).await
+    }
+
+    async fn with_matters(matters: &[Value]) -> Self {
+        let matters = list(matters);
         let hub = TestHub::start_prepared("127.0.0.1:0", |folder| {
             std::fs::write(folder.join("matters.json"), matters).unwrap();
             String::new()
@@ -174,6 +184,22 @@ impl Town {
     /// Some days later.
     fn days_pass(&self, days: i64) {
         self.hub.hub.clock.advance(SignedDuration::from_hours(24 * days));
+    }
+}
+
+/// A driving licence for the person of an identity card.
+fn driving_licence(card: &Licence) -> Licence {
+    let licence_type: LicenceTypeCode = DRIVING_LICENCE.parse().unwrap();
+    let identifier = licence::LicenceId::build(&licence_type, &card.issuer, "20260000000001", 1);
+    let fields = json!({
+        "sex": "女", "nationality": "中国", "first_issued_on": "2020-01-01", "vehicle_class": "C1",
+    });
+    Licence {
+        identifier: identifier.unwrap(),
+        licence_type,
+        name: "机动车驾驶证".to_owned(),
+        fields: serde_json::from_value(fields).unwrap(),
+        ..card.clone()
     }
 }
 
@@ -671,16 +697,7 @@ async fn a_case_runs_from_acceptance_to_the_licence_it_results_in() {
     let wrong = json!({ "step": "result", "licence": town.card.identifier });
     let refused = step(&town.hub, &case, wrong).await;
     assert_eq!((refused.status, refused.code()), (422, "result_not_fitting"), "of another type");
-    let mut result = town.card.clone();
-    result.licence_type = DRIVING_LICENCE.parse().unwrap();
-    result.identifier =
-        licence::LicenceId::build(&result.licence_type, &result.issuer, "20260000000001", 1)
-            .unwrap();
-    result.name = "机动车驾驶证".to_owned();
-    result.fields = serde_json::from_value(json!({
-        "sex": "女", "nationality": "中国", "first_issued_on": "2020-01-01", "vehicle_class": "C1",
-    }))
-    .unwrap();
+    let result = driving_licence(&town.card);
     town.issue(&result).await;
     let linked =
         step(&town.hub, &case, json!({ "step": "result", "licence": result.identifier })).await;
@@ -956,4 +973,210 @@ async fn a_withdrawn_case_goes_no_further() {
     assert_eq!((accept.status, accept.code()), (409, "case_state"));
     let again = applicant.submit(&case).await;
     assert_eq!((again.status, again.code()), (409, "case_state"));
+}
+
+#[actix_web::test]
+async fn withdrawing_a_case_ends_its_grant() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let case = applicant.submitted_shop().await;
+    let office = town.hub.office();
+    let shown = office.get(&format!("/v1/cases/{case}")).await;
+    let grant = shown.json["grant"].as_str().unwrap();
+    let content = format!("/v1/grants/{grant}/licences/{}", town.title.identifier);
+    assert_eq!(office.get(&content).await.status, 200);
+    applicant.post(&format!("/v1/cases/{case}/withdraw"), &json!({})).await;
+    let refused = office.get(&content).await;
+    assert_eq!((refused.status, refused.code()), (410, "grant_withdrawn"));
+}
+
+#[actix_web::test]
+async fn what_was_promised_is_kept_by_the_licence_that_arrives() {
+    let mut matter = shop(1);
+    matter["requires"] = json!([]); // all that the guide names
+    let photo = &mut matter["guide"]["requirements"][4]["ways"];
+    photo
+        .as_array_mut()
+        .unwrap()
+        .insert(0, json!({"by": "licence", "licence_type": DRIVING_LICENCE}));
+    let town = Town::with_matters(&[matter.clone(), signboard()]).await;
+    town.issue(&town.card).await;
+    town.issue(&town.title).await;
+    let applicant = town.applicant().await;
+    let case = applicant.open(&matter).await;
+    applicant.provide(&case, "plan", "floor-plan").await;
+    applicant.fill(&case, json!({ "shop-name": "和平小店" })).await;
+    applicant.promise(&case, &["photo"]).await;
+    assert_eq!(applicant.submit(&case).await.status, 200);
+
+    town.days_pass(8);
+    let applicant = town.applicant().await;
+    assert_eq!(applicant.checklist(&matter).await["photo"]["may_follow"], "refused");
+    town.issue(&driving_licence(&town.card)).await;
+    let list = applicant.checklist(&matter).await;
+    assert_eq!(list["photo"]["state"], "held");
+    let package = town.hub.office().get(&format!("/v1/cases/{case}/package")).await;
+    let package = SignedFile::parse(package.text.as_bytes()).unwrap().package().unwrap();
+    assert_eq!((package.round, package.licences.len()), (2, 3), "the department gets it complete");
+    let shown = applicant.get(&format!("/v1/cases/{case}")).await;
+    assert!(shown.json["promise"]["kept_at"].is_string(), "{}", shown.text);
+    let second = applicant.open(&matter).await;
+    applicant.fill(&second, json!({ "shop-name": "第二家店" })).await;
+    let submitted = applicant.submit(&second).await;
+    assert_eq!(submitted.status, 200, "nothing is overdue any more: {}", submitted.text);
+}
+
+#[actix_web::test]
+async fn a_case_keeps_the_version_it_was_opened_with() {
+    let mut next = shop(2);
+    next["guide"]["from"] = json!("2026-03-05");
+    let more =
+        requirement("water", &[json!({"by": "file", "kind": "water", "reusable_days": 0})], None);
+    next["guide"]["requirements"].as_array_mut().unwrap().push(more);
+    let town = Town::with_matters(&[shop(1), next]).await;
+    town.issue(&town.card).await;
+    town.issue(&town.title).await;
+    let applicant = town.applicant().await;
+    let early = applicant.open(&shop(1)).await;
+
+    town.days_pass(4);
+    let applicant = town.applicant().await;
+    assert_eq!(
+        applicant.checklist(&shop(1)).await["water"]["state"],
+        "to_hand_in",
+        "the new version"
+    );
+    let late = applicant.open(&shop(1)).await;
+    assert_eq!(applicant.get(&format!("/v1/cases/{late}")).await.json["version"], 2);
+
+    for (case, complete) in [(&early, true), (&late, false)] {
+        applicant.provide(case, "plan", "floor-plan").await;
+        applicant.provide(case, "photo", "photo").await;
+        applicant.fill(case, json!({ "shop-name": "和平小店" })).await;
+        let submitted = applicant.submit(case).await;
+        assert_eq!(submitted.status == 200, complete, "{}", submitted.text);
+        if !complete {
+            assert_eq!(submitted.json["defects"], json!(["water"]));
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_file_that_was_sent_back_is_not_taken_again() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let case = applicant.submitted_shop().await;
+    let shown = applicant.get(&format!("/v1/cases/{case}")).await;
+    let plan = shown.json["provided"]["plan"]["material"]["material"].as_str().unwrap().to_owned();
+    let asked = step(
+        &town.hub,
+        &case,
+        json!({ "step": "supplement", "items": [
+        { "requirement": "plan", "why": "缺少比例尺" },
+    ] }),
+    )
+    .await;
+    assert_eq!(asked.status, 200, "{}", asked.text);
+    let refused = applicant.submit(&case).await;
+    assert_eq!(refused.json["defects"], json!(["plan"]), "it is not used again by itself either");
+    let refused = applicant.attach(&case, "plan", &plan).await;
+    assert_eq!((refused.status, refused.code()), (409, "material_sent_back"));
+    applicant.provide(&case, "plan", "floor-plan").await;
+    assert_eq!(applicant.submit(&case).await.status, 200);
+}
+
+#[actix_web::test]
+async fn nobody_decides_their_own_case() {
+    let town = Town::with_licences().await;
+    let case = town.applicant().await.submitted_shop().await;
+    let (holder, name) = town.hub.person(town.person);
+    let both = support::people::account(
+        "both",
+        &name,
+        vec![holder],
+        &[Role::Applicant, Role::Clerk],
+        Some("government-services"),
+    );
+    let both = town.hub.log_in(both).await;
+    let steps = format!("/v1/cases/{case}/steps");
+    let refused = both.call(Method::POST, &steps, Some(&json!({ "step": "accept" }))).await;
+    assert_eq!((refused.status, refused.code()), (403, "case_not_permitted"));
+}
+
+#[actix_web::test]
+async fn queues_show_what_a_place_works_on_and_nothing_else() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let draft = applicant.open(&signboard()).await;
+    let submitted = applicant.submitted_shop().await;
+
+    let of = |client: &PageClient| {
+        let person = Person {
+            account: client.account.clone(),
+            session: String::new(),
+            csrf: client.csrf.clone(),
+        };
+        Clerk::of(&town.hub.hub, &person).map(Who::Clerk).unwrap()
+    };
+    let desk = of(&town.hub.department_clerk("government-services").await);
+    let ids = |cases: Vec<hub::reuse::case::Case>| {
+        cases.into_iter().map(|case| case.id).collect::<Vec<_>>()
+    };
+    let waiting = cases::queue(&town.hub.hub, &desk, Some(CaseState::Submitted), 10).await;
+    assert_eq!(ids(waiting.unwrap()), [submitted.clone()]);
+    let accepted = cases::queue(&town.hub.hub, &desk, Some(CaseState::Accepted), 10).await;
+    assert!(accepted.unwrap().is_empty());
+    let elsewhere = of(&town.hub.department_clerk("housing").await);
+    assert!(cases::queue(&town.hub.hub, &elsewhere, None, 10).await.unwrap().is_empty());
+    let village = of(&town.hub.clerk("heping-1").await);
+    assert!(cases::queue(&town.hub.hub, &village, None, 10).await.unwrap().is_empty());
+
+    let holder = applicant.client.holder().clone();
+    let person = Person {
+        account: applicant.client.account.clone(),
+        session: String::new(),
+        csrf: String::new(),
+    };
+    let own = Who::Holder { person, holder };
+    let listed = ids(cases::of_holder(&town.hub.hub, &own, 10).await.unwrap());
+    assert_eq!(listed.len(), 2);
+    assert!(listed.contains(&draft) && listed.contains(&submitted));
+    assert!(cases::queue(&town.hub.hub, &own, None, 10).await.is_err());
+}
+
+#[actix_web::test]
+async fn the_districts_shop_asks_for_one_of_eight_and_its_signboard_for_none() {
+    let hub = TestHub::start().await;
+    let (shop, sign) = (Story::FoodShop, Story::Signboard);
+    let applicant = hub.district.applicant(shop, hub.hub.clock.today()).unwrap();
+    for licence in &applicant.licences {
+        assert_eq!(issuer_of(&hub, licence).issue(licence).await.status, 201);
+    }
+    let applicant = Applicant { hub: &hub, client: hub.applicant(applicant.index).await };
+    let open = async |story: Story| {
+        let body = json!({ "matter": story.code() });
+        let opened = applicant.post("/v1/cases", &body).await;
+        opened.json["id"].as_str().unwrap_or_else(|| panic!("{}", opened.text)).to_owned()
+    };
+
+    let list = applicant.get(&format!("/v1/matters/{}/checklist", shop.code())).await;
+    let items = list.json["items"].as_array().unwrap();
+    let wanted: Vec<_> = items.iter().filter(|item| item["state"] == "to_hand_in").collect();
+    assert_eq!((items.len(), wanted.len()), (8, 1), "{}", list.text);
+    let case = open(shop).await;
+    applicant
+        .provide(&case, wanted[0]["requirement"].as_str().unwrap(), district::FLOOR_PLAN)
+        .await;
+    let fields = json!({ "shop-name": "和平小店", "items": "面条", "phone": "0772-0000000" });
+    assert_eq!(applicant.fill(&case, fields).await.status, 200);
+    let submitted = applicant.submit(&case).await;
+    assert_eq!(submitted.status, 200, "{}", submitted.text);
+
+    let second = open(sign).await;
+    assert_eq!(
+        applicant.fill(&second, json!({ "wording": "和平小店", "size": "3×1" })).await.status,
+        200
+    );
+    let submitted = applicant.submit(&second).await;
+    assert_eq!(submitted.status, 200, "nothing is asked for: {}", submitted.text);
 }

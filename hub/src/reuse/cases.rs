@@ -26,6 +26,7 @@ use super::{
     outbox, package,
     prefill::{self, FilledField},
     promise::{self, PROMISES_OF_HOLDER},
+    terms,
 };
 use crate::{
     Hub,
@@ -315,7 +316,7 @@ async fn open_once(
 /// # Errors
 /// `UnknownCase` also when it is somebody else's.
 pub async fn case(hub: &Hub, who: &Who, id: &str) -> Result<Held<Case>, CaseError> {
-    let held = seen(hub, who, id).await?;
+    let held = arrived(hub, seen(hub, who, id).await?).await?;
     let case = &held.value;
     let shown = licences_in(case);
     if !shown.is_empty() {
@@ -324,6 +325,31 @@ pub async fn case(hub: &Hub, who: &Who, id: &str) -> Result<Held<Case>, CaseErro
         hub.store.record_use(new).await?;
     }
     Ok(held)
+}
+
+/// Keeps a promise for its holder when the licence that was still missing is in the repository by now: noticed by
+/// whoever looks first. The department gets the case anew, complete.
+async fn arrived(hub: &Hub, held: Held<Case>) -> Result<Held<Case>, CaseError> {
+    let mut case = held.value.clone();
+    let open = case.promise.as_ref().is_some_and(|promise| promise.kept_at.is_none());
+    if !open || !is_at_department(&case) {
+        return Ok(held);
+    }
+    let matter = matter_of(hub, &case)?;
+    let look = checklist::look(hub, &case.holder, matter, Some(&case)).await?;
+    let mut draft = Draft::new();
+    if !promise::settle(hub, &mut case, &look, &mut draft) {
+        return Ok(held);
+    }
+    package::hand_over(hub, None, &mut case, matter, &look, None, &mut draft).await?;
+    draft.replace(&held, &case);
+    draft.commit(&*hub.store).await?.ok();
+    // Stale: somebody else was faster, and what they wrote counts.
+    read(hub, &case.id).await
+}
+
+fn is_at_department(case: &Case) -> bool {
+    matches!(case.state, CaseState::Submitted | CaseState::Accepted | CaseState::Granted)
 }
 
 /// The licences that a case names.
@@ -418,9 +444,7 @@ async fn provide_once(
     let held = for_applicant(hub, who, id).await?;
     let mut case = held.value.clone();
     let promised = case.provided.get(requirement) == Some(&Provided::Promised);
-    let later =
-        matches!(case.state, CaseState::Submitted | CaseState::Accepted | CaseState::Granted);
-    if !(case.is_editable() || promised && later) {
+    if !(case.is_editable() || promised && is_at_department(&case)) {
         return Err(CaseError::State { state: case.state });
     }
     let matter = matter_of(hub, &case)?;
@@ -457,7 +481,8 @@ async fn provide_once(
     }
     if promise::settle(hub, &mut case, &look, &mut draft) && !case.is_editable() {
         let look = checklist::look(hub, &case.holder, matter, Some(&case)).await?;
-        package::hand_over(hub, who, &mut case, matter, &look, &mut draft).await?;
+        package::hand_over(hub, Some(who), &mut case, matter, &look, Some(material), &mut draft)
+            .await?;
     }
     save(hub, &held, case, draft).await
 }
@@ -610,7 +635,7 @@ async fn submit_once(hub: &Hub, who: &Who, id: &str) -> Result<Option<Case>, Cas
     let days = matter.guide.days;
     let days = if days.promised == 0 { days.legal } else { days.promised };
     case.due = Some(promise::working_day(hub, hub.clock.today(), days));
-    package::hand_over(hub, who, &mut case, matter, &look, &mut draft).await?;
+    package::hand_over(hub, Some(who), &mut case, matter, &look, None, &mut draft).await?;
     save(hub, &held, case, draft).await
 }
 
@@ -633,7 +658,7 @@ fn complete(look: &Look, matter: &Matter, case: &Case) -> Result<(), CaseError> 
     if empty.is_empty() { Ok(()) } else { Err(CaseError::FormIncomplete { fields: empty }) }
 }
 
-/// Withdraws a case that is not decided yet. One that is withdrawn already stays as it is.
+/// Withdraws a case that is not decided yet; the grant of the department ends with it. One that is withdrawn already stays as it is.
 ///
 /// # Errors
 /// `State` if it is decided.
@@ -652,6 +677,9 @@ async fn withdraw_once(hub: &Hub, who: &Who, id: &str) -> Result<Option<Case>, C
     let now = hub.clock.now();
     let mut draft = Draft::new();
     promise::lapse(hub, &case, &mut draft);
+    if let Some(grant) = &case.grant {
+        terms::withdraw(hub, &mut draft, grant).await?;
+    }
     if case.package.is_some() {
         outbox::file_withdrawal(&mut draft, &case.department, &case.id, now);
     }

@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Who,
-    case::{CASES_OF_DEPARTMENT, Case, Provided, Step, StepKind},
+    case::{CASES_OF_DEPARTMENT, Case, Provided, Step, StepBy, StepKind},
     cases::{self, CaseError},
     checklist::{self, Found, ItemState, Look},
+    corrections,
     materials::{self, Material},
     outbox, promise,
 };
@@ -212,6 +213,9 @@ pub struct PackedLicence {
     pub licence_type: LicenceTypeCode,
     /// The verdict when the package was made.
     pub verification: String,
+    /// Face fields that the holder disputes, not answered yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disputed: Vec<String>,
     /// SHA-256 of its evidence file (`yihao-evidence-1`), which stands in `evidence`.
     pub evidence: Sha256Digest,
 }
@@ -311,13 +315,15 @@ pub(super) fn sign(
 }
 
 /// Who applies, with the name that a trusted licence or the holder's own account says.
-pub(super) fn applicant(who: &Who, case: &Case, found: &[Found]) -> Applicant {
+pub(super) fn applicant(who: Option<&Who>, case: &Case, found: &[Found]) -> Applicant {
     let on_licences = found.iter().filter(|one| one.is_trusted()).find_map(|one| {
         let licence = licence::Licence::parse(&one.stored.document).ok()?;
         licence.holders.into_iter().find(|holder| holder.id == case.holder).map(|one| one.name)
     });
     let name = on_licences.or_else(|| match who {
-        Who::Holder { person, .. } if person.account.holders.first() == Some(&case.holder) => {
+        Some(Who::Holder { person, .. })
+            if person.account.holders.first() == Some(&case.holder) =>
+        {
             Some(person.account.name.clone())
         }
         _ => None,
@@ -330,12 +336,16 @@ pub(super) fn applicant(who: &Who, case: &Case, found: &[Found]) -> Applicant {
 }
 
 /// Makes the package, opens the grant and puts the case on its way: all into the draft.
+///
+/// * `who`: who hands it over; `None`: the hub, because what was promised arrived.
+/// * `noted`: a file whose use by the case is in the draft already; one record is written once.
 pub(super) async fn hand_over(
     hub: &Hub,
-    who: &Who,
+    who: Option<&Who>,
     case: &mut Case,
     matter: &Matter,
     look: &Look,
+    noted: Option<&str>,
     draft: &mut Draft,
 ) -> Result<(), CaseError> {
     let now = hub.clock.now();
@@ -343,7 +353,10 @@ pub(super) async fn hand_over(
     let relied_on = rely_on(case, look);
     let mut evidence_files = BTreeMap::new();
     let mut licences = Vec::new();
-    for one in &relied_on {
+    let identifiers: Vec<LicenceId> =
+        relied_on.iter().map(|one| one.stored.identifier.clone()).collect();
+    let disputed = corrections::disputed(hub, &identifiers).await?;
+    for (one, disputed) in relied_on.iter().zip(disputed) {
         let file = evidence(hub, &one.stored).await?.to_bytes();
         let digest = certs::sha256(&file);
         evidence_files.insert(digest, STANDARD.encode(file));
@@ -351,6 +364,7 @@ pub(super) async fn hand_over(
             identifier: one.stored.identifier.clone(),
             licence_type: one.stored.licence_type,
             verification: one.verification.result.word().to_owned(),
+            disputed: disputed.map(|disputed| disputed.fields).unwrap_or_default(),
             evidence: digest,
         });
     }
@@ -396,8 +410,8 @@ pub(super) async fn hand_over(
     };
     let signed = sign(hub, FORMAT, &package, evidence_files)?;
     let digest = hub.blobs.put(signed).await?;
-    for file in files {
-        materials::use_in(draft, &file, &case.id);
+    for file in files.iter().filter(|file| noted != Some(file.value.id.as_str())) {
+        materials::use_in(draft, file, &case.id);
     }
     draft.record_use(opening(hub, who, case, matter, &relied_on, grant.clone())?);
     draft.index(CASES_OF_DEPARTMENT, &cases::key_of_department(&case.department, case));
@@ -405,7 +419,8 @@ pub(super) async fn hand_over(
     case.package = Some(digest);
     case.grant = Some(grant.id);
     let what = StepKind::Submitted { package: digest };
-    case.steps.push(Step { at: now, by: cases::step_by(who), what, reference: None });
+    let by = who.map_or(StepBy::Hub, cases::step_by);
+    case.steps.push(Step { at: now, by, what, reference: None });
     Ok(())
 }
 
@@ -504,15 +519,15 @@ fn grant_until(hub: &Hub, matter: &Matter) -> Timestamp {
 /// The use that opens the licences to the department: the holder asked for it by applying.
 fn opening(
     hub: &Hub,
-    who: &Who,
+    who: Option<&Who>,
     case: &Case,
     matter: &Matter,
     licences: &[&Found],
     grant: GrantSaid,
 ) -> Result<NewUse, CaseError> {
     let operator = match who {
-        Who::Clerk(clerk) => Some(clerk.operator()),
-        Who::Holder { .. } | Who::Department(_) => None,
+        Some(Who::Clerk(clerk)) => Some(clerk.operator()),
+        Some(Who::Holder { .. } | Who::Department(_)) | None => None,
     };
     Ok(NewUse {
         at: hub.clock.now(),

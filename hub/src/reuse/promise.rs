@@ -100,7 +100,7 @@ pub(super) async fn give(
         format: FORMAT.to_owned(),
         case: case.id.clone(),
         matter: MatterSaid::of(matter),
-        holder: package::applicant(who, case, &look.found),
+        holder: package::applicant(Some(who), case, &look.found),
         given_by: cases::step_by(who),
         promised_at: now,
         requirements: follows,
