@@ -351,3 +351,220 @@ async fn a_supplement_round_is_worked_by_pages_alone_and_its_letters_are_printed
     comes_in_both_languages(&department, "/window/cases").await;
     hub.stop().await;
 }
+
+#[actix_web::test]
+async fn a_promise_is_recorded_printed_and_kept() {
+    let (mut hub, applicant) = hub_with(Story::FoodStall).await;
+    let village = hub.clerk("heping-1").await;
+    let case = open_case(&village, &applicant, Story::FoodStall).await;
+    let page = village.get(&case).await;
+    keep("may-follow-zh", &page);
+    shows(&page, &["可以容缺：承诺在 2026-03-16 前补交", "登记承诺"]);
+    let form = [("field-pitch", "和平村集市"), ("field-goods", "糖水")];
+    assert_eq!(village.post(&format!("{case}/form"), &form).await.status, 303);
+    let nothing = village.post(&format!("{case}/promise"), &[]).await;
+    assert_eq!(nothing.status, 422);
+    shows(&nothing, &["没有勾选任何一项"]);
+    let not_minor = village.post(&format!("{case}/promise"), &[("requirement", "operator")]).await;
+    assert!((400..500).contains(&not_minor.status), "{}", not_minor.html);
+    let promised = village.post(&format!("{case}/promise"), &[("requirement", "health")]).await;
+    assert_eq!(promised.status, 303, "{}", promised.html);
+    let letter = village.get(&format!("{case}/letters/promise")).await;
+    keep("letter-promise-zh", &letter);
+    shows(
+        &letter,
+        &[
+            "容缺受理承诺书",
+            "从业人员健康证明",
+            "2026年3月16日前补齐",
+            &applicant.holder.name,
+            "澜溪区政务服务和数据管理局",
+        ],
+    );
+    hides(&letter, &[applicant.holder.id.number()]);
+    assert_eq!(village.post(&format!("{case}/submit"), &[]).await.status, 303);
+    shows(&village.get(&case).await, &["已承诺后补", "2026-03-16 前补齐"]);
+
+    // It may still come after submission, and then it is kept.
+    assert_eq!(hand_in(&village, &case, "health", "健康证.pdf").await.status, 303);
+    shows(&village.get(&case).await, &["已于 2026-03-02 补齐", "健康证.pdf"]);
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_file_of_the_case_is_opened_by_its_window_and_department_only() {
+    let (mut hub, applicant) = hub_with(Story::FoodShop).await;
+    let window = hub.window_clerk().await;
+    let case = open_case(&window, &applicant, Story::FoodShop).await;
+    submit_food_shop(&window, &case).await;
+    let page = window.get(&case).await;
+    let file = page.html.split(&format!("href=\"{case}/files/")).nth(1).unwrap();
+    let file = format!("{case}/files/{}", file.split('"').next().unwrap());
+    let department = hub.department_clerk("government-services").await;
+    for client in [&window, &department] {
+        let opened = client.get(&file).await;
+        assert_eq!(opened.status, 200);
+        assert!(opened.html.starts_with("%PDF"));
+        let disposition = opened.headers["content-disposition"].to_str().unwrap();
+        assert!(disposition.starts_with("attachment"), "{disposition}");
+    }
+    for node in ["housing", "baishi-1"] {
+        assert_eq!(hub.clerk(node).await.get(&file).await.status, 404, "{node}");
+    }
+
+    // A forged or missing token takes no file; what is no PDF is refused in words.
+    let sent = async |csrf: &str, content: &'static [u8], name: &'static str| {
+        let form = reqwest::multipart::Form::new()
+            .text("csrf", csrf.to_owned())
+            .text("requirement", FLOOR_PLAN)
+            .part("file", reqwest::multipart::Part::bytes(content).file_name(name));
+        let request = window.page(reqwest::Method::POST, &format!("{case}/files")).multipart(form);
+        window.send(request).await
+    };
+    assert_eq!(sent("0123", PDF, "a.pdf").await.status, 403);
+    let script = sent(&window.csrf, b"<script>alert(1)</script>", "a.pdf").await;
+    assert_eq!(script.status, 422, "{}", script.html);
+    shows(&script, &["文件没有收下"]);
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_clerk_asks_for_licences_opens_what_was_given_and_no_more_after_withdrawal() {
+    let (mut hub, applicant) = hub_with(Story::FoodShop).await;
+    let clerk = hub.department_clerk("government-services").await;
+    comes_in_both_languages(&clerk, "/window/consents").await;
+    let choose = post(&clerk, "/window/consents/choose", &typed(&applicant, Story::FoodShop)).await;
+    assert_eq!(choose.status, 200, "{}", choose.html);
+    keep("choose-zh", &choose);
+    shows(&choose, &["选择证照和字段", "居民身份证", "住址", "到何时为止"]);
+
+    let card = &applicant.licences[0].licence_type.to_string();
+    let mut form = typed(&applicant, Story::FoodShop).to_vec();
+    let nothing = post(&clerk, "/window/consents", &form).await;
+    assert_eq!(nothing.status, 422, "{}", nothing.html);
+    shows(&nothing, &["请至少选一种证照"]);
+    let field = format!("field-{card}");
+    let mut asked: Vec<(&str, &str)> =
+        form.iter_mut().map(|(key, value)| (*key, value.as_str())).collect();
+    asked.extend([
+        ("type", card.as_str()),
+        (field.as_str(), "address"),
+        (field.as_str(), "birth_date"),
+        ("reason", SCRIPT),
+        ("until", "2026-03-31"),
+    ]);
+    let sent = clerk.post("/window/consents", &asked).await;
+    assert_eq!(sent.status, 303, "{}", sent.html);
+    let consent = sent.location().to_owned();
+    assert!(!consent.contains(applicant.holder.id.number()));
+    comes_in_both_languages(&clerk, &consent).await;
+    let page = clerk.get(&format!("{consent}?lang=zh")).await;
+    shows(&page, &["等待持有人答复", "居民身份证：住址、出生日期"]);
+    hides(&page, &["<script>", applicant.holder.id.number()]);
+    let early = clerk.post(&format!("{consent}/open"), &[]).await;
+    assert_eq!(early.status, 409, "{}", early.html);
+    shows(&early, &["现在不能打开"]);
+
+    // The holder gives less; only that is opened, and it is on the log.
+    let holder = hub.applicant(applicant.index).await;
+    let id = consent.rsplit('/').next().unwrap();
+    let less = serde_json::json!({
+        "answer": "less", "licences": [{ "type": card, "fields": ["address"] }],
+    });
+    let decision = format!("/v1/grants/{id}/decision");
+    let decided = holder.call(reqwest::Method::POST, &decision, Some(&less)).await;
+    assert_eq!(decided.status, 200, "{}", decided.text);
+    let uses = hub.uses().await;
+    let opened = clerk.post(&format!("{consent}/open"), &[]).await;
+    assert_eq!(opened.status, 200, "{}", opened.html);
+    keep("opened-zh", &opened);
+    let face = &applicant.licences[0].fields;
+    shows(&opened, &[face["address"].as_str().unwrap(), "持有人没有给出的字段不显示"]);
+    hides(&opened, &[face["birth_date"].as_str().unwrap(), &applicant.holder.name]);
+    assert_eq!(hub.uses().await, uses + 1);
+    shows(&clerk.get("/window/consents").await, &["同意一部分"]);
+
+    // Another department knows nothing of it; a withdrawn one opens no more.
+    let other = hub.department_clerk("housing").await;
+    assert_eq!(other.get(&consent).await.status, 404);
+    assert_eq!(other.post(&format!("{consent}/open"), &[]).await.status, 404);
+    hides(&other.get("/window/consents").await, &[id]);
+    let path = format!("/v1/grants/{id}");
+    assert!(holder.call(reqwest::Method::DELETE, &path, None).await.status < 300);
+    let late = clerk.post(&format!("{consent}/open"), &[]).await;
+    assert_eq!(late.status, 410, "{}", late.html);
+    shows(&late, &["持有人已撤回授权，不能再打开", "已撤回"]);
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_disputed_field_is_answered_by_the_issuer_alone() {
+    let (mut hub, applicant) = hub_with(Story::FoodShop).await;
+    let holder = hub.applicant(applicant.index).await;
+    let dispute = serde_json::json!({
+        "licence": applicant.licences[0].identifier,
+        "field": "address",
+        "says": "澜溪区松风路18号",
+        "why": format!("门牌号已更改{SCRIPT}"),
+    });
+    let disputed = holder.call(reqwest::Method::POST, "/v1/corrections", Some(&dispute)).await;
+    assert_eq!(disputed.status, 201, "{}", disputed.text);
+    let path = format!("/window/corrections/{}", disputed.json["id"].as_str().unwrap());
+
+    let police = hub.department_clerk("public-security").await;
+    comes_in_both_languages(&police, "/window/corrections").await;
+    comes_in_both_languages(&police, &path).await;
+    shows(&police.get("/window/corrections?lang=zh").await, &["居民身份证", "住址", "2026-03-09"]);
+    let page = police.get(&path).await;
+    shows(&page, &["待答复", "澜溪区松风路18号", "答复：维持原状"]);
+    hides(&page, &["<script>", applicant.holder.id.number()]);
+
+    let other = hub.department_clerk("housing").await;
+    assert_eq!(other.get(&path).await.status, 404);
+    hides(&other.get("/window/corrections").await, &[&path]);
+    let kept = [("outcome", "kept"), ("reason", "以户籍登记为准")];
+    assert_eq!(other.post(&path, &kept).await.status, 404);
+
+    let wrong = [("outcome", "corrected"), ("licence", SCRIPT)];
+    let wrong = police.post(&path, &wrong).await;
+    assert_eq!(wrong.status, 422);
+    hides(&wrong, &["<script>"]);
+    shows(&wrong, &["这不是证照标识"]);
+    let same = applicant.licences[0].identifier.to_string();
+    let same = police.post(&path, &[("outcome", "corrected"), ("licence", &same)]).await;
+    assert_eq!(same.status, 422);
+    shows(&same, &["这份证照不合适"]);
+    assert_eq!(police.post(&path, &[("outcome", "kept"), ("reason", "")]).await.status, 422);
+    assert_eq!(police.post(&path, &kept).await.status, 303);
+    shows(&police.get(&path).await, &["维持原状", "以户籍登记为准"]);
+    let again = police.post(&path, &kept).await;
+    assert_eq!(again.status, 409);
+    shows(&again, &["这份更正已经答复过"]);
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_form_without_the_sessions_token_does_nothing() {
+    let (mut hub, applicant) = hub_with(Story::FoodShop).await;
+    let clerk = hub.window_clerk().await;
+    let case = open_case(&clerk, &applicant, Story::FoodShop).await;
+    let acts = ["form", "materials", "promise", "submit", "withdraw", "accept", "supplement"];
+    let acts = acts.into_iter().chain(["decline", "decide", "result"]);
+    let paths = acts.map(|act| format!("{case}/{act}")).chain([
+        "/window".to_owned(),
+        "/window/cases".to_owned(),
+        "/window/cases/find".to_owned(),
+        "/window/consents".to_owned(),
+        "/window/consents/choose".to_owned(),
+        "/window/consents/r_0/open".to_owned(),
+        "/window/corrections/d_0".to_owned(),
+    ]);
+    for path in paths {
+        for form in [&[][..], &[("csrf", "0123")]] {
+            let page = clerk.post_as_is(&path, form).await;
+            assert_eq!(page.status, 403, "{path}");
+            shows(&page, &["csrf_token"]);
+        }
+    }
+    hub.stop().await;
+}

@@ -122,7 +122,8 @@ async fn opened(visitor: &Visitor, id: &str, licence: &str) -> Result<Content, F
     let who = Who::Clerk(clerk.clone());
     let held = cases::case(hub, &who, id).await.map_err(wrong)?;
     let none = || Failure::of_room(StatusCode::NOT_FOUND, "unknown_case", say!(say_unknown_case));
-    let grant = held.value.grant.as_ref().ok_or_else(none)?;
+    let grant = held.value.grant.as_ref();
+    let grant = grant.filter(|_| stand(hub, &clerk, &held.value).department).ok_or_else(none)?;
     let licence: LicenceId = licence.parse().map_err(|_| none())?;
     let back = WindowTexts::of(visitor.language).letter_back.to_owned();
     let back = (format!("/window/cases/{id}"), back);
@@ -354,9 +355,12 @@ struct Stand {
 fn stand(hub: &Hub, clerk: &Clerk, case: &Case) -> Stand {
     let tree = &hub.organisations;
     let applicant = case.window.as_ref().is_some_and(|window| tree.is_within(window, &clerk.node));
-    let department = case.package.is_some() && clerk.department == case.department;
-    let desk = tree.node(&clerk.node).is_some_and(|node| node.kind == NodeKind::Department);
-    Stand { applicant, department, decides: department && desk }
+    // A street's window acts for a department without being a part of it.
+    let desk = tree.path(&clerk.node).find(|node| node.kind == NodeKind::Department);
+    let department = case.package.is_some()
+        && desk.is_some_and(|desk| tree.department_of(&desk.code) == Some(case.department));
+    let decides = department && desk.is_some_and(|desk| desk.code == clerk.node);
+    Stand { applicant, department, decides }
 }
 
 pub(super) async fn shown(
@@ -379,7 +383,8 @@ pub(super) async fn shown(
     let editable = stand.applicant && case.is_editable();
     let open = stand.applicant && (case.is_editable() || case.promise.is_some());
     let acts = Acts {
-        for_case: open.then_some(case.id.as_str()),
+        case: Some(&case.id),
+        hand_in: open,
         editable,
         may_open: stand.department && case.grant.is_some(),
     };

@@ -20,8 +20,10 @@ use crate::{
 /// What may be done with the items of a list.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Acts<'a> {
-    /// Files may be handed in for the case with this id.
-    pub(super) for_case: Option<&'a str>,
+    /// The case whose list it is.
+    pub(super) case: Option<&'a str>,
+    /// Files may be handed in for it.
+    pub(super) hand_in: bool,
     /// The case may still be put together.
     pub(super) editable: bool,
     /// Licences may be opened under the case's grant.
@@ -91,8 +93,11 @@ fn row(hub: &Hub, language: Language, place: usize, item: &Item, acts: Acts<'_>)
         name: said(language, &requirement.name),
         badge,
         says,
-        reuse: None,
-        file: match (&item.state, acts.for_case) {
+        reuse: match &item.state {
+            ItemState::Reusable { material, .. } if acts.editable => Some(material.clone()),
+            _ => None,
+        },
+        file: match (&item.state, acts.case) {
             (ItemState::HandedIn { material, .. }, Some(case)) => {
                 Some(format!("/window/cases/{case}/files/{material}"))
             }
@@ -106,7 +111,7 @@ fn row(hub: &Hub, language: Language, place: usize, item: &Item, acts: Acts<'_>)
             }
             _ => None,
         },
-        hand_in: acts.for_case.is_some() && (late || (missing && acts.editable)),
+        hand_in: acts.hand_in && (late || (missing && acts.editable)),
         follows: match &item.state {
             ItemState::ToHandIn { may_follow: MayFollow::Until(until), .. } if acts.editable => {
                 Some(until.to_string())

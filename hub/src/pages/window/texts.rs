@@ -108,6 +108,8 @@ texts! { WindowTexts;
     promise_kept: "已于 {at} 补齐", "kept on {at}";
     promise_overdue: "到期未补（{until}）", "not kept ({until})";
     result: "结果证照", "Resulting licence";
+    on_this_page: "本页内容", "On this page";
+    jump_submit: "提交", "Submit";
     materials: "材料", "Materials";
     file_hint: "PDF、OFD、JPEG 或 PNG；代申请人扫描上传。", "PDF, OFD, JPEG or PNG; scanned for the applicant.";
     hand_in: "上传", "Hand in";
