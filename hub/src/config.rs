@@ -122,6 +122,38 @@ pub struct Login {
     pub session_hours: u16,
 }
 
+impl Login {
+    /// Whether nothing secret would travel in the clear.
+    fn check(&self, demo: bool) -> Result<(), &'static str> {
+        use openidconnect::url::{Host, Origin, Url};
+        let safe = |url: &Url| match url.host() {
+            Some(Host::Ipv4(ip)) if demo && ip.is_loopback() => true,
+            Some(Host::Domain("localhost")) if demo => true,
+            Some(_) => url.scheme() == "https",
+            None => false,
+        };
+        let address = Url::parse(&self.address).ok().filter(safe);
+        let origin = address.map(|address| address.origin());
+        if !origin.is_some_and(|origin| {
+            matches!(origin, Origin::Tuple(..)) && origin.ascii_serialization() == self.address
+        }) {
+            return Err(
+                "login.address is an origin, https://host or https://host:port, in small letters and without \
+                 a path; plain http is for demo mode on the loopback only",
+            );
+        }
+        if !Url::parse(&self.issuer).ok().is_some_and(|issuer| safe(&issuer)) {
+            return Err(
+                "login.issuer is an https address; plain http is for demo mode on the loopback only",
+            );
+        }
+        if self.idle_minutes == 0 || self.session_hours == 0 {
+            return Err("login.idle_minutes and login.session_hours are at least 1");
+        }
+        Ok(())
+    }
+}
+
 fn default_idle_minutes() -> u16 {
     30
 }
@@ -281,6 +313,12 @@ impl Config {
             && !(config.demo && pages.ip().is_loopback())
         {
             return Err(ConfigError::PagesExposed(pages));
+        }
+        if let Some(login) = &config.login {
+            login.check(config.demo).map_err(|said| ConfigError::Text {
+                path: path.to_owned(),
+                said: said.to_owned(),
+            })?;
         }
         let absolute = std::path::absolute(path).map_err(|source| ConfigError::File {
             key: "--config",

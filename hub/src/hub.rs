@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::{self, Config, ConfigError},
-    login::{Node, NodeKind, Organisations, sessions::Limits},
+    login::{Node, NodeKind, Organisations, oidc, sessions::Limits},
     policy::Policies,
     reuse::mandates::{Mandates, read_mandates},
 };
@@ -51,6 +51,8 @@ pub struct Hub {
     pub organisations: Organisations,
     /// Which duty allows whom to look without being asked.
     pub mandates: Mandates,
+    /// Where people log in; `None` without `[login]` in the settings.
+    pub login: Option<oidc::Provider>,
     /// Working days.
     pub calendar: Calendar,
     /// Signs packages and promises; `None` without `[service]` in the settings.
@@ -169,6 +171,7 @@ impl Hub {
         let departments = read_departments(&config)?;
         let organisations = read_organisations(&config)?;
         let mandates = read_mandates(&config)?;
+        let login = oidc::Provider::open(&config)?;
         let calendar = read_calendar(&config)?;
         let signer = read_signer(&config)?;
 
@@ -212,6 +215,7 @@ impl Hub {
             departments,
             organisations,
             mandates,
+            login,
             calendar,
             signer,
             connectors: runners,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::fail;
-use crate::{Hub, clock::Clock, config::Config, http::server};
+use crate::{Hub, clock::Clock, config::Config, http::server, login::sessions};
 
 /// Arguments of `hub serve`.
 #[derive(clap::Args)]
@@ -77,10 +77,12 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal to stop; reads anchors and revocation lists again meanwhile.
+    /// Waits for a signal to stop; reads anchors and revocation lists again meanwhile, and every hour takes away
+    /// sessions that are over.
     pub async fn until_stopped(&mut self, hub: &Arc<Hub>) {
         let mut every_minute = tokio::time::interval(Duration::from_secs(60));
         every_minute.tick().await;
+        let mut minutes = 0_u64;
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
@@ -98,6 +100,14 @@ impl Signals {
             }
             if let Err(error) = crate::reuse::upload::sweep(hub).await {
                 tracing::warn!(error = %error, "unfinished uploads were not swept, the next time will");
+            }
+            minutes += 1;
+            if minutes % 60 != 1 {
+                continue;
+            }
+            let (limits, now) = (hub.session_limits(), hub.clock.now());
+            if let Err(error) = sessions::sweep(&*hub.store, limits, now).await {
+                tracing::warn!(error.code = error.code(), "old sessions could not be taken away");
             }
         }
     }

@@ -132,6 +132,18 @@ fn file_store(error: &indexes::BlobError) -> Problem {
     Problem::unavailable(error.code(), error.to_string()).at("files")
 }
 
+impl From<crate::login::oidc::LoginError> for Problem {
+    fn from(error: crate::login::oidc::LoginError) -> Self {
+        use crate::login::oidc::LoginError as E;
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            E::Provider | E::Random => Self::unavailable(code, detail).at("session"),
+            E::State | E::Code => Self::bad_request(code, detail).at("session"),
+            _ => Self::forbidden(code, detail).at("session"),
+        }
+    }
+}
+
 impl From<crate::intake::IntakeError> for Problem {
     fn from(error: crate::intake::IntakeError) -> Self {
         use crate::intake::IntakeError as E;

@@ -45,7 +45,7 @@ impl fmt::Debug for Account {
 }
 
 /// A person with a session. Put into a request's extensions by the session middleware.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Person {
     /// Who.
     pub account: Account,
@@ -53,6 +53,12 @@ pub struct Person {
     pub session: String,
     /// What a form of this session must carry.
     pub csrf: String,
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Person").field("account", &self.account).finish_non_exhaustive()
+    }
 }
 
 impl Person {

@@ -2,7 +2,10 @@
 //! bounds what a clerk may do. Departments' systems come with certificates instead (`crate::tls`).
 
 pub mod account;
+pub mod claims;
+pub mod flow;
 pub mod middleware;
+pub mod oidc;
 pub mod organisations;
 pub mod sessions;
 

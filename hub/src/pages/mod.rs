@@ -13,6 +13,7 @@ mod connectors;
 mod guard;
 mod home;
 mod licence;
+mod login;
 mod matters;
 mod posted;
 mod search;
@@ -59,6 +60,7 @@ fn pages() -> Scope {
         .service(page("/connectors/{name}/pause", web::post().to(connectors::pause)))
         .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
         .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))
+        .configure(login::configure)
         .configure(matters::configure)
         .configure(window::configure)
         .configure(applicant::configure)

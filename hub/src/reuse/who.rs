@@ -36,7 +36,7 @@ impl Clerk {
     #[must_use]
     pub fn operator(&self) -> Operator {
         let subject = &self.person.account.subject;
-        let account = subject.rsplit_once(' ').map_or(subject.as_str(), |(_, account)| account);
+        let account = subject.split_once(' ').map_or(subject.as_str(), |(_, account)| account);
         Operator { account: account.to_owned(), organisation: self.node.clone() }
     }
 }
