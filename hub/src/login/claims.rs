@@ -225,7 +225,7 @@ mod tests {
             ("holder_kind", json!("001"), "holder_kind"),
             ("holder_kind", json!("x"), "holder_kind"),
             ("represents", json!(["91350100M000100Y44"]), "represents"),
-            ("represents", json!([CODE; 201]), "represents"),
+            ("represents", json!(vec![CODE; 201]), "represents"),
             ("unit", json!(null), "login_no_place"),
             ("unit", json!("elsewhere"), "login_no_place"),
             ("unit", json!("d"), "login_no_place"),
