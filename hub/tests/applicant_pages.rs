@@ -3,11 +3,19 @@
 
 mod support;
 
+use district::Story;
+use futures_util::stream;
+use hub::{
+    login::Role,
+    reuse::{Who, materials::NewMaterial, upload},
+};
 use indexes::UseAct;
+use jiff::SignedDuration;
 use licence::{HolderId, Licence};
+use serde_json::{Value, json};
 use support::{
     TestHub,
-    people::{Page, account},
+    people::{Page, PageClient, account},
 };
 
 #[actix_web::test]
@@ -121,16 +129,311 @@ async fn a_form_without_the_sessions_token_changes_nothing() {
 async fn script_in_a_name_is_text() {
     let mut hub = TestHub::start().await;
     let (holder, _) = hub.person(3);
-    let roles = [hub::login::Role::Applicant];
-    let person = hub.log_in(account("script", SCRIPT, vec![holder], &roles, None)).await;
+    let account = account("script", SCRIPT, vec![holder], &[Role::Applicant], None);
+    let person = hub.log_in(account).await;
     let page = person.get("/me").await;
     harmless(&page);
     shows(&page, &[SCRIPT]);
     hub.stop().await;
 }
 
+#[actix_web::test]
+async fn a_case_is_run_from_the_matter_to_the_licence_without_a_script() {
+    let mut hub = TestHub::start().await;
+    let applicant = hub.district.applicant(Story::FoodShop, hub.hub.clock.today()).unwrap();
+    issue_all_for(&hub, &applicant.holder.id).await;
+    let person = hub.applicant(applicant.index).await;
+
+    // Opened from the matter.
+    let matter = Story::FoodShop.code();
+    let opened = person.post("/me/cases", &[("matter", matter.as_str())]).await;
+    assert_eq!(opened.status, 303, "{}", opened.text());
+    let path = opened.location().to_owned();
+    let case = path.strip_prefix("/me/cases/").unwrap().to_owned();
+
+    // Seven of eight are there, each with where it comes from; one is to hand in.
+    let page = person.get(&path).await;
+    keep("case-draft", &page);
+    shows(
+        &page,
+        &["共 8 项，其中 7 项不用您交，还差 1 项。", "证照库里已有：", "取自", "还不能提交"],
+    );
+    assert_eq!(page.html.matches("enctype=\"multipart/form-data\"").count(), 1);
+    assert!(!page.html.contains("提交给部门"), "nothing to press that would be refused");
+    let page = person.get(&format!("{path}?lang=en")).await;
+    keep("case-draft-en", &page);
+    shows(&page, &["8 items, 7 of which you need not hand in; 1 still missing.", "Taken from"]);
+
+    // The file; then what was typed is kept although it is not complete.
+    hand_in(&hub, &person, &case, "floor-plan", "floor-plan").await;
+    let typed = [("field.shop-name", "和平小店"), ("field.phone", "0772-0000000")];
+    let refused = person.post(&format!("{path}/submit"), &typed).await;
+    let told = person.get(refused.location()).await;
+    keep("case-refused", &told);
+    shows(
+        &told,
+        &["没有办成", "表格还有必填的地方空着", "您填写的内容和交过的文件都保留着", "和平小店"],
+    );
+    let saved = person.post(&format!("{path}/form"), &[("field.items", "小吃、饮料")]).await;
+    shows(&person.get(saved.location()).await, &["已保存", "小吃、饮料", "提交给部门"]);
+
+    // Handed over, and on its way.
+    let done = person.post(&format!("{path}/submit"), &[]).await;
+    assert_eq!(done.location(), format!("{path}?done=submitted"));
+    let page = person.get(done.location()).await;
+    keep("case-submitted", &page);
+    shows(&page, &["已提交给部门", "部门正在看", "和平小店", "取自"]);
+
+    // More is needed, all at once; what the department writes is text.
+    step(
+        &hub,
+        &case,
+        json!({ "step": "supplement", "items": [
+        { "requirement": "floor-plan", "why": format!("看不清{SCRIPT}") },
+        { "requirement": "items", "why": "请写清是否现场加工" },
+    ] }),
+    )
+    .await;
+    let page = person.get(&path).await;
+    keep("case-supplement", &page);
+    harmless(&page);
+    shows(&page, &["请补正", "看不清", "请写清是否现场加工", "还不能提交"]);
+    shows(&person.get("/me").await, &["等您处理", "请补正"]);
+    hand_in(&hub, &person, &case, "floor-plan", "floor-plan again").await;
+    shows(&person.get(&path).await, &["补好了，再提交"]);
+    let items = [("field.items", "小吃、饮料，现场加工")];
+    let done = person.post(&format!("{path}/submit"), &items).await;
+    assert_eq!(done.location(), format!("{path}?done=submitted"), "{}", done.text());
+
+    // Decided; the licence it results in is linked.
+    step(&hub, &case, json!({ "step": "accept" })).await;
+    step(&hub, &case, json!({ "step": "decide", "granted": true })).await;
+    let page = person.get(&path).await;
+    keep("case-granted", &page);
+    shows(&page, &["已办成", "部门受理", "部门准予", "现场加工"]);
+
+    // The second matter asks for nothing.
+    let matter = Story::Signboard.code();
+    let opened = person.post("/me/cases", &[("matter", matter.as_str())]).await;
+    let page = person.get(opened.location()).await;
+    keep("case-second", &page);
+    shows(&page, &["材料已齐", "不用再交", "您 2026-03-02 交过，这次接着用"]);
+    assert!(!page.html.contains("multipart/form-data"));
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_promise_is_given_with_a_tick_and_its_last_day_is_shown() {
+    let mut hub = TestHub::start().await;
+    let applicant = hub.district.applicant(Story::FoodStall, hub.hub.clock.today()).unwrap();
+    issue_all_for(&hub, &applicant.holder.id).await;
+    let person = hub.applicant(applicant.index).await;
+    let matter = Story::FoodStall.code();
+    let opened = person.post("/me/cases", &[("matter", matter.as_str())]).await;
+    let path = opened.location().to_owned();
+
+    let page = person.get(&path).await;
+    keep("case-promise", &page);
+    shows(&page, &["先办后补", "打勾就是承诺", "提交给部门"]);
+    let id = page.html.split("name=\"promise\" value=\"").nth(1).unwrap();
+    let id = id.split('"').next().unwrap();
+    // Without the tick it is refused, and says what is missing.
+    let filled = [("field.pitch", "东街"), ("field.goods", "煎饼")];
+    let refused = person.post(&format!("{path}/submit"), &filled).await;
+    shows(&person.get(refused.location()).await, &["还有材料没有交齐"]);
+
+    let done = person.post(&format!("{path}/submit"), &[("promise", id)]).await;
+    assert_eq!(done.location(), format!("{path}?done=submitted"), "{}", done.text());
+    let page = person.get(&path).await;
+    keep("case-promised", &page);
+    shows(&page, &["有待补交", "以后补交"]);
+    assert!(page.html.contains("multipart/form-data"), "what was promised may come");
+    shows(&person.get("/me").await, &["有待补交"]);
+
+    hub.hub.clock.advance(SignedDuration::from_hours(24 * 60));
+    let person = hub.applicant(applicant.index).await;
+    shows(&person.get(&path).await, &["补交过期"]);
+    // Nothing may follow until it is made good, and the page leads there.
+    let opened = person.post("/me/cases", &[("matter", matter.as_str())]).await;
+    let page = person.get(opened.location()).await;
+    shows(&page, &["所以这次不能先办后补", "去补交"]);
+    assert!(page.html.contains(&path));
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_case_is_withdrawn_by_its_applicant_and_nobody_else_sees_it() {
+    let mut hub = TestHub::start().await;
+    let applicant = hub.district.applicant(Story::FoodShop, hub.hub.clock.today()).unwrap();
+    issue_all_for(&hub, &applicant.holder.id).await;
+    let person = hub.applicant(applicant.index).await;
+    let other = hub.applicant(applicant.index + 1).await;
+    let matter = Story::FoodShop.code();
+    let path = person.post("/me/cases", &[("matter", matter.as_str())]).await.location().to_owned();
+
+    for (address, answer) in [
+        (path.clone(), other.get(&path).await),
+        ("form".to_owned(), other.post(&format!("{path}/form"), &[("field.items", "x")]).await),
+        ("promise".to_owned(), other.post(&format!("{path}/promise"), &[("promise", "x")]).await),
+        ("submit".to_owned(), other.post(&format!("{path}/submit"), &[]).await),
+        ("withdraw".to_owned(), other.post(&format!("{path}/withdraw"), &[]).await),
+        ("nowhere".to_owned(), other.get("/me/cases/20260302-ABCDEFGHJK").await),
+    ] {
+        assert_eq!(answer.status, 404, "{address}");
+        shows(&answer, &["您名下没有这件办件"]);
+    }
+    let done = person.post(&format!("{path}/withdraw"), &[]).await;
+    shows(&person.get(done.location()).await, &["已撤回", "您撤回了这次申请"]);
+    shows(&person.get("/me/cases").await, &["开办小餐饮店", "已撤回"]);
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_matter_for_organisations_is_opened_for_the_organisation() {
+    let mut hub = TestHub::start().await;
+    let applicant = hub.district.applicant(Story::JobRefund, hub.hub.clock.today()).unwrap();
+    issue_all_for(&hub, &applicant.holder.id).await;
+    let person = hub.representative(3, applicant.index).await;
+    let alone = hub.applicant(3).await;
+
+    let matter = Story::JobRefund.code();
+    let refused = alone.post("/me/cases", &[("matter", matter.as_str())]).await;
+    assert_eq!(refused.status, 403);
+    shows(&refused, &["这个事项不是给您这类申请人办的"]);
+    let opened = person.post("/me/cases", &[("matter", matter.as_str())]).await;
+    shows(&person.get(opened.location()).await, &["失业保险稳岗返还申领"]);
+
+    // Either may open a shop: the person says for whom.
+    let matter = Story::FoodShop.code();
+    let asked = person.post("/me/cases", &[("matter", matter.as_str())]).await;
+    keep("for-whom", &asked);
+    shows(&asked, &["这件事为谁办？", &applicant.holder.name]);
+    let chosen = [("matter", matter.as_str()), ("place", "1")];
+    assert_eq!(person.post("/me/cases", &chosen).await.status, 303);
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_holder_answers_a_department_sees_its_look_and_takes_the_answer_back() {
+    let mut hub = TestHub::start().await;
+    hub.holds_identity_card(3).await;
+    let office = hub.office();
+    let mut ask = hub.ask_of(3, &[]);
+    ask["reason"] = json!(format!("核验出卖人身份{SCRIPT}"));
+    let asked = office.post("/v1/grants", &ask).await;
+    let id = asked.json["id"].as_str().unwrap_or_else(|| panic!("{}", asked.text)).to_owned();
+    let person = hub.applicant(3).await;
+    let path = format!("/me/consents/{id}");
+
+    shows(&person.get("/me").await, &["等您处理", "请求使用您的证照"]);
+    let page = person.get(&path).await;
+    keep("consent", &page);
+    harmless(&page);
+    shows(&page, &["等您答复", "居民身份证", "整件证照，连同附件", "核验出卖人身份", "2026-03-31"]);
+    keep("consent-en", &person.get(&format!("{path}?lang=en")).await);
+    shows(&person.get("/me/consents?lang=en").await, &["Waiting for you"]);
+
+    // Nothing ticked is no answer.
+    let nothing = [("answer", "less"), ("until", "2026-03-20")];
+    let refused = person.post(&format!("{path}/answer"), &nothing).await;
+    shows(&person.get(refused.location()).await, &["一项也没有勾选"]);
+    // Less: one field, and a shorter time.
+    let member = format!("take.{}", support::consents::IDENTITY_CARD);
+    let less = [("answer", "less"), ("until", "2026-03-20"), (member.as_str(), "address")];
+    let done = person.post(&format!("{path}/answer"), &less).await;
+    assert_eq!(done.location(), format!("{path}?done=yes"));
+    let page = person.get(done.location()).await;
+    keep("consent-given", &page);
+    shows(&page, &["已同意", "您同意的内容", "2026-03-20", "住址"]);
+
+    // The department looks; the holder sees who, why, and under which grant.
+    assert_eq!(office.post("/v1/pulls", &hub.pull_on_consent(3, &id)).await.status, 200);
+    let page = person.get("/me/uses").await;
+    keep("uses", &page);
+    harmless(&page);
+    shows(&page, &[office.department.code.as_str(), "您的授权", "用证授权编号", "二手房转移登记一件事"]);
+    assert!(page.html.contains(&path));
+    keep("uses-en", &person.get("/me/uses?own=1&lang=en").await);
+    keep("overview", &person.get("/me").await);
+    keep("overview-en", &person.get("/me?lang=en").await);
+
+    let done = person.post(&format!("{path}/withdraw"), &[]).await;
+    shows(&person.get(done.location()).await, &["已收回"]);
+    assert!(office.post("/v1/pulls", &hub.pull_on_consent(3, &id)).await.status >= 400);
+    keep("consents", &person.get("/me/consents").await);
+
+    // Somebody else's consent is not there.
+    let other = hub.applicant(4).await;
+    for answer in [
+        other.get(&path).await,
+        other.post(&format!("{path}/answer"), &[("answer", "yes")]).await,
+        other.post(&format!("{path}/withdraw"), &[]).await,
+        other.get("/me/consents/r_00000000000000000000000000000000").await,
+    ] {
+        assert_eq!(answer.status, 404);
+        shows(&answer, &["您名下没有这份授权请求"]);
+    }
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_holder_disputes_a_field_and_reads_the_issuers_answer() {
+    let mut hub = TestHub::start().await;
+    let card = hub.holds_identity_card(3).await;
+    let person = hub.applicant(3).await;
+    let path = format!("/me/licences/{}", card.identifier);
+    let page = person.get(&path).await;
+    keep("licence", &page);
+    keep("licence-en", &person.get(&format!("{path}?lang=en")).await);
+    shows(&page, &["有内容不对？", "请颁发机构更正"]);
+
+    // What was typed is kept when something is missing.
+    let identifier = card.identifier.to_string();
+    let typed = [("licence", identifier.as_str()), ("field", "address"), ("says", SCRIPT)];
+    let refused = person.post("/me/corrections", &typed).await;
+    keep("dispute-refused", &refused);
+    assert_eq!(refused.status, 422);
+    harmless(&refused);
+    shows(&refused, &["没有办成", "都要填写", "您填写的内容还在下面", SCRIPT]);
+
+    let whole = [&typed[..], &[("why", SCRIPT)]].concat();
+    let sent = person.post("/me/corrections", &whole).await;
+    assert_eq!(sent.status, 303, "{}", sent.text());
+    let correction = sent.location().split('?').next().unwrap().to_owned();
+    let page = person.get(sent.location()).await;
+    keep("correction", &page);
+    harmless(&page);
+    shows(&page, &["已发给颁发机构", "等待答复", SCRIPT]);
+    let page = person.get(&path).await;
+    keep("licence-disputed", &page);
+    shows(&page, &["有异议"]);
+    shows(&person.get("/me/licences").await, &["有异议"]);
+    shows(&person.get("/me/corrections?lang=en").await, &["Waiting"]);
+
+    // Late, then answered.
+    hub.hub.clock.advance(SignedDuration::from_hours(24 * 20));
+    let person = hub.applicant(3).await;
+    shows(&person.get(&correction).await, &["逾期未答复"]);
+    let id = correction.rsplit('/').next().unwrap();
+    let answer = json!({ "outcome": "kept", "reason": format!("与档案一致{SCRIPT}") });
+    let answered =
+        hub.issuing("public-security").post(&format!("/v1/corrections/{id}/answer"), &answer).await;
+    assert_eq!(answered.status, 200, "{}", answered.text);
+    let page = person.get(&correction).await;
+    harmless(&page);
+    shows(&page, &["维持原样", "与档案一致"]);
+
+    let other = hub.applicant(4).await;
+    assert_eq!(other.get(&correction).await.status, 404);
+    let refused = other.post("/me/corrections", &whole).await;
+    assert_eq!(refused.status, 404);
+    shows(&refused, &["您名下没有这件证照"]);
+    hub.stop().await;
+}
+
 /// Every page that needs no id.
-const PAGES: &[&str] = &["/me", "/me/licences", "/me/cases"];
+const PAGES: &[&str] =
+    &["/me", "/me/licences", "/me/cases", "/me/uses", "/me/consents", "/me/corrections"];
 
 /// What must only ever be text.
 const SCRIPT: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
@@ -177,4 +480,48 @@ fn harmless(page: &Page) {
 /// A page as it is compared: the address it was read from stands in some of its links.
 fn without_addresses(page: &Page) -> String {
     page.text()
+}
+
+/// Hands a file in and attaches it, as the page of files does.
+async fn hand_in(hub: &TestHub, person: &PageClient, case: &str, requirement: &str, text: &str) {
+    let (store, clock) = (&*hub.hub.store, &hub.hub.clock);
+    let limits = hub.hub.session_limits();
+    let who = hub::login::sessions::person(store, &person.secret, limits, clock.now());
+    let holder = person.holder().clone();
+    let who = Who::Holder { person: who.await.unwrap().unwrap(), holder: holder.clone() };
+    let what = NewMaterial {
+        kind: "floor-plan".to_owned(),
+        name: "平面图<b>.jpg".to_owned(),
+        size: 0,
+        case: Some(case.to_owned()),
+        valid_until: None,
+    };
+    let bytes = stream::iter([Ok::<_, std::io::Error>(jpeg(text).into())]);
+    let material = upload::take(&hub.hub, &who, &holder, &what, bytes).await.unwrap().id;
+    let body = json!({ "requirement": requirement, "material": material });
+    let path = format!("/v1/cases/{case}/materials");
+    let attached = person.call(reqwest::Method::POST, &path, Some(&body)).await;
+    assert_eq!(attached.status, 200, "{}", attached.text);
+}
+
+/// A picture of its own for each text: the smallest JPEG, with a comment.
+fn jpeg(comment: &str) -> Vec<u8> {
+    let mut picture = vec![0xff, 0xd8, 0xff, 0xfe, 0, u8::try_from(comment.len() + 2).unwrap()];
+    picture.extend(comment.as_bytes());
+    picture.extend([0xff, 0xe0, 0, 4, 1, 1, 0xff, 0xda, 0, 4, 0, 0, 7, 0xff, 0, 9, 0xff, 0xd9]);
+    picture
+}
+
+/// What the department does with a case.
+async fn step(hub: &TestHub, case: &str, step: Value) {
+    let answer = hub.office().post(&format!("/v1/cases/{case}/steps"), &step).await;
+    assert!(answer.status < 300, "{}", answer.text);
+}
+
+/// Writes a page into the folder that `KEEP_PAGES` names, if it is set: to look at it as a picture.
+fn keep(name: &str, page: &Page) {
+    if let Some(folder) = std::env::var_os("KEEP_PAGES") {
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.html")), &page.html)
+            .unwrap();
+    }
 }

@@ -292,13 +292,13 @@ pub(crate) fn fields(
 
 /// A field's name in both languages.
 #[derive(Clone)]
-struct Label {
-    chinese: String,
-    english: String,
+pub(crate) struct Label {
+    pub(crate) chinese: String,
+    pub(crate) english: String,
 }
 
 impl Label {
-    fn of(key: &str, property: &Value) -> Self {
+    pub(crate) fn of(key: &str, property: &Value) -> Self {
         let mut english = key.replace('_', " ");
         if let Some(first) = english.get(..1) {
             english = first.to_ascii_uppercase() + &english[1..];

@@ -2,7 +2,7 @@
 //!
 //! What the person typed is saved before anything else is tried with it, so that a refused submission costs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use licence::{ApplicantKind, HolderId, LicenceId, Matter, MatterCode, Requirement, Said, Way};
@@ -258,24 +258,64 @@ pub(crate) async fn who_of(me: &Me, id: &str) -> Result<Who, Failure> {
 /// `GET /me/cases/{id}`.
 pub(crate) async fn one(me: Me, id: web::Path<String>, request: HttpRequest) -> HttpResponse {
     let m = me.m();
-    let done = request.query_string().split('&').find_map(|member| member.strip_prefix("done="));
-    let title = match done {
-        Some("saved") => Some(m.done_saved),
-        Some("file") => Some(m.done_file),
-        Some("promised") => Some(m.done_promised),
-        Some("submitted") => Some(m.done_submitted),
-        Some("withdrawn") => Some(m.done_withdrawn),
-        _ => None,
-    };
-    let notice =
-        title.map(|title| Notice { tone: Tone::Good, title: title.to_owned(), says: Vec::new() });
+    let done = [
+        ("saved", m.done_saved),
+        ("file", m.done_file),
+        ("promised", m.done_promised),
+        ("submitted", m.done_submitted),
+        ("withdrawn", m.done_withdrawn),
+    ];
+    let notice = news(&me, &request, &done, Some(m.what_was_kept));
     me.visitor.show(case_page(&me, &id, notice).await.map(|page| (StatusCode::OK, page)))
 }
 
 /// `POST /me/cases/{id}/form`: saves what was typed.
 pub(crate) async fn fill_in(me: Me, id: web::Path<String>, posted: Posted) -> HttpResponse {
     let done = saved(&me, &id, &posted).await;
-    go_on(&me, &id, "saved", done).await
+    go_on(&me, &id, "saved", done)
+}
+
+/// `POST /me/cases/{id}/submit`: saves what was typed, gives the promise that was ticked, and hands the case over.
+pub(crate) async fn submit(me: Me, id: web::Path<String>, posted: Posted) -> HttpResponse {
+    let done = async {
+        saved(&me, &id, &posted).await?;
+        let hub = &me.visitor.hub;
+        let who = who_of(&me, &id).await?;
+        let promised: BTreeSet<String> = posted.all("promise").map(str::to_owned).collect();
+        if !promised.is_empty() {
+            let promised: Vec<String> = promised.into_iter().collect();
+            cases::promise(hub, &who, &id, &promised).await?;
+        }
+        cases::submit(hub, &who, &id).await?;
+        Ok(())
+    };
+    let done = done.await;
+    go_on(&me, &id, "submitted", done)
+}
+
+/// `POST /me/cases/{id}/promise`: promises that what was ticked follows.
+pub(crate) async fn promise(me: Me, id: web::Path<String>, posted: Posted) -> HttpResponse {
+    let done = async {
+        saved(&me, &id, &posted).await?;
+        let promised: BTreeSet<String> = posted.all("promise").map(str::to_owned).collect();
+        let promised: Vec<String> = promised.into_iter().collect();
+        let who = who_of(&me, &id).await?;
+        cases::promise(&me.visitor.hub, &who, &id, &promised).await?;
+        Ok(())
+    };
+    let done = done.await;
+    go_on(&me, &id, "promised", done)
+}
+
+/// `POST /me/cases/{id}/withdraw`.
+pub(crate) async fn withdraw(me: Me, id: web::Path<String>, _: Posted) -> HttpResponse {
+    let done = async {
+        let who = who_of(&me, &id).await?;
+        cases::withdraw(&me.visitor.hub, &who, &id).await?;
+        Ok(())
+    };
+    let done = done.await;
+    go_on(&me, &id, "withdrawn", done)
 }
 
 async fn saved(me: &Me, id: &str, posted: &Posted) -> Result<(), Failure> {
@@ -289,31 +329,45 @@ async fn saved(me: &Me, id: &str, posted: &Posted) -> Result<(), Failure> {
 }
 
 /// Back to the case; with the reason on it if something was refused.
-pub(crate) async fn go_on(
-    me: &Me,
-    id: &str,
-    done: &str,
-    result: Result<(), Failure>,
-) -> HttpResponse {
+pub(crate) fn go_on(me: &Me, id: &str, done: &str, result: Result<(), Failure>) -> HttpResponse {
     let failure = match result {
         Ok(()) => return see_other(&format!("/me/cases/{id}?done={done}")),
         Err(failure) => failure,
     };
-    if !failure.status.is_client_error() || failure.status == StatusCode::NOT_FOUND {
-        return me.visitor.failed(&failure);
+    refused(me, &format!("/me/cases/{id}"), &failure)
+}
+
+/// Back to a page that then says why something was refused; by its stable code, so that the page can be read again and in
+/// the other language.
+pub(crate) fn refused(me: &Me, page: &str, failure: &Failure) -> HttpResponse {
+    let told = MeTexts::of_code(&failure.code).is_some();
+    match told && failure.status.is_client_error() && failure.status != StatusCode::NOT_FOUND {
+        true => see_other(&format!("{page}?refused={}", failure.code)),
+        false => me.visitor.failed(failure),
     }
-    let notice = Notice {
-        tone: Tone::Bad,
-        title: me.m().not_done.to_owned(),
-        says: vec![
-            failure.say.in_language(me.visitor.language).to_owned(),
-            me.m().what_was_kept.to_owned(),
-        ],
+}
+
+/// What was done or refused just before, as the address says: by `done` and one of these words, or by `refused` and a
+/// stable code.
+pub(crate) fn news(
+    me: &Me,
+    request: &HttpRequest,
+    done: &[(&str, &'static str)],
+    kept: Option<&'static str>,
+) -> Option<Notice> {
+    let m = me.m();
+    let member = |name: &str| {
+        let mut members = request.query_string().split('&').filter_map(|one| one.split_once('='));
+        members.find(|(key, _)| *key == name).map(|(_, value)| value)
     };
-    match case_page(me, id, Some(notice)).await {
-        Ok(page) => me.visitor.show(Ok((failure.status, page))),
-        Err(_) => me.visitor.failed(&failure),
+    if let Some(word) = member("done") {
+        let title = done.iter().find(|(known, _)| *known == word)?.1.to_owned();
+        return Some(Notice { tone: Tone::Good, title, says: Vec::new() });
     }
+    let say = MeTexts::of_code(member("refused")?)?;
+    let says = [Some(say(me.visitor.language)), kept];
+    let says = says.into_iter().flatten().map(str::to_owned).collect();
+    Some(Notice { tone: Tone::Bad, title: m.not_done.to_owned(), says })
 }
 
 async fn case_page(me: &Me, id: &str, notice: Option<Notice>) -> Result<views::CasePage, Failure> {
@@ -480,9 +534,9 @@ fn item_row(me: &Me, case: &Case, place: usize, item: &Item) -> ItemRow {
             row.says.push(theirs(name));
             row.licence = licence(identifier);
         }
-        ItemState::Fact { identifier, value, .. } => {
+        ItemState::Fact { identifier, name, value, .. } => {
             row.says.push(ours(me, m.item_fact_says));
-            row.says.push(theirs(value));
+            row.says.push(theirs(&format!("{name}：{value}")));
             row.licence = licence(identifier);
         }
         ItemState::Reusable { material, name, handed_in_at } => {

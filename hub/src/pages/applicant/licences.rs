@@ -2,28 +2,36 @@
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use jiff::{ToSpan, civil::Date};
-use licence::LicenceStatus;
+use licence::{HolderId, LicenceId, LicenceStatus};
 
 use super::{
+    consents::field_name,
     me::Me,
     own::{self, Own},
     views::{self, LicenceRow, Part},
 };
 use crate::{
+    http::error::Problem,
     judge::{Outcome, face},
     pages::{
         home::number,
         licence::{fields, half_hidden},
         search::type_name,
         texts::{Language, fill},
-        verification::{cause_name, period},
-        views::{Badge, Fact, File, Tone},
+        verification::{cause_name, moment, period},
+        views::{Badge, Choice, Fact, File, Notice, Tone},
         visitor::Failure,
+    },
+    reuse::{
+        corrections::{self, Disputed},
+        materials,
     },
 };
 
 /// A licence that ends within so many days is said to end soon.
 const SOON_DAYS: i32 = 60;
+/// Most files that are offered to go along with a correction.
+const MOST_MATERIALS: usize = 20;
 
 /// `GET /me/licences`.
 pub(crate) async fn list(me: Me) -> HttpResponse {
@@ -34,17 +42,24 @@ async fn all(me: &Me) -> Result<(StatusCode, views::Licences), Failure> {
     let own = own::licences(me).await?;
     let (page, mine) = me.frame(Part::Licences, me.m().licences).await?;
     let more = (own.len() == own::MOST).then(|| fill(me.m().only_newest, &[("n", &own::MOST)]));
-    let licences = rows(me, &own);
+    let licences = rows(me, &own).await?;
     Ok((StatusCode::OK, views::Licences { page, mine, licences, more }))
 }
 
 /// Lines of a list: those that count today first.
-pub(crate) fn rows(me: &Me, own: &[Own]) -> Vec<LicenceRow> {
-    let (current, past): (Vec<_>, Vec<_>) = own.iter().partition(|one| one.is_current());
-    current.into_iter().chain(past).map(|one| row(me, one)).collect()
+pub(crate) async fn rows(me: &Me, own: &[Own]) -> Result<Vec<LicenceRow>, Failure> {
+    let identifiers: Vec<LicenceId> = own.iter().map(|one| one.stored.identifier.clone()).collect();
+    let disputed = corrections::disputed(&me.visitor.hub, &identifiers).await?;
+    let mut rows: Vec<(bool, LicenceRow)> = own
+        .iter()
+        .zip(disputed)
+        .map(|(one, disputed)| (!one.is_current(), row(me, one, disputed.is_some())))
+        .collect();
+    rows.sort_by_key(|(past, _)| *past);
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
-fn row(me: &Me, own: &Own) -> LicenceRow {
+fn row(me: &Me, own: &Own, disputed: bool) -> LicenceRow {
     let face = face(&own.stored.document).filter(|_| !own.is_damaged());
     let type_name = type_name(&me.visitor, &own.stored.licence_type);
     let t = me.visitor.t();
@@ -58,6 +73,11 @@ fn row(me: &Me, own: &Own) -> LicenceRow {
             .map(|face| period(t, face.valid_from, face.valid_to))
             .unwrap_or_default(),
         badge: standing(me, own).0,
+        disputed: disputed.then(|| Badge {
+            tone: Tone::Warning,
+            sign: "!",
+            word: me.m().licence_disputed.to_owned(),
+        }),
     }
 }
 
@@ -119,13 +139,33 @@ fn ends_soon(me: &Me, own: &Own) -> Option<Date> {
     (last <= soon).then_some(last)
 }
 
-/// `GET /me/licences/{identifier}`.
-pub(crate) async fn one(me: Me, identifier: web::Path<String>) -> HttpResponse {
-    me.visitor.show(licence(&me, &identifier).await)
+/// What was typed into the form that disputes a field.
+#[derive(Default)]
+pub(crate) struct Typed {
+    /// Which field.
+    pub(crate) field: String,
+    /// What it should say.
+    pub(crate) says: String,
+    /// Why.
+    pub(crate) why: String,
+    /// Why it was not taken.
+    pub(crate) refused: Option<String>,
 }
 
-async fn licence(me: &Me, identifier: &str) -> Result<(StatusCode, views::LicencePage), Failure> {
-    let (own, _) = own::licence(me, identifier).await?;
+/// `GET /me/licences/{identifier}`.
+pub(crate) async fn one(me: Me, identifier: web::Path<String>) -> HttpResponse {
+    let page = page(&me, &identifier, Typed::default()).await;
+    me.visitor.show(page.map(|page| (StatusCode::OK, page)))
+}
+
+/// A licence, with what was typed to dispute it.
+pub(crate) async fn page(
+    me: &Me,
+    identifier: &str,
+    typed: Typed,
+) -> Result<views::LicencePage, Failure> {
+    let (own, holder) = own::licence(me, identifier).await?;
+    let m = me.m();
     let (page, mine) = me.frame(Part::Licences, own.name(me)).await?;
     let (badge, says) = standing(me, &own);
     let content =
@@ -136,21 +176,86 @@ async fn licence(me: &Me, identifier: &str) -> Result<(StatusCode, views::Licenc
     };
     let code = match own.verification.result {
         Outcome::Trusted => None,
-        _ => Some(fill(me.m().verification_code, &[("code", &own.verification.failing_link())])),
+        _ => Some(fill(m.verification_code, &[("code", &own.verification.failing_link())])),
     };
-    Ok((
-        StatusCode::OK,
-        views::LicencePage {
-            page,
-            mine,
-            badge,
-            says,
-            code,
-            newer,
-            facts: content.as_ref().map(|content| facts(me, &own, content)).unwrap_or_default(),
-            files: content.map(|content| files(&content)).unwrap_or_default(),
-        },
-    ))
+    let identifiers = [own.stored.identifier.clone()];
+    let disputed = corrections::disputed(&me.visitor.hub, &identifiers).await?.pop().flatten();
+    let dispute = match &content {
+        Some(content) => Some(dispute(me, &own, &holder, content, disputed.as_ref(), typed).await?),
+        None => None,
+    };
+    Ok(views::LicencePage {
+        page,
+        mine,
+        badge,
+        says,
+        code,
+        newer,
+        disputed: disputed.map(|disputed| notice(me, &own, &disputed)),
+        facts: content.as_ref().map(|content| facts(me, &own, content)).unwrap_or_default(),
+        files: content.map(|content| files(&content)).unwrap_or_default(),
+        dispute: dispute.filter(|dispute| !dispute.fields.is_empty()),
+    })
+}
+
+fn notice(me: &Me, own: &Own, disputed: &Disputed) -> Notice {
+    let names: Vec<String> = disputed
+        .fields
+        .iter()
+        .map(|field| field_name(me, &own.stored.licence_type, field).text)
+        .collect();
+    let names = names.join(me.visitor.language.pick("、", ", "));
+    let since = &moment(disputed.since)[..10];
+    Notice {
+        tone: Tone::Warning,
+        title: me.m().licence_disputed.to_owned(),
+        says: vec![fill(me.m().licence_says_disputed, &[("fields", &names), ("day", &since)])],
+    }
+}
+
+/// The form that disputes a field: those that are text and not disputed yet.
+async fn dispute(
+    me: &Me,
+    own: &Own,
+    holder: &HolderId,
+    content: &licence::Licence,
+    disputed: Option<&Disputed>,
+    typed: Typed,
+) -> Result<views::Dispute, Failure> {
+    let licence_type = &own.stored.licence_type;
+    let open = |key: &String| disputed.is_none_or(|disputed| !disputed.fields.contains(key));
+    let fields = content.fields.iter().filter(|(key, _)| open(key)).map(|(key, value)| {
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        // An option is one line; long values are cut, the whole stands above.
+        let shown: String = shown.chars().take(40).collect();
+        Choice {
+            value: key.clone(),
+            label: format!("{}：{shown}", field_name(me, licence_type, key).text),
+            selected: *key == typed.field,
+        }
+    });
+    let materials =
+        materials::of_holder(&me.visitor.hub, &me.who_for(holder), MOST_MATERIALS).await;
+    let materials = materials.map_err(Problem::from)?;
+    Ok(views::Dispute {
+        licence: own.stored.identifier.to_string(),
+        fields: fields.collect(),
+        open: typed.refused.is_some(),
+        refused: typed.refused.map(|says| Notice {
+            tone: Tone::Bad,
+            title: me.m().not_done.to_owned(),
+            says: vec![says, me.m().what_was_typed_kept.to_owned()],
+        }),
+        says: typed.says,
+        why: typed.why,
+        materials: materials
+            .into_iter()
+            .map(|one| {
+                let day = moment(one.handed_in_at)[..10].to_owned();
+                (one.id, one.name, day)
+            })
+            .collect(),
+    })
 }
 
 fn facts(me: &Me, own: &Own, content: &licence::Licence) -> Vec<Fact> {

@@ -65,7 +65,7 @@ impl Me {
         part: Part,
         title: impl Into<String>,
     ) -> Result<(Frame, Mine), Failure> {
-        let frame = self.visitor.frame(Section::None, title);
+        let frame = self.visitor.frame(Section::Mine, title);
         let several = self.person.account.holders.len() > 1;
         let acting = match several {
             true => Some(own::name_of(self, self.place).await?),

@@ -3,15 +3,17 @@
 use actix_web::{HttpResponse, http::StatusCode};
 
 use super::{
-    cases, licences,
+    cases, consents, licences,
     me::Me,
-    own,
+    own, uses,
     views::{self, Part},
 };
 use crate::pages::{texts::fill, visitor::Failure};
 
 /// Most licences on the overview.
 const MOST_LICENCES: usize = 6;
+/// Most looks of others on the overview.
+const MOST_USES: usize = 3;
 
 /// `GET /me`.
 pub(crate) async fn overview(me: Me) -> HttpResponse {
@@ -23,18 +25,21 @@ async fn page(me: &Me) -> Result<(StatusCode, views::Overview), Failure> {
     let own = own::licences(me).await?;
     let (mut page, mine) = me.frame(Part::Overview, m.mine).await?;
     page.title = fill(m.greeting, &[("name", &me.person.account.name)]);
-    let mut licences = licences::rows(me, &own);
+    let mut licences = licences::rows(me, &own).await?;
     licences.truncate(MOST_LICENCES);
     let cases = cases::of_holder(me).await?;
+    let mut to_do = consents::waiting(me, &consents::of_holder(me).await?);
+    to_do.extend(cases::waiting(me, &cases));
     Ok((
         StatusCode::OK,
         views::Overview {
             page,
             mine,
-            to_do: cases::waiting(me, &cases),
+            to_do,
             licences,
             all_licences: fill(m.all_licences, &[("n", &own.len())]),
             cases: cases::open_rows(me, &cases),
+            uses: uses::latest(me, MOST_USES).await?,
             holders: holders(me).await?,
         },
     ))

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix_web::http::StatusCode;
-use indexes::{Basis, BasisKind, HolderToken, NewUse, Shown, StoredLicence, UseAct};
+use indexes::{HolderToken, StoredLicence};
 use licence::{HolderId, LicenceId, LicenceStatus};
 
 use super::{me::Me, texts::MeTexts};
@@ -14,6 +14,7 @@ use crate::{
     http::error::Problem,
     judge::{Outcome, Verification, face, judge},
     pages::visitor::Failure,
+    reuse::uses,
 };
 
 /// Most licences of one holder on a page.
@@ -89,33 +90,14 @@ fn unknown() -> Failure {
 
 async fn record(me: &Me, holder: HolderToken, own: &[Own]) -> Result<(), Failure> {
     let hub = &me.visitor.hub;
-    let no_service = || {
+    let looked: Vec<(LicenceId, Outcome)> =
+        own.iter().map(|one| (one.stored.identifier.clone(), one.verification.result)).collect();
+    let new = uses::own_look(hub, holder, &looked).map_err(|_| {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Failure::of_room(status, "service_missing", |language| {
             MeTexts::of(language).say_service_missing
         })
-    };
-    let service = hub.settings().service.as_ref().ok_or_else(no_service)?;
-    let signer = hub.signer.as_ref().ok_or_else(no_service)?;
-    let shown = own.iter().map(|one| Shown {
-        identifier: one.stored.identifier.clone(),
-        result: one.verification.result.word().to_owned(),
-    });
-    let new = NewUse {
-        at: hub.clock.now(),
-        caller: service.organisation,
-        certificate: signer.certificate().sha256(),
-        operator: None,
-        matter: None,
-        case: None,
-        basis: Some(Basis { kind: BasisKind::Holder, reference: None }),
-        reason: "本人查看".to_owned(),
-        holder: Some(holder),
-        project: None,
-        shown: shown.collect(),
-        grant: None,
-        act: UseAct::Own,
-    };
+    })?;
     hub.store.record_use(new).await?;
     Ok(())
 }

@@ -180,7 +180,128 @@ texts! { MeTexts;
     not_done: "没有办成", "That was not done";
     what_was_kept: "您填写的内容和交过的文件都保留着。", "What you filled in and handed in is kept.";
 
+    // Disputes and corrections.
+    licence_disputed: "有异议", "Disputed";
+    licence_says_disputed: "您在 {day} 说这里不对：{fields}。颁发机构还没有答复；在此期间，查询这件证照的部门都会看到“有异议”。", "On {day} you said that this is wrong: {fields}. Its issuer has not answered yet; meanwhile every department that looks is told.";
+    dispute_title: "有内容不对？", "Is something wrong?";
+    dispute_lead: "告诉颁发机构哪一项不对。它必须在规定的工作日内答复，您会在“更正”里看到结果。", "Tell the issuer what is wrong. It has to answer within a set number of working days; the outcome appears under “Corrections”.";
+    dispute_field: "哪一项不对", "What is wrong";
+    dispute_choose: "请选择", "Choose";
+    dispute_says: "应该是什么", "What it should say";
+    dispute_why: "为什么", "Why";
+    dispute_why_hint: "例如：改过名字、录入时写错了。", "For example: the name was changed, or it was mistyped.";
+    dispute_materials: "附上您交过的文件（可以不附）", "Add files you handed in before (need not be)";
+    dispute_send: "请颁发机构更正", "Ask the issuer to correct it";
+    what_was_typed_kept: "您填写的内容还在下面。", "What you typed is still below.";
+    corrections_title: "更正", "Corrections";
+    corrections_lead: "您提出的更正，和颁发机构的答复。要提出新的，请打开那件证照。", "What you asked to have corrected, and what the issuers answered. To ask for more, open the licence.";
+    no_corrections: "您没有提出过更正", "You have not asked for any correction";
+    correction_title: "更正申请", "Correction";
+    correction_field: "哪一项", "What";
+    correction_shown: "证照上写的", "What the licence says";
+    correction_says: "您说应该是", "What you say it should be";
+    correction_why: "您的理由", "Your reason";
+    correction_disputed_at: "提出时间", "Asked at";
+    correction_due: "答复期限", "Answer due";
+    correction_due_uncertain: "那一年的放假安排还没有公布，期限可能顺延。", "The holidays of that year are not announced yet: the day may move.";
+    correction_answered_at: "答复时间", "Answered at";
+    correction_waiting: "等待答复", "Waiting";
+    correction_overdue: "逾期未答复", "Overdue";
+    correction_corrected: "已更正", "Corrected";
+    correction_kept: "维持原样", "Kept";
+    correction_says_waiting: "颁发机构要在 {day} 前答复。您现在不用做什么。", "The issuer has to answer by {day}. There is nothing for you to do now.";
+    correction_says_overdue: "颁发机构应在 {day} 前答复，已经过期。您可以打 12345 热线催办，并报上这一页的内容。", "The issuer should have answered by {day}. You may call the hotline 12345 and tell it what stands here.";
+    correction_says_corrected: "颁发机构同意更正，并颁发了新的证照。", "The issuer agreed and issued a new licence.";
+    correction_says_kept: "颁发机构认为证照没有错，理由写在下面。如不同意，可申请行政复议。", "The issuer keeps the licence as it is; the reason stands below. If you disagree, you may ask for an administrative review.";
+    issuer_reason: "颁发机构的理由", "The issuer's reason";
+    done_disputed: "已发给颁发机构。", "Sent to the issuer.";
+
+    // Who looked.
+    uses_lead: "谁看过您的证照、什么时候、为什么，一次不落都在这里。法律规定要晚些告知的，到日子就会出现。", "Who looked at your licences, when and why: every time. What the law lets you know later appears when its day has come.";
+    uses_latest: "最近谁看过", "Who looked last";
+    all_uses: "查看全部记录", "Show all";
+    no_uses: "还没有人看过您的证照", "Nobody has looked at your licences yet";
+    uses_show_own: "也显示我自己的查看", "Show my own looks too";
+    uses_hide_own: "不显示我自己的查看", "Hide my own looks";
+    only_newest_uses: "只显示最近的 {n} 次。", "Only the newest {n} are shown.";
+    column_who: "谁", "Who";
+    column_why: "为什么", "Why";
+    column_saw: "看了什么", "What they saw";
+    column_allowed: "凭什么", "Allowed by";
+    act_pull: "调取证照", "Pulled";
+    act_open: "打开内容", "Opened";
+    act_search: "检索", "Searched";
+    act_view: "查阅", "Viewed";
+    act_own: "自己查看", "Own look";
+    basis_holder: "您申请办事", "your application";
+    basis_consent: "您的授权", "your consent";
+    basis_duty: "法定职责", "a duty by law";
+    see_consent: "看这份授权，可以收回", "See the consent; you may withdraw it";
+    see_case: "看这件办件", "See the case";
+    grant: "用证授权编号", "Grant";
+    entry: "记录序号", "Entry";
+    nothing_found: "没有查到证照", "nothing was found";
+    if_you_wonder: "觉得不该有人看？请打 12345 热线，报上记录序号。", "Do you think somebody should not have looked? Call the hotline 12345 and name the entry.";
+
+    // Consents.
+    consents_title: "授权", "Consents";
+    consents_lead: "部门要用您的证照，要先问您。同意、只同意一部分、不同意，都由您定；同意了也可以收回。", "A department that wants to use your licences has to ask you. Yes, less, or no: that is up to you, and a yes can be withdrawn.";
+    no_consents: "没有部门向您请求过授权", "No department has asked you for anything";
+    consent_title: "部门请求使用您的证照", "A department asks to use your licences";
+    consent_waits: "请求使用您的证照，等您答复。", "asks to use your licences and waits for your answer.";
+    consent_waiting: "等您答复", "Waiting for you";
+    consent_granted: "已同意", "Given";
+    consent_refused: "已拒绝", "Refused";
+    consent_withdrawn: "已收回", "Withdrawn";
+    consent_lapsed: "已过期", "Lapsed";
+    consent_ended: "已到期", "Ended";
+    consent_says_waiting: "您还没有答复。不答复，部门就看不到。", "You have not answered. Without an answer the department sees nothing.";
+    consent_says_granted: "您同意了，部门在期限内可以查看下面列出的内容。您随时可以收回。", "You agreed: until the last day the department may see what is listed below. You may withdraw this at any time.";
+    consent_says_refused: "您没有同意，部门看不到。", "You said no: the department sees nothing.";
+    consent_says_withdrawn: "授权已收回，部门不能再看。", "This was withdrawn: the department can no longer look.";
+    consent_says_lapsed: "请求过了期限没有答复，部门看不到。", "The time for an answer has passed: the department sees nothing.";
+    consent_says_ended: "授权到期了，部门不能再看。", "Its time is over: the department can no longer look.";
+    consent_who: "谁请求", "Who asks";
+    consent_matter: "为了办理", "For";
+    consent_why: "事由", "Why";
+    consent_until: "用到哪天", "Until";
+    consent_asked: "请求时间", "Asked at";
+    consent_decided: "答复时间", "Answered at";
+    consent_withdrawn_at: "收回时间", "Withdrawn at";
+    consent_given_until: "您同意用到", "You gave it until";
+    consent_what: "请求查看的内容", "What it asks to see";
+    consent_given: "您同意的内容", "What you gave";
+    consent_whole: "整件证照，连同附件", "the whole licence with its files";
+    column_licences: "证照", "Licences";
+    column_asked: "请求日期", "Asked on";
+    consent_answer: "您的答复", "Your answer";
+    consent_yes: "同意", "Yes, allow it";
+    consent_no: "不同意", "No";
+    consent_less: "只同意一部分", "Allow less";
+    consent_less_hint: "留下您愿意给的，去掉不愿意给的；期限也可以改短。", "Leave ticked what you are willing to give; you may also choose an earlier last day.";
+    consent_less_until: "用到哪天为止", "Last day";
+    consent_less_yes: "只同意勾选的", "Allow only what is ticked";
+    consent_withdraw: "收回这份授权", "Withdraw this consent";
+    consent_withdraw_means: "收回后，部门马上就不能再看。已经看过的，会留在“谁看过”里。", "From then on the department can no longer look. What it saw before stays on record under “Who looked”.";
+    done_consent_yes: "您的同意已记下。", "Your consent is on record.";
+    done_consent_no: "您的拒绝已记下，部门看不到。", "Your no is on record: the department sees nothing.";
+    done_consent_withdrawn: "已收回，部门不能再看。", "Withdrawn: the department can no longer look.";
+
     // Failures.
+    say_unknown_consent: "您名下没有这份授权请求。请从“授权”进入。", "You have no such consent. Start from “Consents”.";
+    say_consent_answer: "没有选好答复。请按“同意”“只同意勾选的”或“不同意”。", "No answer was chosen. Press one of the three buttons.";
+    say_consent_until: "期限要在今天之后、部门请求的日期之前。请重新选择日期。", "The last day is today or later, and not after the one asked for. Choose again.";
+    say_more_than_asked: "答复里有部门没有请求的内容，或者期限太晚。请重新选择。", "The answer holds more than was asked for, or a later day. Choose again.";
+    say_nothing_given: "一项也没有勾选。如果都不愿意给，请按“不同意”。", "Nothing is ticked. If you want to give nothing, press “No”.";
+    say_consent_decided: "这份请求您已经答复过了。下面是现在的状态。", "You have answered this already. Below stands how it is now.";
+    say_consent_lapsed: "这份请求已经过了期限，不用答复了。", "The time for an answer has passed.";
+    say_consent_withdrawn: "部门已经撤回了这份请求，不用答复了。", "The department has taken this back: no answer is needed.";
+    say_consent_not_in_force: "这份授权现在没有生效，不需要收回。", "This is not in force: there is nothing to withdraw.";
+    say_unknown_correction: "您名下没有这份更正申请。请从“更正”进入。", "You have no such correction. Start from “Corrections”.";
+    say_unknown_face_field: "没有选好哪一项不对。请从列表里选一项。", "It was not clear what is wrong. Choose from the list.";
+    say_correction_text: "“应该是什么”和“为什么”都要填写，最多 1000 字。", "Say what it should be, and why; at most 1,000 characters each.";
+    say_correction_materials: "附上的文件里有一份找不到，或者超过 10 份。", "One of the files is not there, or there are more than 10.";
+    say_already_disputed: "这一项您已经提过更正了，请等颁发机构答复。", "You disputed this already: wait for the answer.";
     say_unknown_case: "您名下没有这件办件。请从“我的办件”进入。", "You have no such case. Start from “My cases”.";
     say_unknown_matter: "没有这个事项，或者它已经改版。请从办事指南重新进入。", "There is no such matter, or it has changed. Start again from the guides.";
     say_matter_not_run: "这个事项现在不能在网上办理。请看办事指南，或到窗口询问。", "This matter cannot be applied for here now. See its guide, or ask at a window.";
@@ -210,6 +331,21 @@ impl MeTexts {
             "service_missing" => |language| Self::of(language).say_service_missing,
             "case_busy" => |language| Self::of(language).say_try_again,
             "unknown_licence" => |language| Self::of(language).say_unknown_licence,
+            "unknown_consent" => |language| Self::of(language).say_unknown_consent,
+            "consent_answer" => |language| Self::of(language).say_consent_answer,
+            "consent_until" => |language| Self::of(language).say_consent_until,
+            "more_than_asked" => |language| Self::of(language).say_more_than_asked,
+            "nothing_given" => |language| Self::of(language).say_nothing_given,
+            "consent_decided" => |language| Self::of(language).say_consent_decided,
+            "consent_lapsed" => |language| Self::of(language).say_consent_lapsed,
+            "consent_withdrawn" => |language| Self::of(language).say_consent_withdrawn,
+            "consent_not_in_force" => |language| Self::of(language).say_consent_not_in_force,
+            "consent_busy" | "correction_busy" => |language| Self::of(language).say_try_again,
+            "unknown_correction" => |language| Self::of(language).say_unknown_correction,
+            "unknown_face_field" => |language| Self::of(language).say_unknown_face_field,
+            "correction_text" => |language| Self::of(language).say_correction_text,
+            "correction_materials" => |language| Self::of(language).say_correction_materials,
+            "already_disputed" => |language| Self::of(language).say_already_disputed,
             "unknown_case" => |language| Self::of(language).say_unknown_case,
             "unknown_matter" => |language| Self::of(language).say_unknown_matter,
             "matter_not_run" => |language| Self::of(language).say_matter_not_run,

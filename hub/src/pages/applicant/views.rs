@@ -5,7 +5,7 @@ use askama::Template;
 use super::texts::MeTexts;
 use crate::pages::{
     texts::fill,
-    views::{Badge, Fact, File, Frame, Notice},
+    views::{Badge, Choice, Fact, File, Frame, Notice},
 };
 
 /// A part of the personal pages.
@@ -85,6 +85,7 @@ pub(crate) struct LicenceRow {
     pub(crate) number: String,
     pub(crate) valid: String,
     pub(crate) badge: Badge,
+    pub(crate) disputed: Option<Badge>,
 }
 
 /// One case in a list.
@@ -107,6 +108,7 @@ pub(crate) struct Overview {
     pub(crate) licences: Vec<LicenceRow>,
     pub(crate) all_licences: String,
     pub(crate) cases: Vec<CaseRow>,
+    pub(crate) uses: Vec<UseRow>,
     /// Whom the person may act for: place, what to press, whether it is so now.
     pub(crate) holders: Vec<(usize, String, bool)>,
 }
@@ -131,8 +133,10 @@ pub(crate) struct LicencePage {
     pub(crate) says: String,
     pub(crate) code: Option<String>,
     pub(crate) newer: Option<String>,
+    pub(crate) disputed: Option<Notice>,
     pub(crate) facts: Vec<Fact>,
     pub(crate) files: Vec<File>,
+    pub(crate) dispute: Option<Dispute>,
 }
 
 /// `/me/cases`.
@@ -232,4 +236,128 @@ pub(crate) struct StepRow {
     pub(crate) what: String,
     pub(crate) details: Vec<Words>,
     pub(crate) by: Words,
+}
+
+/// One use.
+pub(crate) struct UseRow {
+    pub(crate) at: String,
+    pub(crate) who: Words,
+    /// The window.
+    pub(crate) place: Option<String>,
+    pub(crate) what: &'static str,
+    pub(crate) why: Vec<Words>,
+    pub(crate) allowed: Option<&'static str>,
+    pub(crate) consent: Option<String>,
+    pub(crate) case: Option<String>,
+    /// Address and name.
+    pub(crate) licences: Vec<(String, String)>,
+    pub(crate) grant: Option<String>,
+    pub(crate) seq: String,
+}
+
+/// `/me/uses`.
+#[derive(Template)]
+#[template(path = "applicant_uses.html")]
+pub(crate) struct Uses {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) uses: Vec<UseRow>,
+    pub(crate) with_own: bool,
+    pub(crate) more: Option<String>,
+}
+
+/// One consent in the list.
+pub(crate) struct ConsentRow {
+    pub(crate) href: String,
+    pub(crate) department: String,
+    pub(crate) badge: Badge,
+    pub(crate) licences: String,
+    pub(crate) until: String,
+    pub(crate) asked: String,
+}
+
+/// `/me/consents`.
+#[derive(Template)]
+#[template(path = "applicant_consents.html")]
+pub(crate) struct Consents {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) rows: Vec<ConsentRow>,
+    pub(crate) more: Option<String>,
+}
+
+/// A licence type of a consent.
+pub(crate) struct TypePart {
+    pub(crate) code: String,
+    pub(crate) name: String,
+    /// The whole licence, not single fields.
+    pub(crate) whole: bool,
+    /// What may be given of it: form value and name.
+    pub(crate) choices: Vec<(String, Words)>,
+}
+
+/// `/me/consents/{id}`.
+#[derive(Template)]
+#[template(path = "applicant_consent.html")]
+pub(crate) struct ConsentPage {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) id: String,
+    pub(crate) badge: Badge,
+    pub(crate) says: &'static str,
+    pub(crate) notice: Option<Notice>,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) asked: Vec<TypePart>,
+    pub(crate) given: Option<Vec<TypePart>>,
+    pub(crate) until: String,
+    pub(crate) today: String,
+    pub(crate) waiting: bool,
+    pub(crate) withdrawable: bool,
+}
+
+/// A form that disputes a field.
+pub(crate) struct Dispute {
+    pub(crate) licence: String,
+    /// Field, and its name with what stands there now.
+    pub(crate) fields: Vec<Choice>,
+    pub(crate) says: String,
+    pub(crate) why: String,
+    pub(crate) refused: Option<Notice>,
+    /// Files that may go along: id, name, when handed in.
+    pub(crate) materials: Vec<(String, String, String)>,
+    pub(crate) open: bool,
+}
+
+/// One correction in the list.
+pub(crate) struct CorrectionRow {
+    pub(crate) href: String,
+    pub(crate) licence: String,
+    pub(crate) field: Words,
+    pub(crate) badge: Badge,
+    pub(crate) due: String,
+    pub(crate) at: String,
+}
+
+/// `/me/corrections`.
+#[derive(Template)]
+#[template(path = "applicant_corrections.html")]
+pub(crate) struct Corrections {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) rows: Vec<CorrectionRow>,
+}
+
+/// `/me/corrections/{id}`.
+#[derive(Template)]
+#[template(path = "applicant_correction.html")]
+pub(crate) struct CorrectionPage {
+    pub(crate) page: Frame,
+    pub(crate) mine: Mine,
+    pub(crate) badge: Badge,
+    pub(crate) says: String,
+    pub(crate) notice: Option<Notice>,
+    /// Why the issuer keeps the licence as it is.
+    pub(crate) reason: Option<String>,
+    pub(crate) corrected: Option<String>,
+    pub(crate) facts: Vec<Fact>,
 }
