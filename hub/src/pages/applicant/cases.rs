@@ -378,12 +378,9 @@ async fn case_page(me: &Me, id: &str, notice: Option<Notice>) -> Result<views::C
     let list = checklist::checklist(hub, &who, &case.holder, matter, Some(&case)).await?;
     let fields = cases::form(hub, &who, &case).await?;
     let editable = case.is_editable();
-    let rows: Vec<ItemRow> = list
-        .items
-        .iter()
-        .enumerate()
-        .map(|(place, item)| item_row(me, &case, place, item))
-        .collect();
+    let mut rows: Vec<ItemRow> = list.items.iter().map(|item| item_row(me, &case, item)).collect();
+    // What the person has to do comes first.
+    rows.sort_by_key(|row| !row.open);
     let forms = forms(me, matter, fields);
     let follow: Vec<(String, Words, String)> = list
         .items
@@ -507,19 +504,24 @@ fn summary(m: &MeTexts, list: &Checklist) -> String {
     fill(text, &[("all", &all), ("spared", &spared), ("left", &left)])
 }
 
-fn item_row(me: &Me, case: &Case, place: usize, item: &Item) -> ItemRow {
+fn item_row(me: &Me, case: &Case, item: &Item) -> ItemRow {
     let m = me.m();
     let badge = |tone, sign, word: &str| Badge { tone, sign, word: word.to_owned() };
-    let licence = |identifier: &LicenceId| Some(format!("/me/licences/{identifier}"));
-    let file = |material: &str| Some(format!("/v1/materials/{material}/content"));
+    let licence = |identifier: &LicenceId, name: &str| {
+        Some((format!("/me/licences/{identifier}"), name.to_owned()))
+    };
+    let file = |material: &str, name: &str| {
+        Some((format!("/v1/materials/{material}/content"), name.to_owned()))
+    };
     let mut row = ItemRow {
         id: item.requirement.id.clone(),
-        place: place + 1,
+        open: false,
         name: said(me, &item.requirement.name),
         badge: badge(Tone::Good, "✓", m.item_held),
-        says: Vec::new(),
-        licence: None,
-        file: None,
+        says: m.item_held_says.to_owned(),
+        source: None,
+        value: None,
+        also: None,
         other_case: None,
         sample: None,
         kind: None,
@@ -529,58 +531,49 @@ fn item_row(me: &Me, case: &Case, place: usize, item: &Item) -> ItemRow {
         Way::Licence { .. } | Way::Fact { .. } => None,
     });
     match &item.state {
-        ItemState::Held { identifier, name, .. } => {
-            row.says.push(ours(me, m.item_held_says));
-            row.says.push(theirs(name));
-            row.licence = licence(identifier);
-        }
+        ItemState::Held { identifier, name, .. } => row.source = licence(identifier, name),
         ItemState::Fact { identifier, name, value, .. } => {
-            row.says.push(ours(me, m.item_fact_says));
-            row.says.push(theirs(&format!("{name}：{value}")));
-            row.licence = licence(identifier);
+            row.says = m.item_fact_says.to_owned();
+            row.source = licence(identifier, name);
+            row.value = Some(value.clone());
         }
         ItemState::Reusable { material, name, handed_in_at } => {
             row.badge = badge(Tone::Good, "✓", m.item_reusable);
             let day = &moment(*handed_in_at)[..10];
-            row.says.push(ours(me, fill(m.item_reusable_says, &[("day", &day)])));
-            row.says.push(theirs(name));
-            row.file = file(material);
+            row.says = fill(m.item_reusable_says, &[("day", &day)]);
+            row.source = file(material, name);
         }
         ItemState::HandedIn { material, name, reused } => {
             row.badge = badge(Tone::Good, "✓", m.item_handed_in);
-            row.says
-                .push(ours(me, if *reused { m.item_reused_says } else { m.item_handed_in_says }));
-            row.says.push(theirs(name));
-            row.file = file(material);
+            row.says = if *reused { m.item_reused_says } else { m.item_handed_in_says }.to_owned();
+            row.source = file(material, name);
         }
         ItemState::Promised { until } => {
+            row.open = true;
             row.badge = badge(Tone::Warning, "!", m.item_promised);
-            row.says.push(ours(me, fill(m.item_promised_says, &[("day", until)])));
-            let open = matches!(
+            row.says = fill(m.item_promised_says, &[("day", until)]);
+            let ended = matches!(
                 case.state,
-                CaseState::Draft
-                    | CaseState::Supplement
-                    | CaseState::Submitted
-                    | CaseState::Accepted
-                    | CaseState::Granted
+                CaseState::Declined | CaseState::Refused | CaseState::Withdrawn
             );
-            row.kind = file_kind.filter(|_| open);
+            row.kind = file_kind.filter(|_| !ended);
         }
         ItemState::ToHandIn { why, may_follow } => {
+            row.open = true;
             row.badge = badge(Tone::Warning, "!", m.item_to_hand_in);
-            row.says.push(ours(me, why_not(m, why, file_kind.is_some())));
+            row.says = why_not(m, why, file_kind.is_some()).to_owned();
             if let WhyNot::NotTrusted { identifier, .. } | WhyNot::FactMissing { identifier, .. } =
                 why
             {
-                row.licence = licence(identifier);
+                row.source = licence(identifier, m.show_licence);
             }
             match may_follow {
                 MayFollow::No => {}
                 MayFollow::Until(day) => {
-                    row.says.push(ours(me, fill(m.item_may_follow, &[("day", day)])));
+                    row.also = Some(fill(m.item_may_follow, &[("day", day)]));
                 }
                 MayFollow::RefusedForUnkept { case } => {
-                    row.says.push(ours(me, m.item_may_not_follow));
+                    row.also = Some(m.item_may_not_follow.to_owned());
                     row.other_case = Some(format!("/me/cases/{case}"));
                 }
             }

@@ -71,7 +71,8 @@ impl Me {
             true => Some(own::name_of(self, self.place).await?),
             false => None,
         };
-        let mine = Mine { m: self.m(), part, csrf: self.person.csrf.clone(), acting };
+        let tag = self.visitor.language.tag();
+        let mine = Mine { m: self.m(), part, tag, csrf: self.person.csrf.clone(), acting };
         Ok((frame, mine))
     }
 }

@@ -127,7 +127,6 @@ texts! { MeTexts;
     why_fact_missing: "您的证照上没有写明这一项。", "Your licence does not say this.";
     why_outdated: "您以前交过，但已过了可以再用的期限，请重新交一份。", "You handed it in before, but too long ago: hand in a new one.";
     show_licence: "看这件证照", "Show the licence";
-    show_file: "打开文件", "Open the file";
     sample: "样子：", "How it should look: ";
     choose_file: "选择文件", "Choose a file";
     file_hint: "PDF、OFD、JPEG、PNG，最大 500 MB。用手机拍清楚也可以。", "PDF, OFD, JPEG or PNG, at most 500 MB. A clear photograph will do.";

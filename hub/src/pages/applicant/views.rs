@@ -23,6 +23,8 @@ pub(crate) enum Part {
 pub(crate) struct Mine {
     pub(crate) m: &'static MeTexts,
     pub(crate) part: Part,
+    /// The page's language, as `lang` has it.
+    pub(crate) tag: &'static str,
     /// The token that forms carry.
     pub(crate) csrf: String,
     /// For whom the person acts, if there is a choice.
@@ -38,6 +40,11 @@ impl Mine {
     /// What stands after it.
     pub(crate) fn acting_after(&self) -> &'static str {
         self.m.acting_for.split_once("{name}").map_or("", |(_, after)| after)
+    }
+
+    /// The language of what a link is called: data is Chinese, the page's own words are its own.
+    pub(crate) fn lang_of(&self, name: &str) -> &'static str {
+        if name == self.m.show_licence { self.tag } else { "zh-CN" }
     }
 
     /// By when something is to follow.
@@ -196,14 +203,17 @@ pub(crate) struct CasePage {
 /// One requirement of a case.
 pub(crate) struct ItemRow {
     pub(crate) id: String,
-    pub(crate) place: usize,
+    /// The person has to do something about it.
+    pub(crate) open: bool,
     pub(crate) name: Words,
     pub(crate) badge: Badge,
-    pub(crate) says: Vec<Words>,
-    /// The licence it is about.
-    pub(crate) licence: Option<String>,
-    /// Opens the file handed in.
-    pub(crate) file: Option<String>,
+    pub(crate) says: String,
+    /// The licence or file it is about: address and name.
+    pub(crate) source: Option<(String, String)>,
+    /// What the licence says.
+    pub(crate) value: Option<String>,
+    /// What else there is to say.
+    pub(crate) also: Option<String>,
     /// The case whose promise was not kept.
     pub(crate) other_case: Option<String>,
     /// How the file should look.
