@@ -355,6 +355,7 @@ async fn answer(
         basis: Some(pull.basis),
         reason: pull.reason,
         holder,
+        also: licences.iter().flat_map(|pulled| pulled.stored.holders.clone()).collect(),
         project,
         shown,
         grant: Some(grant.clone()),
@@ -565,10 +566,10 @@ pub async fn open_content(
     let (grant, pulled) = granted(hub, asker, grant, identifier).await?;
     let content = if pulled.only_fields.is_none() {
         let evidence = evidence(hub, &pulled.stored).await?;
-        record_opening(hub, asker, grant, identifier).await?;
+        record_opening(hub, asker, grant, &pulled.stored).await?;
         Content::Whole(Box::new(evidence))
     } else {
-        record_opening(hub, asker, grant, identifier).await?;
+        record_opening(hub, asker, grant, &pulled.stored).await?;
         Content::Fields(Box::new(pulled))
     };
     Ok(content)
@@ -585,7 +586,7 @@ pub async fn open_licence(
     identifier: &LicenceId,
 ) -> Result<Pulled, PullError> {
     let (grant, pulled) = granted(hub, asker, grant, identifier).await?;
-    record_opening(hub, asker, grant, identifier).await?;
+    record_opening(hub, asker, grant, &pulled.stored).await?;
     Ok(pulled)
 }
 
@@ -608,7 +609,7 @@ pub async fn open_file(
         .and_then(|face| face.files.into_iter().find(|file| file.sha256 == *sha256))
         .ok_or(PullError::NoSuchFile)?;
     let bytes = hub.blobs.get(sha256).await?.ok_or(PullError::FileGone)?;
-    record_opening(hub, asker, grant, identifier).await?;
+    record_opening(hub, asker, grant, &pulled.stored).await?;
     Ok((file, bytes))
 }
 
@@ -654,7 +655,7 @@ async fn record_opening(
     hub: &Hub,
     asker: &Asker,
     grant: Grant,
-    identifier: &LicenceId,
+    stored: &StoredLicence,
 ) -> Result<Seq, PullError> {
     let under = grant.opened_by;
     let seq = hub
@@ -669,8 +670,12 @@ async fn record_opening(
             basis: under.basis,
             reason: under.reason,
             holder: under.holder,
+            also: stored.holders.clone(),
             project: under.project,
-            shown: vec![Shown { identifier: identifier.clone(), result: "opened".to_owned() }],
+            shown: vec![Shown {
+                identifier: stored.identifier.clone(),
+                result: "opened".to_owned(),
+            }],
             grant: Some(NewGrant { id: grant.id, until: grant.until }),
             act: UseAct::Open,
         })

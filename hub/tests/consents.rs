@@ -430,6 +430,50 @@ async fn a_holder_sees_no_third_party() {
 }
 
 #[actix_web::test]
+async fn both_holders_of_a_joint_licence_see_who_looked_at_it() {
+    let hub = TestHub::start().await;
+    let (joint, pull) = hub.some_licence(|licence, pull| {
+        licence.holders.len() == 2
+            && pull.types.contains(&licence.licence_type)
+            && pull.department == hub.office().department.code
+    });
+    let issuers = support::departments();
+    let issuer = issuers.iter().find(|one| one.code == *joint.issuer.credit_code()).unwrap();
+    assert_eq!(hub.issuing(issuer.slug).issue(&joint).await.status, 201);
+    let pulled = hub.office().pull(&pull).await;
+    let grant = pulled.json["grant"].as_str().unwrap();
+    let path = format!("/v1/grants/{grant}/licences/{}", joint.identifier);
+    assert_eq!(hub.office().get(&path).await.status, 200);
+
+    for (index, holder) in joint.holders.iter().enumerate() {
+        let subject = format!("spouse-{index}");
+        let account =
+            account(&subject, &holder.name, vec![holder.id.clone()], &[Role::Applicant], None);
+        let uses = uses_of(&hub.log_in(account).await).await;
+        let acts: Vec<&Value> = uses.iter().map(|one| &one["act"]).collect();
+        assert_eq!(acts, ["open", "pull"]);
+        for seen in &uses {
+            assert_eq!(seen["licences"][0]["identifier"], json!(joint.identifier));
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_case_of_this_hub_counts_for_its_own_holder_and_matter_only() {
+    let hub = TestHub::start().await;
+    let (licence, pull) = hub.enterprise_licence();
+    hub.issuer().issue(&licence).await;
+    let office = hub.puller(&pull);
+    let mut request = pull_request(&pull);
+    request["basis"] = json!({ "kind": "holder" });
+    request["case"] = json!("窗口-2026-17"); // the department's own number
+    assert_eq!(office.post("/v1/pulls", &request).await.status, 200);
+    request["case"] = json!("20260302-7K3QM9XW2F");
+    let refused = office.post("/v1/pulls", &request).await;
+    assert_eq!((refused.status, refused.code()), (403, "case_of_another"));
+}
+
+#[actix_web::test]
 async fn who_is_no_applicant_has_no_uses_of_their_own() {
     let hub = TestHub::start().await;
     let holder = hub.person(3).0;

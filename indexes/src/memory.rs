@@ -33,6 +33,7 @@ struct State {
     by_number: BTreeSet<(LicenceTypeCode, String, LicenceId)>,
     changes: Vec<Change>,
     uses: Vec<UseEntry>,
+    uses_by_holder: BTreeSet<(HolderToken, Seq)>,
     grants: BTreeMap<String, (Seq, Timestamp)>,
     manifests: BTreeMap<Sha256Digest, StoredManifest>,
     cursors: BTreeMap<String, Seq>,
@@ -91,6 +92,7 @@ impl State {
         if let Some(grant) = new.opens() {
             self.grants.insert(grant.id.clone(), (seq, grant.until));
         }
+        self.uses_by_holder.extend(new.holders().into_iter().map(|holder| (holder, seq)));
         self.uses.push(decide::use_entry(new, seq));
         seq
     }
@@ -244,7 +246,8 @@ impl LicenceStore for MemoryStore {
         limit: usize,
     ) -> Result<Vec<UseEntry>, StoreError> {
         let state = self.state();
-        let of_holder = state.uses.iter().rev().filter(|entry| entry.holder == Some(*holder));
+        let mine = |entry: &&UseEntry| state.uses_by_holder.contains(&(*holder, entry.seq));
+        let of_holder = state.uses.iter().rev().filter(mine);
         Ok(of_holder.take(limit).cloned().collect())
     }
 

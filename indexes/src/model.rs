@@ -374,6 +374,8 @@ pub struct NewUse {
     pub reason: String,
     /// Whose licences.
     pub holder: Option<HolderToken>,
+    /// Further holders of what was shown: they find the entry among their uses too. Not part of the entry.
+    pub also: Vec<HolderToken>,
     /// Which project's licences.
     pub project: Option<ProjectCode>,
     /// What was shown.
@@ -386,6 +388,15 @@ pub struct NewUse {
 }
 
 impl NewUse {
+    /// Everybody who finds the entry among their uses, each once.
+    pub fn holders(&self) -> Vec<HolderToken> {
+        let mut holders: Vec<HolderToken> =
+            self.holder.into_iter().chain(self.also.iter().copied()).collect();
+        holders.sort_unstable();
+        holders.dedup();
+        holders
+    }
+
     /// The grant that it opens.
     pub fn opens(&self) -> Option<&NewGrant> {
         let under = matches!(self.act, UseAct::Open | UseAct::View);

@@ -109,7 +109,7 @@ pub trait LicenceStore: Send + Sync + 'static {
     /// The number the next use will get: how many there are.
     async fn use_head(&self) -> Result<Seq, StoreError>;
 
-    /// The uses of this holder's licences, newest first, at most `limit`.
+    /// The uses that name this holder, or were recorded for them [too](NewUse::also), newest first, at most `limit`.
     async fn uses_of_holder(
         &self,
         holder: &HolderToken,

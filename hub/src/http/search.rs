@@ -175,6 +175,7 @@ pub async fn answer(
             basis: None,
             reason: String::new(),
             holder: None,
+            also: Vec::new(),
             project: None,
             shown,
             grant: None,

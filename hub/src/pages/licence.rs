@@ -143,6 +143,7 @@ async fn record(
             basis: None,
             reason: reason.to_owned(),
             holder: content.and(stored.holders.first().copied()),
+            also: content.map(|_| stored.holders.clone()).unwrap_or_default(),
             project: None,
             shown: vec![Shown {
                 identifier: stored.identifier.clone(),

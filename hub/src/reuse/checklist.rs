@@ -261,7 +261,12 @@ impl Look {
         case: Option<String>,
     ) -> Result<NewUse, CaseError> {
         let shown = self.found.iter().map(shown).collect();
-        use_of(hub, who, hub.index_key.token(holder), matter.code.clone(), case, shown)
+        let holder = hub.index_key.token(holder);
+        let mut new = use_of(hub, who, holder, matter.code.clone(), case, shown)?;
+        if new.act != UseAct::Own {
+            new.also = self.found.iter().flat_map(|one| one.stored.holders.clone()).collect();
+        }
+        Ok(new)
     }
 }
 
@@ -307,6 +312,7 @@ pub(super) fn use_of(
         basis: Some(Basis { kind: BasisKind::Holder, reference: None }),
         reason: reason.to_owned(),
         holder: Some(holder),
+        also: Vec::new(),
         project: None,
         shown,
         grant: None,

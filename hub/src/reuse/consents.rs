@@ -598,6 +598,7 @@ async fn opening(
         basis: Some(Basis { kind: BasisKind::Consent, reference: Some(consent.id.clone()) }),
         reason: consent.reason.clone(),
         holder: Some(consent.token),
+        also: found.iter().flat_map(|stored| stored.holders.clone()).collect(),
         project: None,
         shown,
         grant: Some(NewGrant { id: grant.to_owned(), until: end_of(until) }),

@@ -459,6 +459,7 @@ pub(super) async fn record_opening(
         basis: Some(Basis { kind: BasisKind::Holder, reference: None }),
         reason: "查看申请材料".to_owned(),
         holder: Some(hub.index_key.token(&material.holder)),
+        also: Vec::new(),
         project: None,
         shown: Vec::new(),
         grant: None,

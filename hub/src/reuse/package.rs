@@ -539,6 +539,7 @@ fn opening(
         basis: Some(Basis { kind: BasisKind::Holder, reference: Some(case.id.clone()) }),
         reason: "申请人提交办件，随件提供证照".to_owned(),
         holder: Some(hub.index_key.token(&case.holder)),
+        also: licences.iter().flat_map(|one| one.stored.holders.clone()).collect(),
         project: None,
         shown: licences.iter().map(|one| checklist::shown(one)).collect(),
         grant: Some(NewGrant { id: grant.id, until: grant.until }),

@@ -226,6 +226,7 @@ pub fn own_look(
         basis: Some(indexes::Basis { kind: BasisKind::Holder, reference: None }),
         reason: "本人查看".to_owned(),
         holder: Some(holder),
+        also: Vec::new(),
         project: None,
         shown: shown.collect(),
         grant: None,

@@ -69,7 +69,6 @@ struct Expected {
     by_holder: u64,
     by_project: u64,
     by_number: u64,
-    access_by_holder: u64,
     issued: u64,
 }
 
@@ -79,13 +78,13 @@ pub(super) fn run(db: &Db) -> Result<IntegrityReport, StoreError> {
     let mut expected = Expected::default();
     walk.registry_log(&mut report, &mut expected)?;
     walk.licences(&mut report, &mut expected)?;
-    walk.access_log(&mut report, &mut expected)?;
+    walk.access_log(&mut report)?;
     walk.grants(&mut report)?;
     walk.manifests(&mut report)?;
     walk.count::<ByHolder>(&mut report, expected.by_holder)?;
     walk.count::<ByProject>(&mut report, expected.by_project)?;
     walk.count::<ByNumber>(&mut report, expected.by_number)?;
-    walk.count::<AccessByHolder>(&mut report, expected.access_by_holder)?;
+    walk.access_by_holder(&mut report)?;
     walk.readable::<Cursors>(&mut report)?;
     walk.readable::<Flags>(&mut report)?;
     walk.readable::<SetAsides>(&mut report)?;
@@ -180,18 +179,13 @@ impl Walk<'_> {
         }))
     }
 
-    fn access_log(
-        &self,
-        report: &mut IntegrityReport,
-        expected: &mut Expected,
-    ) -> Result<(), StoreError> {
+    fn access_log(&self, report: &mut IntegrityReport) -> Result<(), StoreError> {
         let mut next = Seq::ZERO;
         self.each::<AccessLog>(report, |report, seq, record| {
             report.require(seq == next, "gap_in_access_log", || at_use(next));
             next = seq.next();
             report.uses += 1;
             if let Some(holder) = record.holder {
-                expected.access_by_holder += 1;
                 let key = UseKey { holder, seq };
                 report.require(self.has::<AccessByHolder>(&key)?, "missing_by_holder", || {
                     at_use(seq)
@@ -201,6 +195,26 @@ impl Walk<'_> {
                 report.require(self.has::<Grants>(grant)?, "missing_grant", || at_use(seq));
             }
             report.require(record.entry(seq).is_ok(), "unreadable", || at_use(seq));
+            Ok(())
+        })
+    }
+
+    /// Every key leads to a use of the holder's licences: the one it names, or one that was shown.
+    fn access_by_holder(&self, report: &mut IntegrityReport) -> Result<(), StoreError> {
+        self.each::<AccessByHolder>(report, |report, key, ()| {
+            let entry = self.get::<AccessLog>(&key.seq)?.and_then(|use_| use_.entry(key.seq).ok());
+            let fits = match entry {
+                None => false,
+                Some(entry) if entry.holder == Some(key.holder) => true,
+                Some(entry) => entry.shown.iter().try_fold(false, |found, shown| {
+                    let licence = self.licence(&shown.identifier)?;
+                    let theirs = licence.is_some_and(|one| one.holders.contains(&key.holder));
+                    Ok::<bool, StoreError>(found || theirs)
+                })?,
+            };
+            report.require(fits, "key_without_use", || {
+                place(AccessByHolder::NAME, &AccessByHolder::key(&key))
+            });
             Ok(())
         })
     }

@@ -307,7 +307,7 @@ impl<'a> Draft<'a> {
             let record = GrantRecord { opened_by: seq.0, until: grant.until.into() };
             self.batch.put_cf(self.families.grants, Grants::key(&grant.id), Grants::value(&record));
         }
-        if let Some(holder) = new.holder {
+        for holder in new.holders() {
             let key = AccessByHolder::key(&UseKey { holder, seq });
             self.batch.put_cf(self.families.access_by_holder, key, []);
         }

@@ -100,7 +100,7 @@ async fn the_integrity_check_finds_what_is_missing_or_left_over() {
     let (_folder, store) = small_store().await;
     let left_over = UseKey { holder: sample::token(5), seq: Seq(0) };
     put::<AccessByHolder>(&store, &AccessByHolder::key(&left_over), b"");
-    assert_eq!(codes(&store), ["key_count"]);
+    assert_eq!(codes(&store), ["key_without_use"]);
 
     let (_folder, store) = small_store().await;
     delete::<Licences>(&store, sample::identifier(2).as_str().as_bytes());

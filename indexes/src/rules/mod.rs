@@ -18,8 +18,8 @@ use self::sample::{
     project, token,
 };
 use crate::{
-    Appended, Collection, Commit, Expected, LicenceStore, NewEntry, NewLicence, NewStatus,
-    RecordWrite, Refusal, SetAside, StoreError,
+    Appended, Collection, Commit, Expected, LicenceStore, NewEntry, NewLicence, NewStatus, NewUse,
+    RecordWrite, Refusal, SetAside, StoreError, UseAct,
 };
 
 /// The promises of [`LicenceStore`], each on a fresh, empty store.
@@ -48,6 +48,8 @@ pub async fn licence_store_rules<S: LicenceStore>(fresh: impl Fn() -> S) {
     uses_are_numbered_for_themselves(&fresh()).await;
     a_grant_tells_who_may_open_what(&fresh()).await;
     a_holder_sees_the_uses_newest_first(&fresh()).await;
+    every_holder_of_what_was_shown_sees_the_use(&fresh()).await;
+    an_opening_names_its_grant_and_opens_none(&fresh()).await;
     small_state_is_kept(&fresh()).await;
     records_are_kept_in_the_order_of_their_keys(&fresh()).await;
     a_commit_is_written_all_or_nothing(&fresh()).await;
@@ -491,6 +493,30 @@ async fn a_grant_tells_who_may_open_what(store: &impl LicenceStore) {
     assert_eq!(Some(grant.opened_by), store.use_entry(seq).await.unwrap());
     assert_eq!(store.grant("g_one").await.unwrap(), None);
     assert_eq!(store.grant("").await.unwrap(), None);
+}
+
+async fn every_holder_of_what_was_shown_sees_the_use(store: &impl LicenceStore) {
+    let holder = |number| a_use(number, None).holder.expect("the sample has a holder");
+    let joint = NewUse { also: vec![holder(2), holder(1), holder(2)], ..a_use(1, None) };
+    store.record_use(joint).await.unwrap();
+    let of_project = NewUse { holder: None, also: vec![holder(2)], ..a_use(0, None) };
+    store.record_use(of_project).await.unwrap();
+    for (number, expected) in [(0, vec![]), (1, vec![Seq(0)]), (2, vec![Seq(1), Seq(0)])] {
+        let uses = store.uses_of_holder(&holder(number), 10).await.unwrap();
+        assert_eq!(uses.iter().map(|one| one.seq).collect::<Vec<_>>(), expected);
+    }
+}
+
+async fn an_opening_names_its_grant_and_opens_none(store: &impl LicenceStore) {
+    let first = store.record_use(a_use(1, Some("g_one"))).await.unwrap();
+    for act in [UseAct::Open, UseAct::View] {
+        let later = NewUse { act, ..a_use(1, Some("g_one")) };
+        let seq = store.record_use(later).await.unwrap();
+        let entry = store.use_entry(seq).await.unwrap().unwrap();
+        assert_eq!((entry.act, entry.grant.as_deref()), (act, Some("g_one")));
+    }
+    let grant = store.grant("g_one").await.unwrap().unwrap();
+    assert_eq!(grant.opened_by.seq, first, "the grant is still the one that was opened");
 }
 
 async fn a_holder_sees_the_uses_newest_first(store: &impl LicenceStore) {

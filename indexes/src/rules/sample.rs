@@ -144,6 +144,7 @@ pub fn a_use(holder: u64, grant: Option<&str>) -> NewUse {
         basis: Some(Basis { kind: BasisKind::Duty, reference: Some("第五条".to_owned()) }),
         reason: "办理".to_owned(),
         holder: Some(token(holder)),
+        also: Vec::new(),
         project: None,
         shown: vec![Shown { identifier: identifier(holder), result: "trusted".to_owned() }],
         grant: grant.map(|id| NewGrant { id: id.to_owned(), until: now() }),
