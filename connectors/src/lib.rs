@@ -9,7 +9,8 @@
 //!   aside, pause, replay, reconciliation and metrics. One task for each counterpart: a slow one delays no other.
 //! * [`ConnectorSettings`] is one `[[connectors]]` table of the settings file, as written; checking it reports all
 //!   problems at once.
-//! * [`city_receiver`] and [`local_postgres`] are counterparts to try the connectors on: the demo's city and province.
+//! * [`city_receiver`], [`local_postgres`] and [`department_desk`] are counterparts to try the connectors on: the demo's
+//!   city, province and department.
 //!
 //! Left to others: what is stored and in which order (`indexes`), what a record means (`licence`), who may operate
 //! a connector and how its state is shown (`hub`). No error, log line or metric here holds a number, a name or a
@@ -18,6 +19,7 @@
 pub mod casebase;
 pub mod city_receiver;
 mod connector;
+pub mod department_desk;
 pub mod frontdb;
 pub mod http;
 pub mod local_postgres;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use connectors::{
     CheckedConnector, ConnectorSettings, DeliveryError,
     casebase::{AnswerStep, Asked, CaseBase, Handover, Happened, Material, Obtained, Package},
+    department_desk::{DepartmentDesk, DeskStep},
     rules::samples::sha256,
 };
 use licence::{HolderId, HolderKind};
@@ -248,4 +249,36 @@ async fn tables_that_are_missing_are_the_operators_to_make() {
         matches!(error, DeliveryError::Configuration(_)) && error.code() == "table_missing",
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_desk_takes_each_case_step_by_step_as_the_hub_takes_its_steps() {
+    let (schema, casebase) = counterpart().await;
+    casebase.deliver(&handed_in(CASE, 1)).await.unwrap();
+    let desk = DepartmentDesk::connect(&schema.connection()).await.unwrap();
+    let office = "91350100M000100Y43";
+    let waiting = || async { desk.waiting(office, "2026-03-01").await.unwrap() };
+    assert!(desk.waiting(office, "2026-03-03").await.unwrap().is_empty(), "older than that");
+    assert!(desk.waiting("91350100M000100Y44", "2026-03-01").await.unwrap().is_empty());
+    for next in [DeskStep::Accept, DeskStep::Grant, DeskStep::Result] {
+        let [on_desk] = &waiting().await[..] else { panic!("{:?}", waiting().await) };
+        assert_eq!((on_desk.case.as_str(), on_desk.next), (CASE, next));
+        desk.report(on_desk, "", None).await.unwrap();
+        desk.report(on_desk, "", None).await.unwrap();
+        assert!(waiting().await.is_empty(), "the hub has not taken it yet");
+        let [step] = &casebase.answers().await.unwrap()[..] else { panic!("one step") };
+        casebase.taken(&step.reference, None).await.unwrap();
+    }
+    assert!(waiting().await.is_empty(), "it is through");
+    // Handed in again, it is on the desk again; what the hub refuses is left to people.
+    casebase.deliver(&handed_in(CASE, 2)).await.unwrap();
+    let again = waiting().await.remove(0);
+    assert_eq!(
+        desk.package(&again.row).await.unwrap(),
+        format!("package of {CASE}, round 2").as_bytes()
+    );
+    desk.report(&again, "", None).await.unwrap();
+    let step = casebase.answers().await.unwrap().remove(0);
+    casebase.taken(&step.reference, Some(("case_state", "decided by hand"))).await.unwrap();
+    assert!(waiting().await.is_empty());
 }

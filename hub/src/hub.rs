@@ -7,7 +7,7 @@ use std::{
 };
 
 use certs::{Certificate, SigningIdentity, TrustStore, Usage};
-use connectors::RunnerHandle;
+use connectors::{CheckedConnector, RunnerHandle, RunnerSettings, casebase};
 use indexes::{
     Blobs, IndexKey, LicenceStore, RocksOptions, RocksStore, SearchFollower, SearchIndex,
 };
@@ -21,6 +21,7 @@ use crate::{
     login::{Node, NodeKind, Organisations, oidc, sessions::Limits},
     policy::Policies,
     reuse::mandates::{Mandates, read_mandates},
+    reuse::courier::{Courier, Couriers},
 };
 
 /// The parts of a hub.
@@ -57,8 +58,9 @@ pub struct Hub {
     pub calendar: Calendar,
     /// Signs packages and promises; `None` without `[service]` in the settings.
     pub signer: Option<SigningIdentity>,
-    /// Counterparts by name.
+    /// Counterparts that licences are pushed to, by name.
     pub connectors: BTreeMap<String, RunnerHandle>,
+    couriers: std::sync::OnceLock<Couriers>,
     /// Hours for which a grant opens content.
     pub grant_hours: u16,
     /// Idempotency keys whose requests are being worked on.
@@ -198,10 +200,16 @@ impl Hub {
         let follower = SearchFollower::spawn(store.clone(), search.clone(), shutdown);
         let names = type_names(&catalogue);
         let mut runners = BTreeMap::new();
+        let mut counterparts = Vec::new();
         for settings in &config.connectors {
+            let checked = settings.check()?;
+            if let CheckedConnector::CaseBase(cases) = checked.connector {
+                counterparts.push((cases, checked.runner));
+                continue;
+            }
             runners.insert(settings.name().to_owned(), settings.start_with(store.clone(), &names)?);
         }
-        Ok(Arc::new(Self {
+        let hub = Arc::new(Self {
             clock,
             store,
             rocks,
@@ -219,12 +227,29 @@ impl Hub {
             calendar,
             signer,
             connectors: runners,
+            couriers: std::sync::OnceLock::new(),
             grant_hours: config.grant_hours,
             in_progress: std::sync::Mutex::default(),
             trust: RwLock::new(Arc::new(trust)),
             follower: std::sync::Mutex::new(Some(follower)),
             settings: config,
-        }))
+        });
+        hub.start_couriers(counterparts);
+        Ok(hub)
+    }
+
+    fn start_couriers(self: &Arc<Self>, counterparts: Vec<(casebase::Settings, RunnerSettings)>) {
+        let couriers = counterparts.into_iter().map(|(cases, settings)| {
+            let courier = Courier::start(self, casebase::CaseBase::new(cases), settings);
+            (courier.name().to_owned(), courier)
+        });
+        let _ = self.couriers.set(couriers.collect());
+    }
+
+    /// Counterparts that cases are handed to, by name.
+    #[must_use]
+    pub fn couriers(&self) -> &Couriers {
+        self.couriers.get_or_init(Couriers::new)
     }
 
     /// Anchors and revocation lists as last read.
@@ -273,6 +298,9 @@ impl Hub {
 
     /// Stops the followers and waits for them.
     pub async fn close(&self) {
+        for courier in self.couriers().values() {
+            courier.stop().await;
+        }
         for runner in self.connectors.values() {
             runner.stop().await;
         }

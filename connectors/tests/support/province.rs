@@ -109,6 +109,15 @@ impl Schema {
         self.client().await.batch_execute(sql).await.unwrap();
     }
 
+    /// A connection string that leads to this schema.
+    pub fn connection(&self) -> String {
+        format!(
+            "host='{}' user=postgres dbname=postgres options='-c search_path={}'",
+            self.province.0.socket_folder.display(),
+            self.name
+        )
+    }
+
     pub async fn client(&self) -> tokio_postgres::Client {
         let connection = format!(
             "host='{}' user=postgres dbname=postgres",

@@ -11,13 +11,27 @@ use super::{
     error::Problem,
     idempotency::{Done, once},
 };
-use crate::{Hub, policy::Act, tls::Caller};
+use crate::{
+    Hub,
+    policy::Act,
+    reuse::courier::{Courier, CourierError, CourierState},
+    tls::Caller,
+};
 
 #[derive(Serialize, ToSchema)]
 struct ConnectorsAnswer {
     /// State of each: cursor, head, lag in records and seconds, last success, last error.
     #[schema(value_type = Vec<Object>)]
     connectors: Vec<connectors::ConnectorState>,
+    /// State of each counterpart that cases are handed to: what waits, what was set aside, last success, last error.
+    #[schema(value_type = Vec<Object>)]
+    cases: Vec<CourierState>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SentAgain {
+    /// How many cases go again.
+    sent_again: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -63,6 +77,15 @@ fn failed(error: &connectors::RunnerError) -> Problem {
     Problem::unavailable(error.code(), error.to_string()).at("connector")
 }
 
+fn courier<'a>(hub: &'a Hub, name: &str) -> Option<&'a Courier> {
+    hub.couriers().get(name)
+}
+
+fn courier_failed(error: &CourierError) -> Problem {
+    tracing::error!(error.code = error.code(), error = %error, "a connector call failed");
+    Problem::unavailable(error.code(), error.to_string()).at("connector")
+}
+
 /// The state of every connector.
 #[utoipa::path(responses((status = 200, body = ConnectorsAnswer), (status = 403, body = Problem)))]
 #[get("/v1/connectors")]
@@ -72,7 +95,8 @@ pub async fn list(hub: web::Data<Hub>, caller: Caller) -> Result<HttpResponse, P
     for runner in hub.connectors.values() {
         connectors.push(runner.state());
     }
-    Ok(HttpResponse::Ok().json(ConnectorsAnswer { connectors }))
+    let cases = hub.couriers().values().map(Courier::state).collect();
+    Ok(HttpResponse::Ok().json(ConnectorsAnswer { connectors, cases }))
 }
 
 /// Stops pushing until resumed; also across restarts.
@@ -85,6 +109,13 @@ pub async fn pause(
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     operator(&hub, &caller)?;
+    if let Some(courier) = courier(&hub, &name) {
+        return once(&hub, &caller, &request, b"", async {
+            courier.pause().await.map_err(|error| courier_failed(&error))?;
+            Done::json(StatusCode::OK, &Paused { paused: true })
+        })
+        .await;
+    }
     let runner = runner(&hub, &name)?;
     once(&hub, &caller, &request, b"", async {
         runner.pause().await.map_err(|error| failed(&error))?;
@@ -103,6 +134,13 @@ pub async fn resume(
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     operator(&hub, &caller)?;
+    if let Some(courier) = courier(&hub, &name) {
+        return once(&hub, &caller, &request, b"", async {
+            courier.resume().await.map_err(|error| courier_failed(&error))?;
+            Done::json(StatusCode::OK, &Paused { paused: false })
+        })
+        .await;
+    }
     let runner = runner(&hub, &name)?;
     once(&hub, &caller, &request, b"", async {
         runner.resume().await.map_err(|error| failed(&error))?;
@@ -111,7 +149,8 @@ pub async fn resume(
     .await
 }
 
-/// Sends again from a change on; the counterpart drops what it has.
+/// Sends again from a change on; the counterpart drops what it has. A counterpart for cases gets again what it did not
+/// take.
 #[utoipa::path(params(("name" = String, Path)), request_body = ReplayRequest,
                responses((status = 200, body = Replaying)))]
 #[post("/v1/connectors/{name}/replay")]
@@ -123,8 +162,15 @@ pub async fn replay(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     operator(&hub, &caller)?;
-    let runner = runner(&hub, &name)?;
     let (asked, body): (ReplayRequest, _) = body::json(&request, payload, SMALL).await?;
+    if let Some(courier) = courier(&hub, &name) {
+        return once(&hub, &caller, &request, &body, async {
+            let sent = courier.send_again().await.map_err(|error| courier_failed(&error))?;
+            Done::json(StatusCode::OK, &SentAgain { sent_again: sent })
+        })
+        .await;
+    }
+    let runner = runner(&hub, &name)?;
     once(&hub, &caller, &request, &body, async {
         runner.replay(Seq(asked.from)).await.map_err(|error| failed(&error))?;
         Done::json(StatusCode::OK, &Replaying { from: Seq(asked.from) })
@@ -143,6 +189,13 @@ pub async fn reconcile(
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     operator(&hub, &caller)?;
+    if courier(&hub, &name).is_some() {
+        return Err(Problem::unacceptable(
+            "connector_for_cases",
+            "this counterpart takes cases, which are not counted",
+        )
+        .at("request"));
+    }
     let runner = runner(&hub, &name)?;
     once(&hub, &caller, &request, b"", async {
         let compared = runner.reconcile().await.map_err(|error| {
@@ -163,6 +216,10 @@ pub async fn set_aside(
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     operator(&hub, &caller)?;
+    if let Some(courier) = courier(&hub, &name) {
+        let cases = courier.set_asides(&hub, 1_000).await?;
+        return Ok(HttpResponse::Ok().json(serde_json::json!({ "set_aside": cases })));
+    }
     runner(&hub, &name)?;
     let records = hub.store.set_asides(&name, 1_000).await?;
     Ok(HttpResponse::Ok().json(serde_json::json!({ "set_aside": records })))

@@ -42,6 +42,15 @@ pub async fn readyz(hub: web::Data<Hub>) -> Result<HttpResponse, Problem> {
         };
         connectors.insert(name.clone(), word);
     }
+    for (name, courier) in hub.couriers() {
+        let state = courier.state();
+        let word = match (state.paused, state.next_attempt.is_some()) {
+            (true, _) => "paused",
+            (false, true) => "failing",
+            (false, false) => "ok",
+        };
+        connectors.insert(name.clone(), word);
+    }
     let readiness = Readiness {
         ready: store.is_ok(),
         store: store.map_or_else(|error| error.code().to_owned(), |()| "ok".to_owned()),

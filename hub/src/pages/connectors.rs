@@ -6,6 +6,7 @@ use actix_web::{
     web,
 };
 use connectors::{ConnectorState, LastError, ReconcileError, RunnerError, RunnerHandle, TypeCount};
+use jiff::Timestamp;
 
 use super::{
     home::number,
@@ -16,7 +17,10 @@ use super::{
     views::{self, Badge, ConnectorError, CountRow, Fact, Notice, Section, SetAsideRow, Tone},
     visitor::{Failure, Visitor},
 };
-use crate::policy::Act;
+use crate::{
+    policy::Act,
+    reuse::courier::{Courier, CourierError, CourierState},
+};
 
 /// Most refused records on a page.
 const SET_ASIDES: usize = 1_000;
@@ -38,9 +42,10 @@ pub(crate) async fn pause(
     name: web::Path<String>,
     _: Posted,
 ) -> HttpResponse {
-    let done = match runner(&visitor, &name) {
-        Ok(runner) => runner.pause().await.map_err(stopped),
-        Err(failure) => Err(failure),
+    let done = match (courier(&visitor, &name), runner(&visitor, &name)) {
+        (Ok(courier), _) => courier.pause().await.map_err(courier_stopped),
+        (_, Ok(runner)) => runner.pause().await.map_err(stopped),
+        (_, Err(failure)) => Err(failure),
     };
     back(&visitor, &request, done)
 }
@@ -52,9 +57,10 @@ pub(crate) async fn resume(
     name: web::Path<String>,
     _: Posted,
 ) -> HttpResponse {
-    let done = match runner(&visitor, &name) {
-        Ok(runner) => runner.resume().await.map_err(stopped),
-        Err(failure) => Err(failure),
+    let done = match (courier(&visitor, &name), runner(&visitor, &name)) {
+        (Ok(courier), _) => courier.resume().await.map_err(courier_stopped),
+        (_, Ok(runner)) => runner.resume().await.map_err(stopped),
+        (_, Err(failure)) => Err(failure),
     };
     back(&visitor, &request, done)
 }
@@ -66,6 +72,20 @@ pub(crate) async fn reconcile(
     _: Posted,
 ) -> HttpResponse {
     visitor.show(compared(&visitor, &name).await)
+}
+
+/// `POST /connectors/{name}/send-again`: what a counterpart for cases did not take.
+pub(crate) async fn send_again(
+    visitor: Visitor,
+    request: HttpRequest,
+    name: web::Path<String>,
+    _form: Posted,
+) -> HttpResponse {
+    let done = match courier(&visitor, &name) {
+        Ok(courier) => courier.send_again().await.map(drop).map_err(courier_stopped),
+        Err(failure) => Err(failure),
+    };
+    back(&visitor, &request, done)
 }
 
 /// Whether the list renews itself: unless the address says otherwise.
@@ -100,6 +120,20 @@ fn runner<'a>(visitor: &'a Visitor, name: &str) -> Result<&'a RunnerHandle, Fail
         .ok_or_else(|| Failure::not_found("unknown_connector", |t| t.say_unknown_connector))
 }
 
+fn courier<'a>(visitor: &'a Visitor, name: &str) -> Result<&'a Courier, Failure> {
+    may_operate(visitor)?;
+    visitor
+        .hub
+        .couriers()
+        .get(name)
+        .ok_or_else(|| Failure::not_found("unknown_connector", |t| t.say_unknown_connector))
+}
+
+fn courier_stopped(error: CourierError) -> Failure {
+    tracing::error!(error.code = error.code(), error = %error, "a connector call failed");
+    Failure::unavailable(error.code(), |t| t.say_unavailable)
+}
+
 fn stopped(error: RunnerError) -> Failure {
     tracing::error!(error.code = error.code(), error = %error, "a connector call failed");
     Failure::unavailable(error.code(), |t| t.say_unavailable)
@@ -111,8 +145,9 @@ fn all(visitor: &Visitor, renew: bool) -> Result<(StatusCode, views::Connectors)
     if !renew {
         page.keep = "refresh=off&";
     }
-    let connectors =
-        visitor.hub.connectors.values().map(|runner| card(visitor, &runner.state())).collect();
+    let licences = visitor.hub.connectors.values().map(|runner| card(visitor, &runner.state()));
+    let cases = visitor.hub.couriers().values().map(|one| courier_card(visitor, &one.state()));
+    let connectors = licences.chain(cases).collect();
     Ok((StatusCode::OK, views::Connectors { page, renew, connectors }))
 }
 
@@ -127,7 +162,7 @@ fn card(visitor: &Visitor, state: &ConnectorState) -> views::Connector {
     let success = state.last_success.map_or_else(|| t.never.to_owned(), moment);
     views::Connector {
         kind: t.connector_kind(state.kind).to_owned(),
-        badge: badge(t, state),
+        badge: badge(t, state.paused, state.is_failing(), state.lag),
         facts: vec![
             Fact::new(t.lag_records, records(state.lag)),
             Fact::new(t.lag_seconds, fill(t.seconds, &[("n", &number(state.lag_seconds))])),
@@ -136,23 +171,57 @@ fn card(visitor: &Visitor, state: &ConnectorState) -> views::Connector {
             Fact::new(t.position, position),
             Fact::new(t.last_success, success),
         ],
-        error: state.last_error.as_ref().map(|error| error_of(visitor, state, error)),
+        error: state.last_error.as_ref().map(|error| error_of(visitor, state.next_attempt, error)),
         paused: state.paused,
         set_aside: (state.set_aside > 0)
             .then(|| fill(t.show_set_aside, &[("n", &number(state.set_aside))])),
         pause_label: named(t.pause_of),
         resume_label: named(t.resume_of),
-        reconcile_label: named(t.reconcile_of),
+        reconcile_label: Some(named(t.reconcile_of)),
         name: state.name.clone(),
     }
 }
 
-fn badge(t: &Texts, state: &ConnectorState) -> Badge {
-    let (tone, sign, word) = if state.paused {
+fn courier_card(visitor: &Visitor, state: &CourierState) -> views::Connector {
+    let t = visitor.t();
+    let named = |text| fill(text, &[("name", &state.name)]);
+    let cases = |n| fill(t.cases_of, &[("n", &number(n))]);
+    let steps = fill(
+        t.steps_taken_of,
+        &[("n", &number(state.steps)), ("refused", &number(state.steps_refused))],
+    );
+    let departments: Vec<&str> =
+        state.departments.iter().map(|code| visitor.hub.department_name(code)).collect();
+    let success = state.last_success.map_or_else(|| t.never.to_owned(), moment);
+    views::Connector {
+        kind: t.connector_kind(state.kind).to_owned(),
+        badge: badge(t, state.paused, state.next_attempt.is_some(), state.waiting),
+        facts: vec![
+            Fact::new(t.lag_records, cases(state.waiting)),
+            Fact::new(t.lag_seconds, fill(t.seconds, &[("n", &number(state.waiting_seconds))])),
+            Fact::new(t.delivered, cases(state.delivered)),
+            Fact::new(t.set_aside, cases(state.set_aside)),
+            Fact::new(t.steps_taken, steps),
+            Fact::new(t.serves, departments.join("、")),
+            Fact::new(t.last_success, success),
+        ],
+        error: state.last_error.as_ref().map(|error| error_of(visitor, state.next_attempt, error)),
+        paused: state.paused,
+        set_aside: (state.set_aside > 0)
+            .then(|| fill(t.show_set_aside, &[("n", &number(state.set_aside))])),
+        pause_label: named(t.pause_of),
+        resume_label: named(t.resume_of),
+        reconcile_label: None,
+        name: state.name.clone(),
+    }
+}
+
+fn badge(t: &Texts, paused: bool, failing: bool, waiting: u64) -> Badge {
+    let (tone, sign, word) = if paused {
         (Tone::Warning, "‖", t.state_paused)
-    } else if state.is_failing() {
+    } else if failing {
         (Tone::Bad, "✗", t.state_failing)
-    } else if state.lag == 0 {
+    } else if waiting == 0 {
         (Tone::Good, "✓", t.state_level)
     } else {
         (Tone::Plain, "→", t.state_sending)
@@ -160,11 +229,11 @@ fn badge(t: &Texts, state: &ConnectorState) -> Badge {
     Badge { tone, sign, word: word.to_owned() }
 }
 
-fn error_of(visitor: &Visitor, state: &ConnectorState, error: &LastError) -> ConnectorError {
+fn error_of(visitor: &Visitor, next: Option<Timestamp>, error: &LastError) -> ConnectorError {
     let t = visitor.t();
     let words = connector_error(visitor.language, &error.code);
     let (title, tone) =
-        if state.is_failing() { (t.error_now, Tone::Bad) } else { (t.error_past, Tone::Plain) };
+        if next.is_some() { (t.error_now, Tone::Bad) } else { (t.error_past, Tone::Plain) };
     ConnectorError {
         title,
         tone,
@@ -173,15 +242,21 @@ fn error_of(visitor: &Visitor, state: &ConnectorState, error: &LastError) -> Con
         advice: words.advice,
         code: error.code.clone(),
         said: error.message.clone(),
-        next: state.next_attempt.map(|at| fill(t.next_attempt, &[("at", &moment(at))])),
+        next: next.map(|at| fill(t.next_attempt, &[("at", &moment(at))])),
     }
 }
 
 async fn refused(visitor: &Visitor, name: &str) -> Result<(StatusCode, views::SetAside), Failure> {
+    if let Ok(courier) = courier(visitor, name) {
+        return refused_cases(visitor, courier).await;
+    }
     let records = runner(visitor, name)?.set_asides(SET_ASIDES + 1).await?;
     let title = fill(visitor.t().set_aside_title, &[("name", &name)]);
     let page = views::SetAside {
         page: visitor.frame(Section::Connectors, title),
+        lead: visitor.t().set_aside_lead,
+        about: visitor.t().set_aside_seq,
+        send_again: None,
         more: records.len() > SET_ASIDES,
         rows: records
             .into_iter()
@@ -191,6 +266,32 @@ async fn refused(visitor: &Visitor, name: &str) -> Result<(StatusCode, views::Se
                 code: record.code,
                 remark: record.remark,
                 at: moment(record.at),
+            })
+            .collect(),
+    };
+    Ok((StatusCode::OK, page))
+}
+
+async fn refused_cases(
+    visitor: &Visitor,
+    courier: &Courier,
+) -> Result<(StatusCode, views::SetAside), Failure> {
+    let cases = courier.set_asides(&visitor.hub, SET_ASIDES + 1).await?;
+    let title = fill(visitor.t().set_aside_title, &[("name", &courier.name())]);
+    let page = views::SetAside {
+        page: visitor.frame(Section::Connectors, title),
+        lead: visitor.t().set_aside_cases_lead,
+        about: visitor.t().set_aside_case,
+        send_again: Some(format!("/connectors/{}/send-again", courier.name())),
+        more: cases.len() > SET_ASIDES,
+        rows: cases
+            .into_iter()
+            .take(SET_ASIDES)
+            .map(|one| SetAsideRow {
+                seq: one.outgoing.case,
+                code: one.code,
+                remark: one.remark,
+                at: moment(one.at),
             })
             .collect(),
     };

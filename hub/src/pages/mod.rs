@@ -59,6 +59,7 @@ fn pages() -> Scope {
         .service(page("/connectors/{name}/set-aside", read().to(connectors::set_aside)))
         .service(page("/connectors/{name}/pause", web::post().to(connectors::pause)))
         .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
+        .service(page("/connectors/{name}/send-again", web::post().to(connectors::send_again)))
         .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))
         .configure(login::configure)
         .configure(matters::configure)

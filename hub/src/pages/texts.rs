@@ -356,6 +356,14 @@ texts! { Texts;
     show_set_aside: "查看退回记录（{n} 条）", "Show what was set aside ({n})";
     set_aside_title: "退回记录：{name}", "Set aside: {name}";
     set_aside_lead: "对方没有收下、重发也不会收下的记录。请对方说明原因；处理后可用接口 replay 重新推送。", "Records that the counterpart did not take and would not take again. Ask it why; when that is settled, the interface's `replay` sends them again.";
+    set_aside_cases_lead: "对方没有收下的办件。请对方说明原因；处理后可重新发送，已收下的不受影响。", "Cases that the counterpart did not take. Ask it why; when that is settled, send them again. What it has taken stays.";
+    send_again: "全部重新发送", "Send all of them again";
+    set_aside_case: "办件编号", "Case";
+    kind_casebase: "办件前置库", "cases, exchange database";
+    steps_taken: "收到的办理结果", "Steps received";
+    steps_taken_of: "{n} 条，退回 {refused} 条", "{n}, of which {refused} refused";
+    cases_of: "{n} 件", "{n} cases";
+    serves: "对应部门", "Departments";
     set_aside_none: "没有退回记录", "Nothing is set aside";
     set_aside_first: "只显示前 1000 条。", "Only the first 1,000 are shown.";
     set_aside_seq: "日志序号", "Log entry";
@@ -423,6 +431,7 @@ impl Texts {
         match word {
             "frontdb" => self.kind_frontdb,
             "http" => self.kind_http,
+            "casebase" => self.kind_casebase,
             other => other,
         }
     }

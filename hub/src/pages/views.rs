@@ -347,7 +347,8 @@ pub(crate) struct Connector {
     pub(crate) set_aside: Option<String>,
     pub(crate) pause_label: String,
     pub(crate) resume_label: String,
-    pub(crate) reconcile_label: String,
+    /// `None` where nothing is counted.
+    pub(crate) reconcile_label: Option<String>,
 }
 
 /// The last error of a counterpart.
@@ -367,8 +368,13 @@ pub(crate) struct ConnectorError {
 #[template(path = "set_aside.html")]
 pub(crate) struct SetAside {
     pub(crate) page: Frame,
+    pub(crate) lead: &'static str,
+    /// What the last column shows.
+    pub(crate) about: &'static str,
     pub(crate) rows: Vec<SetAsideRow>,
     pub(crate) more: bool,
+    /// Where a form sends everything again; `None` where the interface does that.
+    pub(crate) send_again: Option<String>,
 }
 
 /// One refused record.

@@ -4,7 +4,7 @@
 //! * [`case`]: what a case is, and which steps it may take.
 //! * [`cases`]: the steps themselves; [`checklist`]: what is held and what is missing; [`prefill`]: forms filled from
 //!   licences; [`promise`]: what may follow; [`package`]: what is handed to the department, signed.
-//! * [`outbox`]: what goes to the departments' counterparts, in order.
+//! * [`outbox`]: what goes to the departments' counterparts, in order; [`courier`]: carries it, and the answers back.
 //! * [`materials`]: files handed in once and used again; [`upload`]: how they arrive; [`sniff`], [`scan`]: what they are.
 //! * [`consents`], [`terms`]: what a holder allows, and what bounds a grant; [`mandates`]: what needs no consent.
 //! * [`corrections`]: a holder disputes a field, its issuer answers.
@@ -18,6 +18,7 @@ pub mod cases;
 pub mod checklist;
 pub mod consents;
 pub mod corrections;
+pub mod courier;
 pub mod mandates;
 pub mod materials;
 pub mod outbox;
