@@ -339,19 +339,26 @@ async fn a_holder_answers_a_department_sees_its_look_and_takes_the_answer_back()
     shows(&person.get(refused.location()).await, &["一项也没有勾选"]);
     // Less: one field, and a shorter time.
     let member = format!("take.{}", support::consents::IDENTITY_CARD);
-    let less = [("answer", "less"), ("until", "2026-03-20"), (member.as_str(), "address")];
+    let less = [
+        ("answer", "less"),
+        ("until", "2026-03-20"),
+        (member.as_str(), "*"),
+        (member.as_str(), "address"),
+    ];
     let done = person.post(&format!("{path}/answer"), &less).await;
     assert_eq!(done.location(), format!("{path}?done=yes"));
     let page = person.get(done.location()).await;
     keep("consent-given", &page);
     shows(&page, &["已同意", "您同意的内容", "2026-03-20", "住址"]);
+    let given = page.html.split("您同意的内容").nth(1).unwrap();
+    assert!(!given.contains("整件证照"), "a tick taken away takes the whole away");
 
     // The department looks; the holder sees who, why, and under which grant.
     assert_eq!(office.post("/v1/pulls", &hub.pull_on_consent(3, &id)).await.status, 200);
     let page = person.get("/me/uses").await;
     keep("uses", &page);
     harmless(&page);
-    shows(&page, &[office.department.code.as_str(), "您的授权", "用证授权编号", "二手房转移登记一件事"]);
+    shows(&page, &[office.department.name, "您的授权", "用证授权编号", "二手房转移登记一件事"]);
     assert!(page.html.contains(&path));
     keep("uses-en", &person.get("/me/uses?own=1&lang=en").await);
     keep("overview", &person.get("/me").await);

@@ -64,7 +64,8 @@ fn matter_name(me: &Me, case: &Case) -> Words {
     }
 }
 
-fn name_of_matter(me: &Me, matter: &Matter) -> Words {
+/// What a matter is called.
+pub(crate) fn name_of_matter(me: &Me, matter: &Matter) -> Words {
     said(me, &Said { zh: matter.name.clone(), en: matter.guide.name_en.clone() })
 }
 
@@ -220,7 +221,9 @@ async fn opened(me: &Me, posted: &Posted) -> Result<Opened, Failure> {
         (_, []) => return Err(CaseError::ApplicantKind.into()),
         (_, [only]) => *only,
         (_, several) => {
-            let (page, mine) = me.frame(Part::Cases, me.m().for_whom).await?;
+            let (mut page, mine) = me.frame(Part::Cases, me.m().for_whom).await?;
+            page.again =
+                Some(vec![("csrf", me.person.csrf.clone()), ("matter", matter.code.to_string())]);
             let mut holders = Vec::new();
             for place in several {
                 holders.push((*place, own::name_of(me, *place).await?));

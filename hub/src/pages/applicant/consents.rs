@@ -5,7 +5,7 @@ use licence::LicenceTypeCode;
 use serde_json::Value;
 
 use super::{
-    cases::{news, refused},
+    cases::{name_of_matter, news, refused},
     me::{Me, see_other},
     own,
     texts::MeTexts,
@@ -134,7 +134,7 @@ pub(crate) async fn answer(me: Me, id: web::Path<String>, posted: Posted) -> Htt
         let (answer, done) = match posted.text("answer") {
             "yes" => (Answer::Yes, "yes"),
             "no" => (Answer::No, "no"),
-            "less" => (less(&consent, &posted)?, "yes"),
+            "less" => (less(&me, &consent, &posted)?, "yes"),
             _ => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
                 return Err(Failure::of_room(status, "consent_answer", |language| {
@@ -161,17 +161,22 @@ pub(crate) async fn withdraw(me: Me, id: web::Path<String>, _: Posted) -> HttpRe
 }
 
 /// What was ticked, and the last day.
-fn less(consent: &Consent, posted: &Posted) -> Result<Answer, Failure> {
+fn less(me: &Me, consent: &Consent, posted: &Posted) -> Result<Answer, Failure> {
     let until = posted.text("until").parse().map_err(|_| ConsentError::Until)?;
     let mut licences: Parts = Vec::new();
     for (licence_type, asked) in &consent.licences {
         let member = format!("take.{licence_type}");
         let ticked: Vec<&str> = posted.all(&member).collect();
-        let fields: Vec<String> = match asked.is_empty() && ticked.contains(&WHOLE) {
+        // The whole licence only if nothing of it was taken away.
+        let all = all_fields(me, licence_type);
+        let whole = asked.is_empty()
+            && ticked.contains(&WHOLE)
+            && all.iter().all(|(key, _)| ticked.contains(&key.as_str()));
+        let fields: Vec<String> = match whole {
             true => Vec::new(),
             false => ticked.iter().filter(|one| **one != WHOLE).map(|&one| one.into()).collect(),
         };
-        if !ticked.is_empty() {
+        if whole || !fields.is_empty() {
             licences.push((*licence_type, fields));
         }
     }
@@ -195,10 +200,13 @@ async fn consent_page(
     let state = consent.state(hub.clock.now());
     let (page, mine) = me.frame(Part::Consents, m.consent_title).await?;
     let matter = hub.matters.get(&consent.matter);
-    let matter = matter.map_or_else(|| consent.matter.to_string(), |matter| matter.name.clone());
+    let matter = matter.map_or_else(
+        || Words { text: consent.matter.to_string(), lang: "zh-CN" },
+        |matter| name_of_matter(me, matter),
+    );
     let mut facts = vec![
         Fact::data(m.consent_who, department(me, &consent)),
-        Fact::data(m.consent_matter, matter),
+        Fact { data: matter.lang == "zh-CN", ..Fact::new(m.consent_matter, matter.text) },
         Fact::data(m.consent_why, &consent.reason),
         Fact::new(m.consent_until, consent.until.to_string()),
         Fact::new(m.consent_asked, moment(consent.asked_at)),
@@ -248,7 +256,7 @@ fn parts(me: &Me, parts: &Parts) -> Vec<TypePart> {
                 }
             };
             if whole {
-                let text = me.m().consent_whole.to_owned();
+                let text = me.m().consent_original.to_owned();
                 choices
                     .insert(0, (WHOLE.to_owned(), Words { text, lang: me.visitor.language.tag() }));
             }

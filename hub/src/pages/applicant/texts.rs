@@ -271,6 +271,7 @@ texts! { MeTexts;
     consent_what: "请求查看的内容", "What it asks to see";
     consent_given: "您同意的内容", "What you gave";
     consent_whole: "整件证照，连同附件", "the whole licence with its files";
+    consent_original: "签名原件和附件（去掉下面任何一项，原件就不给）", "signed original and files (not given if any other tick is taken away)";
     column_licences: "证照", "Licences";
     column_asked: "请求日期", "Asked on";
     consent_answer: "您的答复", "Your answer";
