@@ -18,7 +18,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::{
     DemoError,
     authority::{Authority, AuthorityFailure, Subject},
-    create_folder, write,
+    create_folder,
+    desk::Desk,
+    seeds, write,
 };
 use crate::command::import;
 
@@ -40,6 +42,8 @@ pub struct DemoDistrict {
 
 impl DemoDistrict {
     /// Opens the district's files under `data`, or makes them.
+    ///
+    /// * `now`: from when on its certificates are valid.
     pub fn open(data: &Path, now: Timestamp) -> Result<Self, DemoError> {
         let credentials = data.join("credentials");
         let city = district::consuming_departments().swap_remove(0);
@@ -49,7 +53,6 @@ impl DemoDistrict {
             organisation: city.code,
         };
         let authority = Authority::open(&credentials, &anchor, now)?;
-        authority.revocation_list(&[], now)?;
 
         create_folder(&credentials.join("signing"))?;
         let mut issuers = BTreeMap::new();
@@ -74,6 +77,14 @@ impl DemoDistrict {
                 now,
             )?;
         }
+        // Signs packages and promises for the service that runs the hub.
+        authority.identity(
+            "signing/service",
+            Suite::EcdsaP256Sha256,
+            Profile::LicenceIssuer,
+            &subject(&city),
+            now,
+        )?;
         for name in ["server", "city"] {
             authority.identity(
                 name,
@@ -107,6 +118,11 @@ impl DemoDistrict {
         self.data.join("credentials")
     }
 
+    /// Folder of files to hand in.
+    pub fn samples(&self) -> PathBuf {
+        self.data.join("samples")
+    }
+
     /// Who signs for an issuing department.
     pub fn issuer(&self, code: &CreditCode) -> Option<&SigningIdentity> {
         self.issuers.get(code)
@@ -134,6 +150,7 @@ impl DemoDistrict {
         write(&data.join("matters.json"), district::matters_json().as_bytes())?;
         write(&data.join("policies.cedar"), district::policies().as_bytes())?;
         write(&data.join("mandates.json"), district::mandates_json().as_bytes())?;
+        write(&data.join("organisations.json"), district::organisations_json().as_bytes())?;
         let names: BTreeMap<CreditCode, &str> =
             departments().into_iter().map(|one| (one.code, one.name)).collect();
         write(
@@ -141,6 +158,7 @@ impl DemoDistrict {
             serde_json::to_string_pretty(&names).unwrap_or_default().as_bytes(),
         )?;
         self.write_index_key()?;
+        let service = district::consuming_departments().swap_remove(0);
         let mut text = format!(
             r#"# Written by `hub demo` at every start. `hub serve --config` takes the same form.
 demo = true
@@ -151,6 +169,7 @@ catalogue = "catalogue.json"
 matters = "matters.json"
 policies = "policies.cedar"
 mandates = "mandates.json"
+organisations = "organisations.json"
 departments = "departments.json"
 index_key = "index.key"
 
@@ -163,6 +182,12 @@ client_anchors = "credentials/ca.pem"
 licence_anchors = ["credentials/ca.pem"]
 crls = ["credentials/ca.crl"]
 
+[service]
+organisation = "{service_code}"
+name = "{service_name}"
+certificate = "credentials/signing/service.pem"
+key = "credentials/signing/service.key"
+
 [[connectors]]
 name = "city"
 kind = "http"
@@ -172,6 +197,8 @@ certificate = "credentials/government-services.pem"
 key = "credentials/government-services.key"
 "#,
             city_port = city.port(),
+            service_code = service.code,
+            service_name = service.name,
         );
         if let Some(province) = province {
             let _ = write!(
@@ -180,15 +207,36 @@ key = "credentials/government-services.key"
 [[connectors]]
 name = "province"
 kind = "frontdb"
-connection = "{}"
+connection = "{connection}"
 create_tables = true
+
+[[connectors]]
+name = "cases"
+kind = "casebase"
+connection = "{connection}"
+create_tables = true
+departments = {departments:?}
 "#,
-                province.connection()
+                connection = province.connection(),
+                departments =
+                    seeds::departments().iter().map(CreditCode::as_str).collect::<Vec<_>>(),
             );
         }
         let path = data.join("hub.toml");
         write(&path, text.as_bytes())?;
         Ok(path)
+    }
+
+    /// Files to hand in: a floor plan and a health certificate.
+    pub fn write_samples(&self) -> Result<(), DemoError> {
+        let folder = self.samples();
+        create_folder(&folder)?;
+        for (name, title) in
+            [("floor-plan.pdf", "Floor plan"), ("health-certificate.pdf", "Health certificate")]
+        {
+            write(&folder.join(name), &seeds::pdf(title))?;
+        }
+        Ok(())
     }
 
     fn write_index_key(&self) -> Result<(), DemoError> {
@@ -203,7 +251,7 @@ create_tables = true
 
     /// Signs the district's licences in batches, one for each issuing department, and hands in what
     /// was not handed in before.
-    pub async fn hand_in(&self, https: SocketAddr) -> Result<(), DemoError> {
+    pub async fn hand_in(&self, https: SocketAddr, signed_at: Timestamp) -> Result<(), DemoError> {
         let mut by_issuer: BTreeMap<CreditCode, Vec<Licence>> = BTreeMap::new();
         for licence in self.district.licences() {
             by_issuer.entry(*licence.issuer.credit_code()).or_default().push(licence);
@@ -213,7 +261,7 @@ create_tables = true
             let Some(licences) = by_issuer.get(&department.code) else { continue };
             let folder = self.data.join("import").join(department.slug);
             if !folder.join("0001.licences").exists() {
-                self.write_batch(&folder, &department.code, licences)?;
+                self.write_batch(&folder, &department.code, licences, signed_at)?;
             }
             let client = self.client(department.slug)?;
             let to = format!("https://localhost:{}", https.port());
@@ -230,6 +278,7 @@ create_tables = true
         folder: &Path,
         code: &CreditCode,
         licences: &[Licence],
+        signed_at: Timestamp,
     ) -> Result<(), DemoError> {
         create_folder(folder)?;
         let Some(issuer) = self.issuer(code) else { return Ok(()) };
@@ -241,7 +290,7 @@ create_tables = true
             lines.push(b'\n');
         }
         let manifest = Manifest::write(code, "demo-0001", &digests).unwrap_or_default();
-        let signature = sign_detached(issuer, &manifest, Timestamp::now())?;
+        let signature = sign_detached(issuer, &manifest, signed_at)?;
         write(&folder.join("0001.manifest"), &manifest)?;
         write(&folder.join("0001.manifest.p7s"), &signature)?;
         // Last: its presence says that the batch is complete.
@@ -299,6 +348,27 @@ create_tables = true
                 }
             }
         })
+    }
+
+    /// The desk of the departments that decide.
+    ///
+    /// * `since`: when it began to work.
+    pub fn desk(&self, https: SocketAddr, province: &LocalPostgres, since: Timestamp) -> Desk {
+        let mut issuers = Vec::new();
+        for department in district::issuing_departments() {
+            if let (Ok(client), Some(signer)) =
+                (self.client(department.slug), self.reread_issuer(&department.code))
+            {
+                issuers.push((department.code, client, signer));
+            }
+        }
+        let china = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+        Desk {
+            connection: province.connection(),
+            since: china.to_datetime(since).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            hub: format!("https://localhost:{}", https.port()),
+            issuers,
+        }
     }
 
     fn reread_issuer(&self, code: &CreditCode) -> Option<SigningIdentity> {

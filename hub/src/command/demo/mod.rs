@@ -3,10 +3,14 @@
 //! Nothing in it is switched off or pretended: the district's authority issues real certificates,
 //! licences are signed (P-256, SM2 and Ed25519, one suite for each issuing department) and handed
 //! in by `hub import`'s own code over mutual TLS, the province is a real PostgreSQL, the city a real
-//! HTTPS receiver.
+//! HTTPS receiver. People log in through a real OpenID provider, the demo's own, and what has happened before they come
+//! was made by the same use cases, with the clock standing in the past.
 
 pub mod authority;
+mod desk;
 mod district_files;
+mod people;
+mod seeds;
 mod tour;
 
 use std::{
@@ -24,7 +28,7 @@ use connectors::{
 use jiff::Timestamp;
 use licence::Seq;
 
-use self::{authority::AuthorityFailure, district_files::DemoDistrict};
+use self::{authority::AuthorityFailure, district_files::DemoDistrict, people::People};
 use super::{fail, import, serve::Signals};
 use crate::{
     Hub,
@@ -46,6 +50,16 @@ pub struct Arguments {
     /// Seconds between the licences that go on being issued while it runs; 0 for none.
     #[arg(long, default_value_t = 5)]
     every: u64,
+    /// Whether the departments' desk accepts, decides and issues by itself; `off` leaves it to the clerks.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    desk: Switch,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 /// Why the demo cannot run.
@@ -84,6 +98,9 @@ pub enum DemoError {
     /// The province's database.
     #[error("the province's PostgreSQL: {0}")]
     Province(#[from] connectors::local_postgres::LocalPostgresError),
+    /// What happened before the visitor comes.
+    #[error("making the demo's past: {0}")]
+    Seeds(#[from] seeds::SeedError),
     /// Licences of the demo were refused.
     #[error(
         "{0} licences of the demo's own were refused: this is a defect, see .import-refusals.ndjson"
@@ -120,6 +137,7 @@ struct Demo {
     city: CityReceiver,
     province: Option<LocalPostgres>,
     live: Option<tokio::task::JoinHandle<()>>,
+    desk: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Demo {
@@ -135,7 +153,15 @@ impl Demo {
 
         println!("setting up the district under {}", data.display());
         let now = Timestamp::now();
-        let district = DemoDistrict::open(&data, now)?;
+        // What is signed in the demo's past needs certificates from before.
+        let founded = seeds::first_day(seeds::first_day(now));
+        let district = DemoDistrict::open(&data, founded)?;
+        let since = read_since(&data);
+        let known_since = since.unwrap_or(now);
+        let people = People::of(district.district(), seeds::day(known_since))
+            .ok_or(seeds::SeedError::Lacking("people for the demo"))?;
+        write(&data.join("accounts.json"), people.accounts().as_bytes())?;
+        district.write_samples()?;
         let (certificate, key) = district.city_identity()?;
         let city = CityReceiver::start(CitySettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -161,6 +187,11 @@ impl Demo {
         };
         let settings = district.write_settings(https, pages, city.address(), province.as_ref())?;
         let config = Config::read(&settings)?;
+        if since.is_none() {
+            make_the_past(&district, &config, &people, now).await?;
+            write(&data.join(SINCE), now.to_string().as_bytes())?;
+        }
+        district.authority().revocation_list(&[], now)?;
         let hub = Hub::open(config, Clock::System).await?;
         let running = server::start(&hub)?;
         // The city's receiver keeps what it got in memory only: it starts from the beginning.
@@ -169,19 +200,25 @@ impl Demo {
         {
             tracing::warn!(error = %error, "the city starts where it had stopped");
         }
-        district.hand_in(running.https).await?;
+        district.hand_in(running.https, now).await?;
         let live = (arguments.every > 0)
             .then(|| district.go_on_issuing(running.https, Duration::from_secs(arguments.every)));
-        let tour = tour::prepare(&district, running.https, pages, province.as_ref(), now)?;
+        let desk = match (&province, arguments.desk) {
+            (Some(province), Switch::On) => {
+                Some(district.desk(running.https, province, known_since).open())
+            }
+            _ => None,
+        };
+        let tour = tour::prepare(&district, &people, running.https, pages, province.as_ref(), now)?;
         println!("{tour}");
         println!("ready");
-        Ok(Self { hub, running, city, province, live })
+        Ok(Self { hub, running, city, province, live, desk })
     }
 
     async fn stop(self) {
         println!("stopping");
-        if let Some(live) = self.live {
-            live.abort();
+        for task in self.live.into_iter().chain(self.desk) {
+            task.abort();
         }
         self.running.stop().await;
         self.hub.shut().await;
@@ -190,6 +227,43 @@ impl Demo {
             province.stop().await;
         }
     }
+}
+
+/// The file that says since when the demo is there.
+const SINCE: &str = "since";
+
+fn read_since(data: &Path) -> Option<Timestamp> {
+    std::fs::read_to_string(data.join(SINCE)).ok()?.trim().parse().ok()
+}
+
+/// Hands in the district's licences and makes what has happened since, with a hub whose clock stands in the past.
+async fn make_the_past(
+    district: &DemoDistrict,
+    config: &Config,
+    people: &People,
+    now: Timestamp,
+) -> Result<(), DemoError> {
+    println!("making what happened in the last {} days", seeds::DAYS);
+    let first_day = seeds::first_day(now);
+    district.authority().revocation_list(&[], first_day)?;
+    let mut config = config.clone();
+    config.listen.set_port(0);
+    config.pages_listen = None;
+    config.login = None;
+    // Licences are pushed when the demo is there; cases go to the province on their day.
+    config.connectors.retain(|connector| connector.kind == "casebase");
+    for connector in &mut config.connectors {
+        connector.poll_ms = Some(20);
+    }
+    let hub = Hub::open(config, Clock::standing_at(first_day)).await?;
+    let running = server::start(&hub)?;
+    let made = match district.hand_in(running.https, first_day).await {
+        Ok(()) => seeds::sow(&hub, district.district(), people).await.map_err(DemoError::from),
+        Err(error) => Err(error),
+    };
+    running.stop().await;
+    hub.shut().await;
+    made
 }
 
 /// Finds out whether a port is free before anything is set up.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{
     DemoError,
     district_files::{DemoDistrict, departments, signed_licence},
+    people::People,
     write,
 };
 use crate::clock::day_in_china;
@@ -18,6 +19,7 @@ use crate::clock::day_in_china;
 /// Prepares the files and says what to do with them.
 pub fn prepare(
     demo: &DemoDistrict,
+    people: &People,
     https: SocketAddr,
     pages: SocketAddr,
     province: Option<&LocalPostgres>,
@@ -36,6 +38,7 @@ pub fn prepare(
     put("issue.json", &scene.issue)?;
     put("revoke.json", &scene.revoke)?;
 
+    write_people(demo, people)?;
     let base = format!("https://localhost:{}", https.port());
     let curl = |slug: &str, data: Option<&str>, path: &str| {
         let mut command = format!("curl -s --cacert ca.pem --cert {slug}.pem --key {slug}.key");
@@ -46,11 +49,25 @@ pub fn prepare(
         command
     };
     let mut text = String::new();
+    let samples = demo.samples();
     let _ = writeln!(
         text,
         "\n澜溪区演示 · A demo district\n  pages      http://{pages}/\n  HTTPS      {base}\n  \
-         files      {}\n\nTry it; all commands run in that folder:  cd {}\n",
+         files      {}\n  samples    {}\n",
         credentials.display(),
+        samples.display(),
+    );
+    let _ = writeln!(
+        text,
+        "登录 Log in: press 登录 on the pages and pick one of these. All are invented.\n"
+    );
+    for one in people.all() {
+        let _ = writeln!(text, "  {:<11}{}  {}", one.subject, one.name, one.about);
+    }
+    text.push_str(&things_to_try(&samples.display().to_string()));
+    let _ = writeln!(
+        text,
+        "\nWith commands 用命令；all commands run in that folder:  cd {}\n",
         credentials.display(),
     );
     let identifier = &scene.identifier;
@@ -109,6 +126,59 @@ pub fn prepare(
     }
     write_readme(demo, &text)?;
     Ok(text)
+}
+
+/// What a visitor does in a browser.
+fn things_to_try(samples: &str) -> String {
+    let things = [
+        (
+            "shopkeeper：办事指南 → 开办小餐饮店 → 开始办理。八项材料已有七项，只交一份平面图；提交后约 15 秒受理、决定、发证",
+            format!(
+                "Open a food shop: eight materials, seven are held; hand in {samples}/floor-plan.pdf"
+            ),
+        ),
+        (
+            "shopkeeper：再办“户外招牌设置备案”，什么都不用交",
+            "The signboard filing asks for nothing: the plan is used again".to_owned(),
+        ),
+        (
+            "shopkeeper：我的 → 授权，只同意一部分；housing：窗口 → 授权，打开；shopkeeper 看谁看过，再撤回",
+            "Consent to less than asked; housing opens it; see who looked; withdraw".to_owned(),
+        ),
+        (
+            "window：窗口，输入 people.md 里的号码，看清单、代为办理；village 也可以",
+            "At any window: a number in (see people.md), a checklist out, the case taken"
+                .to_owned(),
+        ),
+        (
+            "asked：按补正意见重新提交；police：答复 prompt 的异议；late：想再承诺会被拒绝；services：查看全部办件",
+            "A supplement round, a disputed field, a promise that was not kept".to_owned(),
+        ),
+    ];
+    let mut text = "\n五件可以试的事 Five things to try\n".to_owned();
+    for (number, (chinese, english)) in (1..).zip(things) {
+        let _ = writeln!(text, "{number}. {chinese}\n   {english}");
+    }
+    text
+}
+
+/// The people with their numbers, for the windows.
+fn write_people(demo: &DemoDistrict, people: &People) -> Result<(), DemoError> {
+    let mut text = "# 演示人员 People of the demo\n\n全部为虚构。All are invented.\n\n\
+                    | 账号 account | 姓名 name | 类型 kind | 号码 number | 说明 |\n| --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for one in people.all() {
+        let holders = one.holder.iter().chain(&one.represents);
+        let kinds: Vec<&str> = holders.clone().map(|holder| holder.kind().code()).collect();
+        let numbers: Vec<&str> = holders.map(licence::HolderId::number).collect();
+        let (kinds, numbers) = (kinds.join("<br>"), numbers.join("<br>"));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {kinds} | {numbers} | {} |",
+            one.subject, one.name, one.about
+        );
+    }
+    write(&demo.samples().join("people.md"), text.as_bytes())
 }
 
 fn write_readme(demo: &DemoDistrict, tour: &str) -> Result<(), DemoError> {
