@@ -256,7 +256,7 @@ fn promise(facts: &Facts<'_>) -> Option<Letter> {
             chinese(day_of(promise.at)),
         ),
         seal: false,
-        department: facts.department.to_owned(),
+        department: String::new(), // the applicant's letter, not the department's
         foot: Vec::new(),
     })
 }
