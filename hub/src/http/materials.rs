@@ -42,8 +42,12 @@ const MOST_LISTED: usize = 500;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewUpload {
-    /// 材料类型: the kind that the matter's requirement asks for.
+    /// 材料类型. With a case, `requirement` may stand in its place.
+    #[serde(default)]
     kind: String,
+    /// The requirement of the case that it is for: its kind is the one that is asked for.
+    #[serde(default)]
+    requirement: Option<String>,
     /// The file's name.
     name: String,
     /// Its bytes.
@@ -185,11 +189,15 @@ pub async fn begin_upload(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let (new, _): (NewUpload, _) = body::json(&request, payload, SMALL).await?;
+    let mut kind = new.kind;
     let (who, holder) = match &new.case {
         Some(case) => {
             let who = cases::stand(&hub, &person, case).await?;
-            let case = cases::case(&hub, &who, case).await?;
-            (who, case.value.holder)
+            let case = cases::case(&hub, &who, case).await?.value;
+            if let Some(requirement) = &new.requirement {
+                kind = upload::kind_of(&hub, &case, requirement)?;
+            }
+            (who, case.holder)
         }
         None => {
             let acts_for = person.account.holders.get(new.holder).cloned();
@@ -199,7 +207,7 @@ pub async fn begin_upload(
         }
     };
     let what = NewMaterial {
-        kind: new.kind,
+        kind,
         name: new.name,
         size: new.size,
         case: new.case,

@@ -16,6 +16,12 @@ pub(crate) static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
         "text/javascript; charset=utf-8",
         include_str!("../../static/pages.js"),
     ),
+    upload: Asset::new(
+        "upload",
+        "js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../static/upload.js"),
+    ),
     mark: Asset::new("mark", "svg", "image/svg+xml", include_str!("../../static/mark.svg")),
 });
 
@@ -23,6 +29,7 @@ pub(crate) static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
 pub(crate) struct Assets {
     pub(crate) css: Asset,
     pub(crate) js: Asset,
+    pub(crate) upload: Asset,
     pub(crate) mark: Asset,
 }
 
@@ -47,7 +54,7 @@ impl Asset {
 impl Assets {
     /// The file at this address.
     pub(crate) fn at(&self, path: &str) -> Option<&Asset> {
-        [&self.css, &self.js, &self.mark].into_iter().find(|asset| asset.href == path)
+        [&self.css, &self.js, &self.upload, &self.mark].into_iter().find(|asset| asset.href == path)
     }
 }
 

@@ -14,6 +14,7 @@ mod guard;
 mod home;
 mod licence;
 mod login;
+mod materials;
 mod matters;
 mod posted;
 mod search;
@@ -65,6 +66,7 @@ fn pages() -> Scope {
         .configure(matters::configure)
         .configure(window::configure)
         .configure(applicant::configure)
+        .configure(materials::configure)
         .service(page("/static/{file}", read().to(asset)))
         .default_service(web::to(no_such_page))
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use indexes::{Arriving, ArrivingWriter, BlobError, BlobReader, Collection};
 use jiff::{SignedDuration, Timestamp, civil::Date};
-use licence::HolderId;
+use licence::{HolderId, Way};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -503,6 +503,24 @@ fn pieces(reader: BlobReader) -> impl Stream<Item = Result<Bytes, BlobError>> {
             Some((Err(error), None))
         }
     })
+}
+
+/// The kind of file that a requirement of a case asks for.
+///
+/// # Errors
+/// `NotAFile` if it asks for none.
+pub fn kind_of(hub: &Hub, case: &Case, requirement: &str) -> Result<String, MaterialError> {
+    let matter = hub.matters.version(&case.matter, case.version);
+    let mut asked = matter.into_iter().flat_map(|matter| &matter.guide.requirements);
+    let asked = asked.find(|asked| asked.id == requirement);
+    asked
+        .and_then(|asked| {
+            asked.ways.iter().find_map(|way| match way {
+                Way::File { kind, .. } => Some(kind.clone()),
+                Way::Licence { .. } | Way::Fact { .. } => None,
+            })
+        })
+        .ok_or(MaterialError::NotAFile)
 }
 
 /// Who hands in, if they may for this holder and case.

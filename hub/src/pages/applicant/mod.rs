@@ -7,12 +7,13 @@ mod cases;
 mod consents;
 mod corrections;
 mod licences;
-mod me;
+pub(super) mod me;
 mod overview;
 mod own;
 mod texts;
 mod uses;
 mod views;
+pub(super) mod views;
 
 use actix_web::web;
 

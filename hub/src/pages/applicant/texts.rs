@@ -361,7 +361,7 @@ impl MeTexts {
             "promise_unkept" => |language| Self::of(language).say_promise_unkept,
             "promise_over" => |language| Self::of(language).say_promise_over,
             "requirements_required" => |language| Self::of(language).say_nothing_ticked,
-            _ => return None,
+            other => return crate::pages::materials::say_of_code(other),
         })
     }
 }
