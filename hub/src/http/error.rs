@@ -304,7 +304,7 @@ impl From<crate::reuse::materials::MaterialError> for Problem {
             }
             E::UploadBusy | E::Busy | E::Scanner => Self::unavailable(code, detail),
             E::Sniffed(_) | E::Infected => Self::unacceptable(code, detail).at("files"),
-            E::NotAFile | E::Kind | E::Name | E::Empty => Self::unacceptable(code, detail).at("request"),
+            E::Kind | E::Name | E::Empty => Self::unacceptable(code, detail).at("request"),
         }
     }
 }

@@ -195,7 +195,7 @@ pub async fn begin_upload(
             let who = cases::stand(&hub, &person, case).await?;
             let case = cases::case(&hub, &who, case).await?.value;
             if let Some(requirement) = &new.requirement {
-                kind = upload::kind_of(&hub, &case, requirement)?;
+                kind = upload::asked_for(&hub, &who, &case, requirement).await?;
             }
             (who, case.holder)
         }

@@ -493,7 +493,7 @@ fn item_of<'a>(look: &'a Look, requirement: &str) -> Result<&'a Item, CaseError>
 }
 
 /// The refusal of what the repository covers.
-fn held_already(item: &Item) -> Option<CaseError> {
+pub(super) fn held_already(item: &Item) -> Option<CaseError> {
     let (identifier, name) = match &item.state {
         ItemState::Held { identifier, name, .. } | ItemState::Fact { identifier, name, .. } => {
             (identifier.clone(), name.clone())

@@ -176,9 +176,6 @@ pub enum MaterialError {
     /// Not for this caller.
     #[error("this is not for you to do: {0}")]
     NotPermitted(&'static str),
-    /// The requirement is not met by a file.
-    #[error("no file meets this requirement: see the case's checklist")]
-    NotAFile,
     /// Not letters, digits and hyphens.
     #[error("`kind` must be 1 to 64 lower-case letters, digits and hyphens")]
     Kind,
@@ -256,7 +253,6 @@ impl MaterialError {
             Self::UnknownUpload => "unknown_upload",
             Self::UnknownCase => "unknown_case",
             Self::NotPermitted(_) => "material_not_permitted",
-            Self::NotAFile => "not_a_file",
             Self::Kind => "material_kind",
             Self::Name => "material_name",
             Self::Empty => "material_empty",

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Who,
     case::{Case, StepBy},
+    cases::{self, CaseError},
+    checklist,
     materials::{
         self, Check, Checked, MATERIALS_OF_HOLDER, MAX_KIND, MAX_NAME, Material, MaterialError,
         NewMaterial,
@@ -505,22 +507,28 @@ fn pieces(reader: BlobReader) -> impl Stream<Item = Result<Bytes, BlobError>> {
     })
 }
 
-/// The kind of file that a requirement of a case asks for.
+/// The kind of file that a requirement of a case asks for, before a byte of one is read. The look is recorded.
 ///
 /// # Errors
-/// `NotAFile` if it asks for none.
-pub fn kind_of(hub: &Hub, case: &Case, requirement: &str) -> Result<String, MaterialError> {
-    let matter = hub.matters.version(&case.matter, case.version);
-    let mut asked = matter.into_iter().flat_map(|matter| &matter.guide.requirements);
-    let asked = asked.find(|asked| asked.id == requirement);
-    asked
-        .and_then(|asked| {
-            asked.ways.iter().find_map(|way| match way {
-                Way::File { kind, .. } => Some(kind.clone()),
-                Way::Licence { .. } | Way::Fact { .. } => None,
-            })
-        })
-        .ok_or(MaterialError::NotAFile)
+/// What the repository holds is not asked for: `HeldAlready`. `NotAFile`, `UnknownRequirement`.
+pub async fn asked_for(
+    hub: &Hub,
+    who: &Who,
+    case: &Case,
+    requirement: &str,
+) -> Result<String, CaseError> {
+    let matter = cases::matter_of(hub, case)?;
+    let list = checklist::checklist(hub, who, &case.holder, matter, Some(case)).await?;
+    let item = list.items.iter().find(|item| item.requirement.id == requirement);
+    let item = item.ok_or(CaseError::UnknownRequirement)?;
+    if let Some(error) = cases::held_already(item) {
+        return Err(error);
+    }
+    let kind = item.requirement.ways.iter().find_map(|way| match way {
+        Way::File { kind, .. } => Some(kind.clone()),
+        Way::Licence { .. } | Way::Fact { .. } => None,
+    });
+    kind.ok_or_else(|| CaseError::NotAFile { requirement: requirement.to_owned() })
 }
 
 /// Who hands in, if they may for this holder and case.

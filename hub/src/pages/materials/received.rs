@@ -73,7 +73,7 @@ async fn take(
     file: Field,
 ) -> Result<(), Problem> {
     let held = cases::case(hub, who, case).await?.value;
-    let kind = upload::kind_of(hub, &held, requirement)?;
+    let kind = upload::asked_for(hub, who, &held, requirement).await?;
     let name = name_of(&file).ok_or_else(missing)?;
     let what = NewMaterial { kind, name, size: 0, case: Some(held.id), valid_until: None };
     let material = upload::take(hub, who, &held.holder, &what, file).await?;
