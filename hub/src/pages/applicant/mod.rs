@@ -12,7 +12,6 @@ mod overview;
 mod own;
 mod texts;
 mod uses;
-mod views;
 pub(super) mod views;
 
 use actix_web::web;

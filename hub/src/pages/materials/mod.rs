@@ -31,11 +31,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
 }
 
 /// `POST /me/cases/{id}/files`: the session's token, the requirement, then the file or the name of the material it became.
-async fn hand_in(
-    me: Me,
-    id: web::Path<String>,
-    form: actix_multipart::Multipart,
-) -> HttpResponse {
+async fn hand_in(me: Me, id: web::Path<String>, form: actix_multipart::Multipart) -> HttpResponse {
     let hub = &me.visitor.hub;
     let done = match cases::stand(hub, &me.person, &id).await {
         Ok(who @ Who::Holder { .. }) => {
