@@ -7,6 +7,7 @@ pub mod flow;
 pub mod middleware;
 pub mod oidc;
 pub mod organisations;
+pub mod provider;
 pub mod sessions;
 
 pub use account::{Account, Person, Role};

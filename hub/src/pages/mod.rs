@@ -8,7 +8,7 @@
 //! stands in an address; what is shown of a licence is a use, recorded before it is shown.
 
 mod applicant;
-mod assets;
+pub(crate) mod assets;
 mod connectors;
 mod guard;
 mod home;
@@ -18,10 +18,10 @@ mod materials;
 mod matters;
 mod posted;
 mod search;
-mod texts;
+pub(crate) mod texts;
 mod verification;
 mod views;
-mod visitor;
+pub(crate) mod visitor;
 mod window;
 
 use actix_web::{

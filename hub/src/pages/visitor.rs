@@ -192,7 +192,8 @@ pub(crate) fn chosen_language(request: &HttpRequest) -> Option<Language> {
         .find_map(Language::from_word)
 }
 
-fn remembered_language(request: &HttpRequest) -> Option<Language> {
+/// The language of the cookie.
+pub(crate) fn remembered_language(request: &HttpRequest) -> Option<Language> {
     request
         .headers()
         .get_all(header::COOKIE)
