@@ -203,7 +203,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), AuthorityFailure> {
 }
 
 /// Writes a file that only its owner may read.
-fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), AuthorityFailure> {
+pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), AuthorityFailure> {
     fs::OpenOptions::new()
         .write(true)
         .create(true)

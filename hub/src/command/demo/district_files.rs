@@ -17,7 +17,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
     DemoError,
-    authority::{Authority, AuthorityFailure, Subject},
+    authority::{Authority, AuthorityFailure, Subject, write_secret},
     create_folder,
     desk::Desk,
     seeds, write,
@@ -30,6 +30,21 @@ const SEED: u64 = 20_260_101;
 /// 2,000 persons and 500 enterprises, with the licences they naturally have.
 const SIZE: DistrictSize =
     DistrictSize { persons: 2_000, enterprises: 500, projects: 60, licences: 0 };
+
+/// The hub's name at the demo's OpenID provider.
+pub const CLIENT_ID: &str = "yihao-demo";
+/// The file with its secret there.
+const SECRET_FILE: &str = "client.secret";
+
+/// Where the demo's parts are.
+pub struct Addresses<'a> {
+    /// Pages for a browser.
+    pub pages: SocketAddr,
+    /// The OpenID provider.
+    pub issuer: &'a str,
+    /// The city's receiver.
+    pub city: SocketAddr,
+}
 
 /// The demo district.
 pub struct DemoDistrict {
@@ -141,11 +156,11 @@ impl DemoDistrict {
     pub fn write_settings(
         &self,
         https: SocketAddr,
-        pages: SocketAddr,
-        city: SocketAddr,
+        addresses: &Addresses<'_>,
         province: Option<&LocalPostgres>,
     ) -> Result<PathBuf, DemoError> {
         let data = &self.data;
+        let Addresses { pages, issuer, city } = addresses;
         write(&data.join("catalogue.json"), district::catalogue_json().as_bytes())?;
         write(&data.join("matters.json"), district::matters_json().as_bytes())?;
         write(&data.join("policies.cedar"), district::policies().as_bytes())?;
@@ -181,6 +196,18 @@ client_anchors = "credentials/ca.pem"
 [trust]
 licence_anchors = ["credentials/ca.pem"]
 crls = ["credentials/ca.crl"]
+
+[login]
+issuer = "{issuer}"
+client_id = "{CLIENT_ID}"
+client_secret = "{SECRET_FILE}"
+address = "http://{pages}"
+
+[login.roles]
+applicant = "applicant"
+clerk = "clerk"
+operator = "operator"
+auditor = "auditor"
 
 [service]
 organisation = "{service_code}"
@@ -237,6 +264,17 @@ departments = {departments:?}
             write(&folder.join(name), &seeds::pdf(title))?;
         }
         Ok(())
+    }
+
+    /// The hub's secret at the demo's OpenID provider; made at the first start.
+    pub fn client_secret(&self) -> Result<String, DemoError> {
+        let path = self.data.join(SECRET_FILE);
+        if !path.exists() {
+            let mut secret = [0_u8; 32];
+            SystemRandom::new().fill(&mut secret).map_err(|_| AuthorityFailure::Random)?;
+            write_secret(&path, hex::encode(secret).as_bytes())?;
+        }
+        std::fs::read_to_string(&path).map_err(|source| DemoError::File { path, source })
     }
 
     fn write_index_key(&self) -> Result<(), DemoError> {

@@ -28,7 +28,11 @@ use connectors::{
 use jiff::Timestamp;
 use licence::Seq;
 
-use self::{authority::AuthorityFailure, district_files::DemoDistrict, people::People};
+use self::{
+    authority::AuthorityFailure,
+    district_files::{Addresses, DemoDistrict},
+    people::People,
+};
 use super::{fail, import, serve::Signals};
 use crate::{
     Hub,
@@ -36,6 +40,7 @@ use crate::{
     config::{Config, ConfigError},
     http::server::{self, ListenError, Running},
     hub::OpenError,
+    login::provider::{self, DemoProvider, ProviderError, ProviderSettings},
 };
 
 /// Arguments of `hub demo`.
@@ -44,7 +49,7 @@ pub struct Arguments {
     /// Folder for everything the demo writes.
     #[arg(long, default_value = "./data/demo")]
     data: PathBuf,
-    /// HTTPS port; pages for a browser are on the next one.
+    /// HTTPS port; pages for a browser are on the next one, the OpenID provider on the one after.
     #[arg(long, default_value_t = 8443)]
     port: u16,
     /// Seconds between the licences that go on being issued while it runs; 0 for none.
@@ -98,6 +103,9 @@ pub enum DemoError {
     /// The province's database.
     #[error("the province's PostgreSQL: {0}")]
     Province(#[from] connectors::local_postgres::LocalPostgresError),
+    /// Where people log in.
+    #[error("the demo's OpenID provider: {0}")]
+    Provider(#[from] ProviderError),
     /// What happened before the visitor comes.
     #[error("making the demo's past: {0}")]
     Seeds(#[from] seeds::SeedError),
@@ -134,6 +142,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 struct Demo {
     hub: Arc<Hub>,
     running: Running,
+    provider: DemoProvider,
     city: CityReceiver,
     province: Option<LocalPostgres>,
     live: Option<tokio::task::JoinHandle<()>>,
@@ -149,7 +158,9 @@ impl Demo {
         let https = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
         let pages = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port.saturating_add(1)));
         free(https)?;
+        let login = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port.saturating_add(2)));
         free(pages)?;
+        free(login)?;
 
         println!("setting up the district under {}", data.display());
         let now = Timestamp::now();
@@ -185,7 +196,20 @@ impl Demo {
                 None
             }
         };
-        let settings = district.write_settings(https, pages, city.address(), province.as_ref())?;
+        let address = format!("http://{pages}");
+        let secret = district.client_secret()?;
+        let provider = DemoProvider::start(ProviderSettings {
+            listen: login,
+            client_id: district_files::CLIENT_ID.to_owned(),
+            client_secret: secret,
+            redirect_uri: format!("{address}/login/callback"),
+            accounts: provider::read_accounts(people.accounts().as_bytes())?,
+        })?;
+        let settings = district.write_settings(
+            https,
+            &Addresses { pages, issuer: provider.issuer(), city: city.address() },
+            province.as_ref(),
+        )?;
         let config = Config::read(&settings)?;
         if since.is_none() {
             make_the_past(&district, &config, &people, now).await?;
@@ -212,7 +236,7 @@ impl Demo {
         let tour = tour::prepare(&district, &people, running.https, pages, province.as_ref(), now)?;
         println!("{tour}");
         println!("ready");
-        Ok(Self { hub, running, city, province, live, desk })
+        Ok(Self { hub, running, provider, city, province, live, desk })
     }
 
     async fn stop(self) {
@@ -222,6 +246,7 @@ impl Demo {
         }
         self.running.stop().await;
         self.hub.shut().await;
+        self.provider.stop().await;
         self.city.stop().await;
         if let Some(province) = self.province {
             province.stop().await;
