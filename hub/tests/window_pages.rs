@@ -568,3 +568,44 @@ async fn a_form_without_the_sessions_token_does_nothing() {
     }
     hub.stop().await;
 }
+
+#[actix_web::test]
+async fn a_granted_case_is_linked_to_the_licence_it_resulted_in_and_a_late_one_is_marked() {
+    let (mut hub, applicant) = hub_with(Story::FoodShop).await;
+    let window = hub.window_clerk().await;
+    let case = open_case(&window, &applicant, Story::FoodShop).await;
+    submit_food_shop(&window, &case).await;
+    let department = hub.department_clerk("government-services").await;
+    assert_eq!(department.post(&format!("{case}/accept"), &[]).await.status, 303);
+    shows(&department.get("/window/cases?state=accepted").await, &["2026-03-09", "已受理"]);
+
+    // Five working days were promised; the eighth is too late.
+    hub.hub.clock.advance(jiff::SignedDuration::from_hours(24 * 10));
+    let department = hub.department_clerk("government-services").await;
+    shows(&department.get("/window/cases").await, &["已超期"]);
+    let page = department.get(&case).await;
+    shows(&page, &["已超期", "准予"]);
+    let granted = department.post(&format!("{case}/decide"), &[("granted", "1")]).await;
+    assert_eq!(granted.status, 303, "{}", granted.html);
+    shows(&department.get(&case).await, &["准予办结", "结果证照的证照标识"]);
+
+    let other = applicant.licences[0].identifier.to_string();
+    let result = format!("{case}/result");
+    let wrong = department.post(&result, &[("licence", other.as_str())]).await;
+    assert_eq!(wrong.status, 422, "{}", wrong.html);
+    shows(&wrong, &["这份证照不合适"]);
+    let fields = serde_json::json!({
+        "shop_name": "江畔小馆", "premises": "澜溪区望江路33号", "items": "热食类食品制售",
+    });
+    let fields = fields.as_object().unwrap().clone();
+    let today = date(2026, 3, 12);
+    let holder = applicant.holder.clone();
+    let licence = district::result(Story::FoodShop, holder, fields, today, 1).unwrap();
+    let issued = hub.issuing("market-regulation").issue(&licence).await;
+    assert_eq!(issued.status, 201, "{}", issued.text);
+    let identifier = licence.identifier.to_string();
+    let linked = department.post(&result, &[("licence", identifier.as_str())]).await;
+    assert_eq!(linked.status, 303, "{}", linked.html);
+    shows(&department.get(&case).await, &[&identifier, "结果证照已入库"]);
+    hub.stop().await;
+}
