@@ -246,7 +246,7 @@ async fn a_promise_is_given_with_a_tick_and_its_last_day_is_shown() {
     assert_eq!(done.location(), format!("{path}?done=submitted"), "{}", done.text());
     let page = person.get(&path).await;
     keep("case-promised", &page);
-    shows(&page, &["有待补交", "以后补交"]);
+    shows(&page, &["有待补交", "以后补交", "共 3 项，其中 2 项不用您交，1 项以后补交。"]);
     assert!(page.html.contains("multipart/form-data"), "what was promised may come");
     shows(&person.get("/me").await, &["有待补交"]);
 

@@ -493,7 +493,6 @@ fn facts(me: &Me, case: &Case) -> Vec<Fact> {
 }
 
 fn summary(m: &MeTexts, list: &Checklist) -> String {
-    let all = list.items.len();
     let of =
         |fits: fn(&ItemState) -> bool| list.items.iter().filter(|item| fits(&item.state)).count();
     let spared = of(|state| {
@@ -502,9 +501,17 @@ fn summary(m: &MeTexts, list: &Checklist) -> String {
             ItemState::Held { .. } | ItemState::Fact { .. } | ItemState::Reusable { .. }
         )
     });
+    let promised = of(|state| matches!(state, ItemState::Promised { .. }));
     let left = of(|state| matches!(state, ItemState::ToHandIn { .. }));
-    let text = if left == 0 { m.summary_complete } else { m.summary_left };
-    fill(text, &[("all", &all), ("spared", &spared), ("left", &left)])
+    let text = match (left, promised) {
+        (0, 0) => m.summary_complete,
+        (0, _) => m.summary_promised,
+        _ => m.summary_left,
+    };
+    let all = list.items.len();
+    let values: [(&str, &dyn std::fmt::Display); 4] =
+        [("all", &all), ("spared", &spared), ("left", &left), ("promised", &promised)];
+    fill(text, &values)
 }
 
 fn item_row(me: &Me, case: &Case, item: &Item) -> ItemRow {

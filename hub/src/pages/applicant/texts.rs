@@ -104,6 +104,7 @@ texts! { MeTexts;
     asked_for: "部门请您补正（一次说全）", "What the department asks for, all at once";
     part_materials: "材料", "What is needed";
     summary_complete: "共 {all} 项，其中 {spared} 项不用您交，材料已齐。", "{all} items, {spared} of which you need not hand in: all is there.";
+    summary_promised: "共 {all} 项，其中 {spared} 项不用您交，{promised} 项以后补交。", "{all} items, {spared} of which you need not hand in; {promised} promised to follow.";
     summary_left: "共 {all} 项，其中 {spared} 项不用您交，还差 {left} 项。", "{all} items, {spared} of which you need not hand in; {left} still missing.";
     item_held: "不用交", "Not needed";
     item_held_says: "证照库里已有：", "The repository holds it:";
