@@ -4,11 +4,7 @@
 mod support;
 
 use district::Story;
-use futures_util::stream;
-use hub::{
-    login::Role,
-    reuse::{Who, materials::NewMaterial, upload},
-};
+use hub::login::Role;
 use indexes::UseAct;
 use jiff::SignedDuration;
 use licence::{HolderId, Licence};
@@ -165,7 +161,8 @@ async fn a_case_is_run_from_the_matter_to_the_licence_without_a_script() {
     shows(&page, &["8 items, 7 of which you need not hand in; 1 still missing.", "Taken from"]);
 
     // The file; then what was typed is kept although it is not complete.
-    hand_in(&hub, &person, &case, "floor-plan", "floor-plan").await;
+    let page = hand_in(&person, &case, "floor-plan", "floor-plan").await;
+    shows(&page, &["文件已收到", "您交了：", "平面图<b>.jpg"]);
     let typed = [("field.shop-name", "和平小店"), ("field.phone", "0772-0000000")];
     let refused = person.post(&format!("{path}/submit"), &typed).await;
     let told = person.get(refused.location()).await;
@@ -199,8 +196,8 @@ async fn a_case_is_run_from_the_matter_to_the_licence_without_a_script() {
     harmless(&page);
     shows(&page, &["请补正", "看不清", "请写清是否现场加工", "还不能提交"]);
     shows(&person.get("/me").await, &["等您处理", "请补正"]);
-    hand_in(&hub, &person, &case, "floor-plan", "floor-plan again").await;
-    shows(&person.get(&path).await, &["补好了，再提交"]);
+    let page = hand_in(&person, &case, "floor-plan", "floor-plan again").await;
+    shows(&page, &["补好了，再提交"]);
     let items = [("field.items", "小吃、饮料，现场加工")];
     let done = person.post(&format!("{path}/submit"), &items).await;
     assert_eq!(done.location(), format!("{path}?done=submitted"), "{}", done.text());
@@ -439,8 +436,15 @@ async fn a_holder_disputes_a_field_and_reads_the_issuers_answer() {
 }
 
 /// Every page that needs no id.
-const PAGES: &[&str] =
-    &["/me", "/me/licences", "/me/cases", "/me/uses", "/me/consents", "/me/corrections"];
+const PAGES: &[&str] = &[
+    "/me",
+    "/me/licences",
+    "/me/cases",
+    "/me/materials",
+    "/me/uses",
+    "/me/consents",
+    "/me/corrections",
+];
 
 /// What must only ever be text.
 const SCRIPT: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
@@ -489,26 +493,29 @@ fn without_addresses(page: &Page) -> String {
     page.text()
 }
 
-/// Hands a file in and attaches it, as the page of files does.
-async fn hand_in(hub: &TestHub, person: &PageClient, case: &str, requirement: &str, text: &str) {
-    let (store, clock) = (&*hub.hub.store, &hub.hub.clock);
-    let limits = hub.hub.session_limits();
-    let who = hub::login::sessions::person(store, &person.secret, limits, clock.now());
-    let holder = person.holder().clone();
-    let who = Who::Holder { person: who.await.unwrap().unwrap(), holder: holder.clone() };
-    let what = NewMaterial {
-        kind: "floor-plan".to_owned(),
-        name: "平面图<b>.jpg".to_owned(),
-        size: 0,
-        case: Some(case.to_owned()),
-        valid_until: None,
-    };
-    let bytes = stream::iter([Ok::<_, std::io::Error>(jpeg(text).into())]);
-    let material = upload::take(&hub.hub, &who, &holder, &what, bytes).await.unwrap().id;
-    let body = json!({ "requirement": requirement, "material": material });
-    let path = format!("/v1/cases/{case}/materials");
-    let attached = person.call(reqwest::Method::POST, &path, Some(&body)).await;
-    assert_eq!(attached.status, 200, "{}", attached.text);
+/// Hands a file in as the form on the case's page does.
+async fn hand_in(person: &PageClient, case: &str, requirement: &str, text: &str) -> Page {
+    let path = format!("/me/cases/{case}");
+    let page = person.get(&path).await;
+    let form = page.html.split(&format!("action=\"{path}/files\"")).nth(1).expect("the form");
+    assert!(form.contains(&format!("name=\"requirement\" value=\"{requirement}\"")));
+    let mut body = Vec::new();
+    for (name, value) in [("csrf", person.csrf.as_str()), ("requirement", requirement)] {
+        let head = format!("--part\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        body.extend_from_slice(format!("{head}{value}\r\n").as_bytes());
+    }
+    let head = "--part\r\nContent-Disposition: form-data; name=\"file\"; \
+                filename=\"平面图<b>.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n";
+    body.extend_from_slice(head.as_bytes());
+    body.extend(jpeg(text));
+    body.extend_from_slice(b"\r\n--part--\r\n");
+    let request = person
+        .page(reqwest::Method::POST, &format!("{path}/files"))
+        .header("Content-Type", "multipart/form-data; boundary=part")
+        .body(body);
+    let answer = person.send(request).await;
+    assert_eq!(answer.location(), format!("{path}?done=file"), "{}", answer.text());
+    person.get(answer.location()).await
 }
 
 /// A picture of its own for each text: the smallest JPEG, with a comment.
