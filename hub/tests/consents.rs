@@ -328,10 +328,12 @@ async fn a_representative_answers_for_the_organisation_they_choose() {
     let id = asked.json["id"].as_str().unwrap();
     let own = person.call(Method::GET, "/v1/holders/me/consents", None).await;
     assert_eq!(own.json["consents"], json!([]));
-    let theirs = person.call(Method::GET, "/v1/holders/me/consents?as=1", None).await;
+    let theirs = person.call(Method::GET, "/v1/holders/me/consents?holder=1", None).await;
     assert_eq!(theirs.json["consents"][0]["id"], id);
-    let nobodys = person.call(Method::GET, "/v1/holders/me/consents?as=2", None).await;
+    let nobodys = person.call(Method::GET, "/v1/holders/me/consents?holder=2", None).await;
     assert_eq!((nobodys.status, nobodys.code()), (403, "holder_required"));
+    let wrong = person.call(Method::GET, "/v1/holders/me/consents?holder=x", None).await;
+    assert_eq!((wrong.status, wrong.code()), (400, "query"));
     let given = decide(&person, id, json!({ "answer": "yes" })).await;
     assert_eq!(given.json["state"], "granted", "{}", given.text);
 }

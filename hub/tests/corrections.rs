@@ -223,7 +223,7 @@ async fn what_cannot_be_disputed_is_said() {
         ("why", json!("由".repeat(1_001)), "correction_text"),
         ("why", json!("a\u{0}b"), "correction_text"),
         ("materials", json!(["m_00000000000000000000000000000000"]), "correction_materials"),
-        ("as", json!(1), "holder_required"),
+        ("holder", json!(1), "holder_required"),
     ] {
         let mut wrong = dispute_of(&card, "address");
         wrong[member] = value;

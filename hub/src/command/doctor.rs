@@ -6,10 +6,12 @@ use std::{path::PathBuf, process::ExitCode};
 use certs::{Certificate, Usage};
 use indexes::{RocksOptions, RocksStore, StoreError};
 use jiff::{SignedDuration, Timestamp};
+use licence::{Catalogue, Matters};
 
 use crate::{
     config::{self, Config},
     hub::{self, folders},
+    reuse::mandates::{self, Mandates},
     tls,
 };
 
@@ -79,8 +81,14 @@ async fn check(findings: &mut Findings, config: &Config) {
     let catalogue = hub::read_catalogue(config);
     if let Some(catalogue) = findings.check("catalogue", catalogue, "mend the catalogue file") {
         let matters = hub::read_matters(config, &catalogue);
-        findings.check("matters", matters, "mend the matters file");
+        let matters = findings.check("matters", matters, "mend the matters file");
+        let mandates = mandates::read_mandates(config);
+        let mandates = findings.check("mandates", mandates, "mend the mandates file");
+        if let (Some(matters), Some(mandates)) = (matters, mandates) {
+            mandated(findings, &mandates, &matters, &catalogue);
+        }
     }
+    findings.check("calendar", hub::read_calendar(config), "mend the calendar file");
     findings.check("policies", hub::read_policies(config), "mend the policies file");
     findings.check("server certificate", tls::server_config(&config.tls), "mend [tls]");
     let now = Timestamp::now();
@@ -170,5 +178,27 @@ async fn store(findings: &mut Findings, config: &Config) {
             &format!("store: {error}"),
             "stop the hub, keep a copy of the data folder, restore the last backup",
         ),
+    }
+}
+
+/// A mandate for what is not in the lists allows nothing.
+fn mandated(
+    findings: &mut Findings,
+    mandates: &Mandates,
+    matters: &Matters,
+    catalogue: &Catalogue,
+) {
+    for mandate in mandates.all() {
+        let matters_known = mandate.matters.iter().all(|one| matters.get(one).is_some());
+        let types_known = mandate.types.iter().all(|one| catalogue.entry(one).is_some());
+        if !(matters_known && types_known) {
+            findings.bad(
+                &format!(
+                    "mandate {} names a matter or a licence type that is not listed",
+                    mandate.code
+                ),
+                "correct it in the mandates file, or add what it names",
+            );
+        }
     }
 }

@@ -28,9 +28,9 @@ const MOST_LISTED: usize = 200;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DisputeRequest {
-    /// For whom: which of those the person acts for, from 0, which is the person.
-    #[serde(default, rename = "as")]
-    acting_for: usize,
+    /// For whom: place in the list of those the person acts for; 0 is the person.
+    #[serde(default)]
+    holder: usize,
     /// 证照标识.
     licence: String,
     /// Name of the face field.
@@ -146,7 +146,7 @@ pub async fn dispute(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let (asked, _): (DisputeRequest, _) = body::json(&request, payload, SMALL).await?;
-    let who = acting_for(&person, asked.acting_for)?;
+    let who = acting_for(&person, asked.holder)?;
     let new = NewDispute {
         licence: parse_identifier(&asked.licence)?,
         field: asked.field,
@@ -160,6 +160,7 @@ pub async fn dispute(
 
 /// How many to list.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
     /// At most so many, up to 200.
     #[serde(default)]

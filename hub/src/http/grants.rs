@@ -220,6 +220,7 @@ pub async fn ask(
 
 /// How many to list.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
     /// At most so many, up to 200.
     #[serde(default)]

@@ -32,10 +32,11 @@ const MOST_LISTED: usize = 500;
 
 /// For whom, and how many.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct OwnQuery {
-    /// Which of those the person acts for, from 0, which is the person.
-    #[serde(default, rename = "as")]
-    acting_for: usize,
+    /// Place in the list of those the person acts for; 0 is the person.
+    #[serde(default)]
+    holder: usize,
     /// At most so many, up to 500.
     #[serde(default)]
     limit: Option<usize>,
@@ -95,7 +96,7 @@ pub async fn licences(
     person: Person,
     query: web::Query<OwnQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let who = acting_for(&person, query.acting_for)?;
+    let who = acting_for(&person, query.holder)?;
     let found = own::licences(&hub, &who, query.limit()).await?;
     let licences = found.iter().map(|pulled| own_wire(&hub, pulled)).collect();
     Ok(HttpResponse::Ok().json(OwnLicences { licences }))
@@ -189,7 +190,7 @@ pub async fn uses(
     person: Person,
     query: web::Query<OwnQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let who = acting_for(&person, query.acting_for)?;
+    let who = acting_for(&person, query.holder)?;
     let seen = access::seen(&hub, &who, query.limit()).await?;
     Ok(HttpResponse::Ok().json(Uses { uses: seen.into_iter().map(use_wire).collect() }))
 }
@@ -231,7 +232,7 @@ pub async fn consents(
     person: Person,
     query: web::Query<OwnQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let who = acting_for(&person, query.acting_for)?;
+    let who = acting_for(&person, query.holder)?;
     let found = asked::of_holder(&hub, &who, query.limit()).await?;
     let consents = found.into_iter().map(|one| consent_wire(&hub, one)).collect();
     Ok(HttpResponse::Ok().json(OwnConsents { consents }))
@@ -254,7 +255,7 @@ pub async fn corrections(
     person: Person,
     query: web::Query<OwnQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let who = acting_for(&person, query.acting_for)?;
+    let who = acting_for(&person, query.holder)?;
     let found = disputes::of_holder(&hub, &who, query.limit()).await?;
     let corrections = found.into_iter().map(|one| correction_wire(&hub, one)).collect();
     Ok(HttpResponse::Ok().json(OwnCorrections { corrections }))

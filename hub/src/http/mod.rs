@@ -31,6 +31,7 @@ macro_rules! routes {
         /// Registers the version 1 interface.
         pub fn configure(config: &mut web::ServiceConfig) {
             config
+                .app_data(web::QueryConfig::default().error_handler(|_, _| malformed_query().into()))
                 $(.service($module::$handler))*
                 .service(show_openapi)
                 .default_service(web::to(no_such_route));
@@ -112,6 +113,13 @@ routes![
 #[get("/v1/openapi.json")]
 async fn show_openapi() -> impl Responder {
     HttpResponse::Ok().json(Description::openapi())
+}
+
+fn malformed_query() -> Problem {
+    Problem::bad_request(
+        "query",
+        "a query parameter is unknown or malformed; see /v1/openapi.json",
+    )
 }
 
 async fn no_such_route() -> Result<HttpResponse, Problem> {

@@ -66,18 +66,19 @@ impl CalledBy {
     }
 }
 
-/// The holder a person acts for in this call: `as` counts their holders from 0, which is the person themself. No number is
-/// written into an address.
+/// The holder a person acts for in this call, by place in their list: 0 is the person themself. No number is written into an
+/// address.
 ///
 /// # Errors
 /// `holder_required`.
-pub fn acting_for(person: &Person, number: usize) -> Result<Who, Problem> {
-    let holder = person.account.holders.get(number).filter(|holder| person.acts_for(holder));
+pub fn acting_for(person: &Person, place: usize) -> Result<Who, Problem> {
+    let holder = person.account.holders.get(place).filter(|holder| person.acts_for(holder));
     match holder {
         Some(holder) => Ok(Who::Holder { person: person.clone(), holder: holder.clone() }),
         None => Err(Problem::forbidden(
             "holder_required",
-            "this call is for a holder: log in as an applicant; `as` counts those you act for, from 0",
+            "this call is for a holder: log in as an applicant; `holder` is the place in the list of \
+             those you act for, from 0",
         )),
     }
 }

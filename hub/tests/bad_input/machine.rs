@@ -135,6 +135,8 @@ async fn settings_that_name_what_is_not_there_are_named_themselves() {
     for (what, text) in [
         ("catalogue", good.replace("catalogue.json", "absent.json")),
         ("policies", good.replace("policies.cedar", "matters.json")),
+        ("mandates", good.replace("mandates.json", "matters.json")),
+        ("calendar", format!("calendar = \"matters.json\"\n{good}")),
         ("index_key", good.replace("index.key", "ca.pem")),
         (
             "client_anchors",
