@@ -58,16 +58,15 @@ async fn page(
         Some(person) if open => yours(visitor, person, matter, chosen).await,
         _ => None,
     };
+    let name = matter_name(language, matter);
+    let page = visitor.frame(Section::Matters, name.text.clone());
     let start = match (open, &visitor.person, applicant) {
-        (true, None, _) if hub.settings().login.is_some() => {
-            Start::LogIn(format!("/login?next=/matters/{}", matter.code))
-        }
+        (true, None, _) => page.login.clone().map_or(Start::No, Start::LogIn),
         (true, Some(_), Some(person)) if !fitting(person, matter).is_empty() => Start::Here,
         _ => Start::No,
     };
-    let name = matter_name(language, matter);
     let guide = Guide {
-        page: visitor.frame(Section::Matters, name.text.clone()),
+        page,
         w,
         code: matter.code.to_string(),
         chinese_name: (name.lang != Language::Chinese.tag()).then(|| matter.name.clone()),

@@ -4,7 +4,7 @@ use crate::pages::texts::texts;
 
 texts! { MattersTexts;
     // The list.
-    matters: "办事指南", "Guides";
+    matters: "办事指南", "Services";
     lead: "每个事项要什么材料、多少天办好、在哪里办。库里已有的证照不用交。", "For each matter: what it takes, how long it takes, where it is taken. Licences that the repository holds need not be handed in.";
     search: "查找事项", "Find a matter";
     search_hint: "输入事项名称中的字，多个词用空格分开，例如：餐饮 备案", "Words of its name, with blanks between them, such as: food stall";
@@ -23,7 +23,7 @@ texts! { MattersTexts;
     for_both: "个人和单位", "Persons and organisations";
 
     // A guide.
-    back: "全部办事指南", "All guides";
+    back: "全部办事指南", "All services";
     basics: "基本信息", "In short";
     department: "办理部门", "Department";
     applicants: "谁可以办", "Who may apply";
