@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod doctor;
 pub mod import;
+pub mod matters;
 pub mod rebuild;
 pub mod serve;
 pub mod verify;
@@ -32,6 +33,9 @@ enum Command {
     /// Throw a follower away and build it anew from the log.
     #[command(subcommand)]
     Rebuild(rebuild::Command),
+    /// The list of matters.
+    #[command(subcommand)]
+    Matters(matters::Command),
     /// Check settings, keys, disk, store and counterparts; says what to do.
     Doctor(doctor::Arguments),
 }
@@ -54,6 +58,7 @@ pub fn run() -> ExitCode {
             Command::Import(arguments) => import::run(arguments).await,
             Command::Verify(arguments) => verify::run(&arguments),
             Command::Rebuild(command) => rebuild::run(command).await,
+            Command::Matters(command) => matters::run(&command),
             Command::Doctor(arguments) => doctor::run(arguments).await,
         }
     })
