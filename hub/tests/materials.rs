@@ -662,3 +662,139 @@ async fn what_the_antivirus_program_finds_is_not_kept_and_without_it_nothing_is_
     assert_eq!((large.status, large.code()), (503, "scanner_unavailable"), "{}", large.text);
     assert_eq!(kept(&hub), 1);
 }
+
+/// A form with a file, as a browser without scripts sends it.
+async fn send_form(
+    client: &PageClient,
+    path: &str,
+    csrf: &str,
+    members: &[(&str, &str)],
+    file: Option<(&str, Vec<u8>)>,
+) -> support::people::Page {
+    let mut form = reqwest::multipart::Form::new().text("csrf", csrf.to_owned());
+    for (name, value) in members {
+        form = form.text((*name).to_owned(), (*value).to_owned());
+    }
+    if let Some((name, bytes)) = file {
+        let part = reqwest::multipart::Part::bytes(bytes).file_name(name.to_owned());
+        form = form.part("file", part);
+    }
+    client.send(client.page(Method::POST, path).multipart(form)).await
+}
+
+#[actix_web::test]
+async fn a_form_without_scripts_hands_a_file_in_for_its_case_and_the_list_says_what_it_spared() {
+    let hub = town("").await;
+    let person = hub.applicant(1).await;
+    let case = person.open_case().await;
+    let path = format!("/me/cases/{case}/files");
+    let plan = [("requirement", "plan"), ("kind", "floor-plan")];
+    let csrf = person.csrf.clone();
+    let name = "平面图 <b>一.pdf";
+
+    let wrong = send_form(&person, &path, "wrong", &plan, Some((name, pdf(b"x")))).await;
+    assert_eq!(wrong.status, 403, "the token of another session");
+    for (members, file, code) in [
+        (&plan[..], Some(("a.pdf", b"<html>".to_vec())), "file_type"),
+        (&plan[..], None, "file_missing"),
+        (&[][..], Some(("a.pdf", pdf(b"x"))), "file_missing"),
+        (&[("requirement", "other")][..], Some(("a.pdf", pdf(b"x"))), "unknown_requirement"),
+    ] {
+        let refused = send_form(&person, &path, &csrf, members, file).await;
+        let to = format!("/me/cases/{case}?refused={code}");
+        assert_eq!((refused.status, refused.location()), (303, to.as_str()));
+        assert_eq!(person.get(&to).await.status, 200);
+    }
+    assert_eq!(kept(&hub), 0);
+    let stranger = hub.applicant(2).await;
+    let stolen = send_form(&stranger, &path, &stranger.csrf, &plan, Some(("a.pdf", pdf(b"x"))));
+    assert_eq!(stolen.await.status, 404);
+
+    let taken = send_form(&person, &path, &csrf, &plan, Some((name, pdf(b"plan")))).await;
+
+    let to = format!("/me/cases/{case}?done=file");
+    assert_eq!((taken.status, taken.location()), (303, to.as_str()), "{}", taken.text());
+    let list = person.get("/me/materials").await;
+    assert_eq!(list.status, 200, "{}", list.text());
+    assert!(list.html.contains("平面图 &#60;b&#62;一.pdf"), "{}", list.html);
+    assert!(list.html.contains("平面布局图"), "the matter's name for it: {}", list.text());
+    assert!(list.html.contains("2026-04-01"), "usable for 30 days: {}", list.text());
+    assert!(list.html.contains(&format!("/me/cases/{case}")), "{}", list.text());
+    assert!(list.html.contains("还没有再用过"), "{}", list.text());
+    // Another case uses it: by name, as the script sends it.
+    let other = person.open_case().await;
+    let listed = person.call(Method::GET, "/v1/materials", None).await;
+    let material = listed.json["materials"][0]["id"].as_str().unwrap();
+    let members = [("requirement", "plan"), ("material", material)];
+    let path = format!("/me/cases/{other}/files");
+    let named = send_form(&person, &path, &csrf, &members, None).await;
+    assert_eq!(named.location(), format!("/me/cases/{other}?done=file"));
+    let list = person.get("/me/materials?lang=en").await.text();
+    assert!(list.contains("Together they spared you 1 copies."), "{list}");
+    // The file opens from the page's own address, too.
+    let opened = person.get(&format!("/v1/materials/{material}/content")).await;
+    assert_eq!((opened.status, opened.html.as_bytes()), (200, pdf(b"plan").as_slice()));
+    let nobody = stranger.get("/me/materials").await.text();
+    assert!(!nobody.contains("平面图"), "{nobody}");
+}
+
+/// 500 MB take a while: run by hand, `cargo test -p hub --test materials -- --ignored --nocapture`.
+#[actix_web::test]
+#[ignore = "writes 1.5 GB"]
+async fn half_a_gigabyte_goes_through_with_bounded_memory() {
+    const PIECE: usize = 1 << 20;
+    let hub = TestHub::start().await;
+    let person = hub.applicant(1).await;
+    let pieces = 500_usize;
+    let head = pdf(b"");
+    let (start, end) = (b"%PDF-1.7\n".to_vec(), head[10..].to_vec());
+    let size = pieces * PIECE;
+    let upload = person.announced("大图.pdf", size).await;
+    let before = peak_kib();
+    let begun = std::time::Instant::now();
+    let body = stream::iter((0..pieces).map(move |at| {
+        let mut piece = vec![at.to_le_bytes()[0]; PIECE];
+        if at == 0 {
+            piece[..start.len()].copy_from_slice(&start);
+        }
+        if at == pieces - 1 {
+            piece[PIECE - end.len()..].copy_from_slice(&end);
+        }
+        Ok::<_, std::io::Error>(Bytes::from(piece))
+    }));
+    let sent = person
+        .api(Method::PATCH, &format!("/v1/materials/uploads/{upload}"))
+        .header("X-Yihao-Csrf", &person.csrf)
+        .header("Content-Type", "application/offset+octet-stream")
+        .header("Upload-Offset", 0)
+        .header("Content-Length", size)
+        .body(reqwest::Body::wrap_stream(body))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.status(), 204);
+    let arrived = begun.elapsed();
+    let material = person.finish(&upload).await;
+    assert_eq!(material.status, 200, "{}", material.text);
+    let finished = begun.elapsed();
+    let path = format!("/v1/materials/{}/content", material.json["id"].as_str().unwrap());
+    let mut opened = person.api(Method::GET, &path).send().await.unwrap();
+    let mut read = 0;
+    while let Some(piece) = opened.chunk().await.unwrap() {
+        read += piece.len();
+    }
+    assert_eq!(read, size);
+    let (peak, all) = (peak_kib(), begun.elapsed());
+    println!(
+        "sent {arrived:.1?}, finished {finished:.1?}, read back {all:.1?}; peak RSS {before} -> {peak} KiB \
+         (hub and client in one process)"
+    );
+    assert!(peak - before < 128 << 10, "{before} -> {peak} KiB");
+}
+
+/// The most memory this process has had, in KiB.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
