@@ -377,7 +377,7 @@ async fn operators_see_counterparts_for_cases_on_the_page() {
     let operator = scene.hub.operator().await;
     let page = operator.get("/connectors").await;
     assert_eq!(page.status, 200, "{}", page.html);
-    for shown in ["cases", "办件前置库", services().as_str(), "退回"] {
+    for shown in ["cases", "办件前置库", "对应部门", "退回"] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }
     let refused = operator.get("/connectors/cases/set-aside").await;
