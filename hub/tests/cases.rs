@@ -1180,3 +1180,39 @@ async fn the_districts_shop_asks_for_one_of_eight_and_its_signboard_for_none() {
     let submitted = applicant.submit(&second).await;
     assert_eq!(submitted.status, 200, "nothing is asked for: {}", submitted.text);
 }
+
+#[actix_web::test]
+async fn a_package_says_what_the_holder_disputes() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let dispute = json!({ "licence": town.card.identifier, "field": "address",
+        "says": "澜溪区松风路18号", "why": "门牌号已于去年更改" });
+    let disputed = applicant.post("/v1/corrections", &dispute).await;
+    assert_eq!(disputed.status, 201, "{}", disputed.text);
+    let case = applicant.submitted_shop().await;
+    let package = town.hub.office().get(&format!("/v1/cases/{case}/package")).await;
+    let package = SignedFile::parse(package.text.as_bytes()).unwrap().package().unwrap();
+    let card = package.licences.iter().find(|one| one.identifier == town.card.identifier).unwrap();
+    assert_eq!(card.disputed, ["address"]);
+}
+
+#[actix_web::test]
+async fn a_window_elsewhere_does_not_get_the_grant_of_what_it_handed_over() {
+    let town = Town::with_licences().await;
+    let (holder, _) = town.hub.person(town.person);
+    // The street's window acts for the bureau that decides, but is no desk of it.
+    let clerk = town.hub.clerk("qingxi-1").await;
+    let new = json!({ "matter": code_of(&shop(1)),
+        "holder": { "kind": holder.kind().code(), "number": holder.number() } });
+    let opened = clerk.call(Method::POST, "/v1/cases", Some(&new)).await;
+    let case = opened.json["id"].as_str().unwrap().to_owned();
+    let applicant = town.applicant().await;
+    applicant.provide(&case, "plan", "floor-plan").await;
+    applicant.provide(&case, "photo", "photo").await;
+    applicant.fill(&case, json!({ "shop-name": "和平小店" })).await;
+    let path = format!("/v1/cases/{case}");
+    let submitted = clerk.call(Method::POST, &format!("{path}/submit"), Some(&json!({}))).await;
+    assert_eq!(submitted.status, 200, "{}", submitted.text);
+    assert_eq!(submitted.json["grant"], Value::Null);
+    assert!(town.hub.office().get(&path).await.json["grant"].is_string());
+}

@@ -155,7 +155,7 @@ pub async fn open_case(
         && let Some(earlier) = once.recall::<Opened>().await?
     {
         let held = cases::case(&hub, &who, &earlier.case).await?;
-        let answer = CaseAnswer::of(&who, held.value);
+        let answer = CaseAnswer::of(&hub, &who, held.value);
         return Ok(Done::json(StatusCode::CREATED, &answer)?.respond(true));
     }
     let case = cases::open(&hub, &who, &holder, &matter).await?;
@@ -163,7 +163,7 @@ pub async fn open_case(
         once.remember(&Opened { case: case.id.clone() }).await?;
     }
     metrics::counter!("yihao_cases_total", "step" => "opened").increment(1);
-    let answer = CaseAnswer::of(&who, case);
+    let answer = CaseAnswer::of(&hub, &who, case);
     Ok(Done::json(StatusCode::CREATED, &answer)?.respond(false))
 }
 
@@ -181,7 +181,7 @@ pub async fn show_case(
 ) -> Result<HttpResponse, Problem> {
     let who = requester.towards(&hub, &id).await?;
     let held = cases::case(&hub, &who, &id).await?;
-    Ok(HttpResponse::Ok().json(CaseAnswer::of(&who, held.value)))
+    Ok(HttpResponse::Ok().json(CaseAnswer::of(&hub, &who, held.value)))
 }
 
 /// What is written into the forms.
@@ -210,7 +210,7 @@ pub async fn fill_form(
     let (fields, _): (Fields, _) = body::json(&request, payload, SMALL).await?;
     let who = requester.towards(&hub, &id).await?;
     let case = cases::fill(&hub, &who, &id, &fields.fields).await?;
-    Ok(HttpResponse::Ok().json(CaseAnswer::of(&who, case)))
+    Ok(HttpResponse::Ok().json(CaseAnswer::of(&hub, &who, case)))
 }
 
 /// A file for a requirement.
@@ -242,7 +242,7 @@ pub async fn attach(
     let (asked, _): (Attached, _) = body::json(&request, payload, SMALL).await?;
     let who = requester.towards(&hub, &id).await?;
     let case = cases::provide(&hub, &who, &id, &asked.requirement, &asked.material).await?;
-    Ok(HttpResponse::Ok().json(CaseAnswer::of(&who, case)))
+    Ok(HttpResponse::Ok().json(CaseAnswer::of(&hub, &who, case)))
 }
 
 /// What is promised to follow.
@@ -271,7 +271,7 @@ pub async fn promise_to_follow(
     let (asked, _): (Promised, _) = body::json(&request, payload, SMALL).await?;
     let who = requester.towards(&hub, &id).await?;
     let case = cases::promise(&hub, &who, &id, &asked.requirements).await?;
-    Ok(HttpResponse::Ok().json(CaseAnswer::of(&who, case)))
+    Ok(HttpResponse::Ok().json(CaseAnswer::of(&hub, &who, case)))
 }
 
 /// Hands the case to the department, as one signed package. A case that is there already stays as it is.
@@ -289,7 +289,7 @@ pub async fn submit_case(
     let who = requester.towards(&hub, &id).await?;
     let case = cases::submit(&hub, &who, &id).await?;
     metrics::counter!("yihao_cases_total", "step" => "submitted").increment(1);
-    Ok(HttpResponse::Ok().json(CaseAnswer::of(&who, case)))
+    Ok(HttpResponse::Ok().json(CaseAnswer::of(&hub, &who, case)))
 }
 
 /// Withdraws a case that is not decided yet.
@@ -306,7 +306,7 @@ pub async fn withdraw_case(
 ) -> Result<HttpResponse, Problem> {
     let who = requester.towards(&hub, &id).await?;
     let case = cases::withdraw(&hub, &who, &id).await?;
-    Ok(HttpResponse::Ok().json(CaseAnswer::of(&who, case)))
+    Ok(HttpResponse::Ok().json(CaseAnswer::of(&hub, &who, case)))
 }
 
 /// A step of the department.
@@ -363,7 +363,7 @@ pub async fn take_step(
     let step = check_step(asked)?;
     let who = requester.towards(&hub, &id).await?;
     let case = cases::step(&hub, &who, &id, step, reference.as_deref()).await?;
-    Ok(HttpResponse::Ok().json(CaseAnswer::of(&who, case)))
+    Ok(HttpResponse::Ok().json(CaseAnswer::of(&hub, &who, case)))
 }
 
 fn check_step(asked: StepRequest) -> Result<DepartmentStep, Problem> {
@@ -625,9 +625,10 @@ struct PromiseAnswer {
 
 impl CaseAnswer {
     /// The holder learns which place did something, not which clerk; only the department gets the grant.
-    fn of(who: &Who, case: Case) -> Self {
+    fn of(hub: &Hub, who: &Who, case: Case) -> Self {
         let holder = matches!(who, Who::Holder { .. });
-        let grant = case.grant.filter(|_| who.department() == Some(case.department));
+        let for_department = cases::is_for_department(hub, who, &case);
+        let grant = case.grant.filter(|_| for_department);
         let mut steps = case.steps;
         for step in &mut steps {
             if let (true, StepBy::Clerk { account, .. }) = (holder, &mut step.by) {

@@ -301,3 +301,55 @@ pub struct SupplementItem {
     /// What is wrong and what to do.
     pub why: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A case as it was written first; what came later has defaults.
+    const FIRST: &str = r#"{"id":"20260302-7K3QM9XW2F","matter":"11370800MB285591843370117002011","version":1,
+        "holder":{"kind":"001","number":"91350100M000100Y43"},"department":"11370800MB28559184","window":null,
+        "state":"submitted","form":{"name":{"text":"和平小店","source":null}},
+        "provided":{"photo":"promised","plan":{"material":{"material":"m_1","reused":true}}},
+        "promise":null,"package":null,"grant":null,"due":"2026-03-09","result":null,
+        "steps":[{"at":"2026-03-02T01:00:00Z","by":{"clerk":{"node":"hall-1","account":"zhou"}},
+            "what":{"step":"opened"},"reference":null}],
+        "opened_at":"2026-03-02T01:00:00Z"}"#;
+
+    #[test]
+    fn a_case_written_first_is_read_for_ever() {
+        let case: Case = serde_json::from_str(FIRST).unwrap();
+        assert_eq!(case.state, CaseState::Submitted);
+        assert_eq!(case.provided["photo"], Provided::Promised);
+        assert!(case.returned.is_empty() && case.sent_back.is_empty());
+        let again = serde_json::to_value(&case).unwrap();
+        let back: Case = serde_json::from_value(again.clone()).unwrap();
+        assert_eq!(serde_json::to_value(back).unwrap(), again);
+    }
+
+    #[test]
+    fn a_case_says_nothing_personal_when_it_is_logged() {
+        let case: Case = serde_json::from_str(FIRST).unwrap();
+        assert_eq!(format!("{case:?}"), "Case(20260302-7K3QM9XW2F, Submitted)");
+        assert!(!format!("{:?}", case.form).contains("和平小店"));
+    }
+
+    #[test]
+    fn every_state_has_its_word() {
+        for word in [
+            "draft",
+            "submitted",
+            "supplement",
+            "accepted",
+            "declined",
+            "granted",
+            "refused",
+            "withdrawn",
+        ] {
+            assert_eq!(CaseState::from_word(word).map(CaseState::word), Some(word));
+            let json: CaseState = serde_json::from_value(word.into()).unwrap();
+            assert_eq!(json.word(), word, "on the wire and in the store");
+        }
+        assert_eq!(CaseState::from_word("closed"), None);
+    }
+}

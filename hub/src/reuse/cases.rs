@@ -839,10 +839,11 @@ async fn supplement(
     for item in items {
         check_reason(&item.why)?;
         case.returned.insert(item.requirement.clone());
-        if fields.clone().any(|field| field.id == item.requirement) {
-            continue;
-        }
-        let wanted = item_of(&look, &item.requirement)?;
+        let wanted = match item_of(&look, &item.requirement) {
+            Ok(wanted) => wanted,
+            Err(_) if fields.clone().any(|field| field.id == item.requirement) => continue,
+            Err(error) => return Err(error),
+        };
         if let Some(error) = held_already(wanted) {
             hub.store.record_use(look_as_use).await?;
             return Err(error);
@@ -1061,6 +1062,12 @@ fn stand_of(hub: &Hub, who: &Who, case: &Case) -> Stand {
             Stand { applicant: false, department, decides: department }
         }
     }
+}
+
+/// Whether somebody sees a case as the deciding department, and so may have its grant.
+#[must_use]
+pub fn is_for_department(hub: &Hub, who: &Who, case: &Case) -> bool {
+    stand_of(hub, who, case).department
 }
 
 /// Whether somebody sees a case.

@@ -110,8 +110,13 @@ pub(super) async fn give(
     };
     let signed = package::sign(hub, FORMAT, &document, Default::default())?;
     let document = hub.blobs.put(signed).await?;
+    // Before submission a promise binds nobody, so that it is filed then; after a supplement it goes on binding.
+    let earlier = case.promise.as_ref().map(|earlier| earlier.until);
     if case.package.is_some() {
-        lapse(hub, case, draft); // filed anew at the next submission
+        if earlier != Some(until) {
+            lapse(hub, case, draft);
+        }
+        draft.index(PROMISES_OF_HOLDER, &key(hub, &case.holder, until, &case.id));
     }
     case.promise = Some(Promise { document, requirements, until, at: now, kept_at: None });
     let what = StepKind::Promised { until };
