@@ -371,11 +371,12 @@ fn a_second_import_keeps_guides_and_gives_what_changed_the_next_version() {
     assert_eq!(renamed["matters"][1]["version"], 1);
 }
 
-/// The whole of the published list, where it is beside the clone.
+/// The whole of the published list, where it is beside the clone. Of what is left, 149 have no credit code that checks;
+/// the code of one names neither area nor body.
 #[test]
 #[ignore = "reads ../shared; .ci/run does"]
 fn nearly_nine_of_ten_published_matters_are_taken() {
     let path = std::env::var("YIHAO_SERVICE_MATTERS").expect("the file to read");
     let imported = hub::command::matters::read(&std::fs::read(path).unwrap()).unwrap();
-    assert_eq!((imported.matters.len(), imported.left.len()), (986, 149));
+    assert_eq!((imported.matters.len(), imported.left.len()), (985, 150));
 }
