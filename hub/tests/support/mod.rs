@@ -181,11 +181,16 @@ impl TestHub {
         let hub = Hub::open(config, Clock::standing_at(now)).await.unwrap();
         let running = server::start(&hub).unwrap();
         let address = running.https;
-        let size = DistrictSize { persons: 40, enterprises: 20, projects: 4, licences: 0 };
-        let natural = District::new(7, size).natural_licences();
-        let district = District::new(7, DistrictSize { licences: natural, ..size });
+        let district = Self::small_district();
         let hub = Held(Some(hub));
         Self { hub, address, folder, authority, running: Some(running), district }
+    }
+
+    /// The district of every test hub.
+    pub fn small_district() -> District {
+        let size = DistrictSize { persons: 40, enterprises: 20, projects: 4, licences: 0 };
+        let natural = District::new(7, size).natural_licences();
+        District::new(7, DistrictSize { licences: natural, ..size })
     }
 
     /// Stops the hub and opens it again on the same folder.
