@@ -24,6 +24,11 @@ mod views;
 pub(crate) mod visitor;
 mod window;
 
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
 use actix_web::{
     HttpRequest, HttpResponse, Resource, Route, Scope, guard as when, http::header,
     middleware::from_fn, web,
@@ -71,7 +76,17 @@ fn pages() -> Scope {
         .default_service(web::to(no_such_page))
 }
 
+/// The patterns of all pages that were registered in this process: each is a row of the table of rights, whose test
+/// fails for one that is missing.
+pub fn patterns() -> Vec<String> {
+    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+}
+
+static REGISTERED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// A page, for reading or for sending a form to.
 fn page(path: &str, route: Route) -> Resource {
+    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
     web::resource(path).route(route).default_service(web::to(wrong_method))
 }
 
