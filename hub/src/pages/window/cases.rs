@@ -106,7 +106,6 @@ pub(super) async fn fill_in(
     after(&visitor, &id, done.map(drop)).await
 }
 
-<<<<<<< HEAD
 /// `POST /window/cases/{id}/licences/{licence}`: opened by the deciding department under the case's grant.
 pub(super) async fn licence(
     visitor: Visitor,
@@ -132,8 +131,6 @@ async fn opened(visitor: &Visitor, id: &str, licence: &str) -> Result<Content, F
     content::opened(visitor, &clerk, desk, grant, &[licence], back).await
 }
 
-=======
->>>>>>> db42955 (wip access)
 /// `GET /window/cases/{id}/letters/{letter}`.
 pub(super) async fn letter(visitor: Visitor, path: web::Path<(String, String)>) -> HttpResponse {
     let (id, word) = path.into_inner();

@@ -229,15 +229,9 @@ fn page(visitor: &Visitor, clerk: &Clerk, typed: &Typed) -> Counter {
 
 /// The matters that cases are opened for today.
 fn runnable(hub: &Hub) -> Vec<&Matter> {
-<<<<<<< HEAD
     let today = hub.clock.today();
     let current = hub.matters.all().filter_map(|one| hub.matters.current(&one.code, today));
     current.filter(|one| one.is_applied_for()).collect()
-=======
-    let runs =
-        |matter: &&Matter| !matter.guide.requirements.is_empty() || !matter.guide.forms.is_empty();
-    hub.matters.all().filter(runs).collect()
->>>>>>> db42955 (wip access)
 }
 
 /// Their names in the reader's language; two that are called the same, with their departments.
