@@ -153,7 +153,7 @@ impl Scene {
             filled.push(match (part, before) {
                 ("{id}" | "{case}", "cases") => self.ids["case"].clone(),
                 ("{id}", "uploads") => self.ids["upload"].clone(),
-                ("{id}" | "{material}", "materials") => self.ids["material"].clone(),
+                ("{id}", "materials") | ("{material}", _) => self.ids["material"].clone(),
                 ("{id}", "consents") => self.ids["consent"].clone(),
                 // A consent where it is asked for and decided, a grant where content is opened.
                 ("{id}", "grants") if route.contains("/licences/") => self.ids["grant"].clone(),
