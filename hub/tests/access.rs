@@ -14,12 +14,13 @@ use support::{Actor, NOW, TestHub, people::PageClient};
 use utoipa::OpenApi;
 
 /// Who asks. The letter stands in the table.
-const ROLES: [(char, &str); 11] = [
+const ROLES: [(char, &str); 12] = [
     ('-', "nobody"),
     ('x', "a department of another place, with a good certificate"),
     ('b', "another applicant"),
     ('v', "a clerk in another street"),
     ('e', "a clerk of another department"),
+    ('i', "a clerk of the department that issued the licence"),
     ('u', "an auditor"),
     ('o', "the operator"),
     ('w', "the clerk at the window where the case was opened"),
@@ -64,6 +65,7 @@ impl Scene {
             ('b', hub.applicant(another).await),
             ('v', hub.clerk("baishi-1").await),
             ('e', hub.clerk("housing").await),
+            ('i', hub.clerk("public-security").await),
             ('u', hub.auditor().await),
             ('o', hub.operator().await),
             ('w', hub.window_clerk().await),
@@ -131,6 +133,8 @@ impl Scene {
         let materials = format!("/v1/cases/{case}/materials");
         made(applicant.call(Method::POST, &materials, Some(&attach)).await);
         made(applicant.call(Method::POST, &format!("/v1/cases/{case}/submit"), None).await);
+        let steps = format!("/v1/cases/{case}/steps");
+        made(self.systems[&'s'].post(&steps, &json!({ "step": "accept" })).await);
         let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
         self.ids = BTreeMap::from([
             ("case", case),
@@ -219,9 +223,13 @@ impl Scene {
             ("GET" | "HEAD", _) => request,
             (_, true) => {
                 let csrf = self.people.get(&role).map_or("", |person| person.csrf.as_str());
-                request
-                    .header("Content-Type", "application/x-www-form-urlencoded")
-                    .body(format!("csrf={csrf}"))
+                let (licence, material) = (&self.ids["licence"], &self.ids["material"]);
+                let (case, matter) = (&self.ids["case"], &self.ids["matter"]);
+                request.header("Content-Type", "application/x-www-form-urlencoded").body(format!(
+                    "csrf={csrf}&licence={licence}&material={material}&case={case}&matter={matter}\
+                     &reason=x&sure=1&granted=1&item=floor-plan&why-floor-plan=x\
+                     &requirement=floor-plan&promise=floor-plan&outcome=kept&holder=0"
+                ))
             }
             (_, false) => request.json(&self.body(route)),
         };
