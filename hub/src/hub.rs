@@ -20,8 +20,8 @@ use crate::{
     config::{self, Config, ConfigError},
     login::{Node, NodeKind, Organisations, oidc, sessions::Limits},
     policy::Policies,
-    reuse::mandates::{Mandates, read_mandates},
     reuse::courier::{Courier, Couriers},
+    reuse::mandates::{Mandates, read_mandates},
 };
 
 /// The parts of a hub.

@@ -8,13 +8,13 @@ mod support;
 use std::{path::PathBuf, process::Command};
 
 use district::Story;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use licence::{HolderId, Licence};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{
     NOW, TestHub,
-    browser::Page,
+    browser::{ENTER, Page, TAB},
     stage::{Someone, Stage},
 };
 
@@ -239,17 +239,146 @@ async fn a_promise_is_kept_and_one_that_is_not_costs_the_next() {
     let page = &stage.page;
     stage.log_in("applicant").await;
 
-    let kept = start(page, Story::FoodStall).await;
-    page.press("[name=promise]").await;
-    fill_in(page).await;
-    page.submit(&format!("form[action='/me/cases/{kept}/submit'] button.primary")).await;
-    page.until("submitted against a promise", |text| text.contains("承诺")).await;
+    // Promised and kept.
+    let kept = promise(page).await;
     is_well_made(page, "a promise given").await;
     hand_in(page, &a_drawing(&stage, "健康证.pdf", "health")).await;
-    page.until("the promise is kept", |text| text.contains("已兑现") || text.contains("已补齐"))
-        .await;
+    page.until("the promise is kept", |text| text.contains("承诺的材料已交齐")).await;
+    let held = stage.hub.case(&kept).await;
+    assert!(held.promise.expect("it was given").kept_at.is_some());
 
-    let broken = start(page, Story::FoodStall).await;
-    let _ = broken;
+    // Promised again, by another applicant's clock: nothing comes, the day passes, and nothing may follow any more. The
+    // health certificate of before would do, so time has to make it too old first.
+    stage.hub.hub.clock.advance(SignedDuration::from_hours(24 * 400));
+    stage.log_in("applicant").await;
+    promise(page).await;
+    stage.hub.hub.clock.advance(SignedDuration::from_hours(24 * 60));
+    stage.log_in("applicant").await;
+    let next = start(page, Story::FoodStall).await;
+    assert_eq!(count(page, "[name=promise]").await, 0, "nothing may follow");
+    page.until("why", |text| text.contains("承诺")).await;
+    is_well_made(page, "a promise not kept").await;
+    assert_eq!(path(page).await, format!("/me/cases/{next}"));
+    stage.end(&applicant.secrets()).await;
+}
+
+/// Opens a case and submits it against a promise; its id.
+async fn promise(page: &Page) -> String {
+    let case = start(page, Story::FoodStall).await;
+    page.press("[name=promise]").await;
+    fill_in(page).await;
+    page.submit(&format!("form[action='/me/cases/{case}/submit'] button.primary")).await;
+    page.until("submitted against a promise", |text| text.contains("已提交")).await;
+    case
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clerk_looks_by_consent_the_holder_sees_it_and_withdraws() {
+    let (stage, applicant) = stage().await;
+    let page = &stage.page;
+
+    // By the keyboard alone: number in, checklist out, then the question to the holder.
+    stage.log_in("window").await;
+    page.open("/window").await;
+    is_well_made(page, "the window").await;
+    let typed = format!("{}{TAB}{TAB}{}{ENTER}", applicant.holder.number(), Story::FoodShop.name());
+    page.type_into("#number", &typed).await;
+    page.until("the checklist", |text| text.contains("餐饮场所平面布局图")).await;
+    assert_eq!(path(page).await, "/window", "no number in the address");
+    is_well_made(page, "the window's checklist").await;
+    page.submit("form[action='/window/consents/choose'] button").await;
+    is_well_made(page, "what to ask for").await;
+    page.script(
+        "document.querySelectorAll('[name=type]').forEach((one, at) => { one.checked = at === 0 });
+         document.querySelector('#reason').value = '代办核对身份';",
+    )
+    .await;
+    page.submit("form[action='/window/consents'] button.primary").await;
+    let asked = path(page).await;
+    is_well_made(page, "a question that waits").await;
+
+    stage.log_in("applicant").await;
+    page.open("/me/consents").await;
+    is_well_made(page, "my consents").await;
+    let id = asked.rsplit('/').next().unwrap();
+    page.submit(&format!("a[href='/me/consents/{id}']")).await;
+    page.until("who and why", |text| text.contains("代办核对身份")).await;
+    is_well_made(page, "a question to answer").await;
+    page.submit("button[value=yes]").await;
+
+    stage.log_in("window").await;
+    page.open(&asked).await;
+    page.submit(&format!("form[action='{asked}/open'] button")).await;
+    page.until("the content", |text| text.contains(&applicant.name)).await;
+    is_well_made(page, "what the holder lets us see").await;
+
+    stage.log_in("applicant").await;
+    page.open("/me/uses").await;
+    page.until("who looked and why", |text| text.contains("代办核对身份")).await;
+    is_well_made(page, "who looked").await;
+    page.open(&format!("/me/consents/{id}")).await;
+    page.submit("form[action$='/withdraw'] button").await;
+
+    stage.log_in("window").await;
+    let opened = post_by_hand(page, &asked).await;
+    assert_eq!(opened, 410, "the next opening is refused");
+    page.open(&asked).await;
+    page.until("withdrawn", |text| text.contains("撤回")).await;
+    is_well_made(page, "a consent withdrawn").await;
+    stage.end(&applicant.secrets()).await;
+}
+
+/// Opens under a consent as the page's own button would, also where the page offers none any more; the status.
+async fn post_by_hand(page: &Page, asked: &str) -> u64 {
+    let script = format!(
+        "const done = arguments[arguments.length - 1];
+         const csrf = document.querySelector('[name=csrf]').value;
+         fetch('{asked}/open', {{ method: 'POST', redirect: 'manual',
+           headers: {{ 'content-type': 'application/x-www-form-urlencoded' }}, body: 'csrf=' + csrf }})
+           .then(answer => done(answer.status), error => done(String(error)));"
+    );
+    let call = json!({ "script": script, "args": [] });
+    let status = page.browser.ask(Method::POST, "/execute/async", call).await;
+    status.as_u64().unwrap_or_else(|| panic!("{status}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disputed_field_is_answered_by_the_issuer_and_both_sides_are_on_record() {
+    let (stage, applicant) = stage().await;
+    let page = &stage.page;
+    let card = &applicant.licences[0];
+    stage.log_in("applicant").await;
+    page.open(&format!("/me/licences/{}", card.identifier)).await;
+    is_well_made(page, "a licence of mine").await;
+    page.press("#dispute summary").await;
+    page.script("document.querySelector('#dispute-field').selectedIndex = 1").await;
+    page.type_into("#dispute-says", "青溪路12号").await;
+    page.type_into("#dispute-why", "已经搬家并登记过").await;
+    page.submit("form[action='/me/corrections'] button").await;
+    is_well_made(page, "a correction asked for").await;
+    page.open(&format!("/me/licences/{}", card.identifier)).await;
+    page.until("it is disputed", |text| text.contains("有异议")).await;
+    is_well_made(page, "a disputed licence").await;
+
+    stage.log_in("police").await;
+    page.open("/window/corrections").await;
+    is_well_made(page, "corrections to answer").await;
+    page.submit("table a").await;
+    page.until("what the holder says", |text| text.contains("已经搬家并登记过")).await;
+    is_well_made(page, "a correction to answer").await;
+    page.type_into("#reason", "登记簿所载与证照一致").await;
+    page.submit("form.ask button").await;
+
+    stage.log_in("applicant").await;
+    page.open("/me/corrections").await;
+    is_well_made(page, "my corrections").await;
+    page.submit("table a").await;
+    page.until("both sides", |text| {
+        text.contains("已经搬家并登记过") && text.contains("登记簿所载与证照一致")
+    })
+    .await;
+    is_well_made(page, "a correction answered").await;
+    page.open(&format!("/me/licences/{}", card.identifier)).await;
+    page.until("it is not disputed any more", |text| !text.contains("有异议")).await;
     stage.end(&applicant.secrets()).await;
 }

@@ -23,6 +23,8 @@ pub const WIDTHS: [u32; 2] = [360, 1280];
 
 /// The tab key, as WebDriver writes it. Source: W3C WebDriver, 17.4.2.
 pub const TAB: &str = "\u{e004}";
+/// The enter key.
+pub const ENTER: &str = "\u{e007}";
 
 /// What the browser shows.
 pub struct Page {

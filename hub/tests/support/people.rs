@@ -103,6 +103,12 @@ impl TestHub {
             .await
     }
 
+    /// A case as it is kept.
+    pub async fn case(&self, id: &str) -> hub::reuse::case::Case {
+        let held = hub::records::read(&*self.hub.store, id.as_bytes()).await.unwrap();
+        held.expect("there is such a case").value
+    }
+
     /// A clerk at a node of the tree (see `district::organisations_json`).
     pub async fn clerk(&self, node: &str) -> PageClient {
         self.log_in(account(
