@@ -290,7 +290,8 @@ async fn a_clerk_looks_by_consent_the_holder_sees_it_and_withdraws() {
     is_well_made(page, "what to ask for").await;
     page.script(
         "document.querySelectorAll('[name=type]').forEach((one, at) => { one.checked = at === 0 });
-         document.querySelector('#reason').value = '代办核对身份';",
+         document.querySelector('#reason').value = '代办核对身份';
+         document.querySelector('#until').value = '2026-06-01';",
     )
     .await;
     page.submit("form[action='/window/consents'] button.primary").await;
