@@ -243,7 +243,7 @@ async fn a_promise_is_kept_and_one_that_is_not_costs_the_next() {
     let kept = promise(page).await;
     is_well_made(page, "a promise given").await;
     hand_in(page, &a_drawing(&stage, "健康证.pdf", "health")).await;
-    page.until("the promise is kept", |text| text.contains("承诺的材料已交齐")).await;
+    page.until("the promise is kept", |text| text.contains("承诺的材料都补齐了")).await;
     let held = stage.hub.case(&kept).await;
     assert!(held.promise.expect("it was given").kept_at.is_some());
 
