@@ -6,8 +6,6 @@
 //! `licence`, what a signature proves in `certs`, where records live in `indexes`, where they go in
 //! `connectors`.
 
-#![allow(dead_code, unused_imports, reason = "rooms are being built")]
-
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -1123,7 +1123,7 @@ async fn queues_show_what_a_place_works_on_and_nothing_else() {
         cases.into_iter().map(|case| case.id).collect::<Vec<_>>()
     };
     let waiting = cases::queue(&town.hub.hub, &desk, Some(CaseState::Submitted), 10).await;
-    assert_eq!(ids(waiting.unwrap()), [submitted.clone()]);
+    assert_eq!(ids(waiting.unwrap()), std::slice::from_ref(&submitted));
     let accepted = cases::queue(&town.hub.hub, &desk, Some(CaseState::Accepted), 10).await;
     assert!(accepted.unwrap().is_empty());
     let elsewhere = of(&town.hub.department_clerk("housing").await);

@@ -41,7 +41,8 @@ pub fn cookie(request: &HttpRequest, name: &str) -> Option<String> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .filter_map(|(key, value)| (key == name).then(|| value.to_owned()));
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value.to_owned());
     let value = values.next()?;
     values.next().is_none().then_some(value)
 }

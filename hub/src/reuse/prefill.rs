@@ -99,7 +99,7 @@ pub(super) fn written(
     let mut form = BTreeMap::new();
     for (id, text) in values {
         let mut fields = matter.guide.forms.iter().flat_map(|form| &form.fields);
-        let field = fields.find(|field| field.id == *id).ok_or_else(|| CaseError::UnknownField)?;
+        let field = fields.find(|field| field.id == *id).ok_or(CaseError::UnknownField)?;
         // Browsers send line ends as CR LF.
         let text = text.replace("\r\n", "\n").trim().to_owned();
         if text.chars().count() > usize::from(field.most) {

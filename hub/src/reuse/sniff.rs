@@ -268,7 +268,7 @@ fn whole_jpeg(file: &mut (impl Read + Seek)) -> io::Result<Result<(), SniffError
         [b"%PDF-", b"PK\x03\x04", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c", b"<html", b"<script"];
     let found =
         |magic: &&[u8]| behind.windows(magic.len()).any(|at| at.eq_ignore_ascii_case(magic));
-    Ok(if foreign.iter().any(|magic| found(magic)) { Err(SniffError::TwoTypes) } else { Ok(()) })
+    Ok(if foreign.iter().any(found) { Err(SniffError::TwoTypes) } else { Ok(()) })
 }
 
 /// The next marker. Before the image's data it must stand right here; within them it is looked for, and 0xff 0 is data.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use licence::{ApplicantKind, HolderId, LicenceId, Matter, MatterCode, Requirement, Said, Way};
+use licence::{ApplicantKind, HolderId, LicenceId, Matter, MatterCode, Said, Way};
 
 use super::{
     me::{Me, acting_for, see_other},

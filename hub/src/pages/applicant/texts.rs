@@ -15,10 +15,8 @@ texts! { MeTexts;
     corrections: "更正", "Corrections";
     acting_for: "正在为{name}办事", "You act for {name}";
     change_holder: "换成别人", "Change";
-    none: "无", "none";
     at: "时间", "When";
     status: "状态", "Status";
-    details: "查看", "Open";
 
     // Overview.
     greeting: "{name}，您好", "Hello, {name}";
@@ -132,7 +130,6 @@ texts! { MeTexts;
     choose_file: "选择文件", "Choose a file";
     file_hint: "PDF、OFD、JPEG、PNG，最大 500 MB。用手机拍清楚也可以。", "PDF, OFD, JPEG or PNG, at most 500 MB. A clear photograph will do.";
     hand_in: "交这份文件", "Hand in this file";
-    part_form: "表格", "Form";
     form_hint: "已经从您的证照上填好，请看一看对不对。", "Filled in from your licences: see whether it is right.";
     taken_from: "取自", "Taken from";
     optional: "（可以不填）", "(may stay empty)";

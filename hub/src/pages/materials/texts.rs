@@ -14,7 +14,6 @@ texts! { FileTexts;
     column_used: "用在", "Used for";
     column_handed_in: "交来", "Handed in";
     column_checked: "检查", "Checked";
-    open: "打开", "Open";
     usable_own_case: "只用于原办件", "its own case only";
     usable_over: "已过期", "outdated";
     spared: "{n} 份", "{n}";

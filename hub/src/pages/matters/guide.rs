@@ -7,7 +7,7 @@ use super::{
     applicants, field_name, matter, matter_name, said,
     texts::MattersTexts,
     type_name,
-    views::{Form, Guide, Material, Start, Words, YourRow, Yours},
+    views::{Form, Guide, Material, Start, YourRow, Yours},
 };
 use crate::{
     Hub,

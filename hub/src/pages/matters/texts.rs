@@ -31,7 +31,6 @@ texts! { MattersTexts;
     time_limit_is: "承诺 {promised} 个工作日（法定 {legal} 个）", "{promised} working days promised ({legal} by law)";
     time_limit_promised: "承诺 {promised} 个工作日", "{promised} working days promised";
     time_limit_none: "当场或按部门规定", "At once, or as the department says";
-    fee: "收费", "Fee";
     taken_at: "在哪里办", "Where";
     online: "网上", "Online";
     at_district: "区政务服务大厅任一窗口", "any window of the district's service hall";
@@ -70,7 +69,6 @@ texts! { MattersTexts;
     needed_nothing: "共 {all} 项，全部已有，什么也不用交。", "{all} materials, all here: nothing to hand in.";
     recorded: "本次查看已记入您的使用记录。", "This look is on the record of uses of your licences.";
     not_for_you: "这个事项不是为您这类申请人办理的，见上面的“谁可以办”。", "This matter is not for your kind of applicant: see who may apply, above.";
-    state: "状态", "State";
     state_held: "库里已有", "Held";
     state_reusable: "以前交过", "Handed in before";
     state_to_hand_in: "要交", "To hand in";
@@ -113,7 +111,6 @@ texts! { MattersTexts;
 
     // The sheet.
     sheet_scan: "扫码看指南，登录后查自己的材料清单", "Scan for the guide; log in for your own checklist";
-    sheet_address: "网址", "Address";
     sheet_print: "按 Ctrl+P 打印（Mac 为 ⌘P），纸张选 A4。", "Print with Ctrl+P (⌘P on a Mac), on A4.";
     sheet_qr: "本指南的二维码", "QR code of this guide";
     sheet_back: "返回办事指南", "Back to the guide";

@@ -4,7 +4,6 @@ use crate::pages::texts::texts;
 
 texts! { WindowTexts;
     // What all pages of the window share.
-    window: "窗口", "Window";
     window_navigation: "窗口页面", "Pages of the window";
     tab_counter: "收件", "Counter";
     tab_queue: "办件", "Cases";
@@ -142,7 +141,6 @@ texts! { WindowTexts;
     supplement_of_form: "申请表：{item}", "Form: {item}";
     supplement_button: "发出补正告知", "Send the notice";
     supplement_none: "请至少勾选一项，并为勾选的每一项写明问题和要求。", "Tick at least one item, and write for each of them what is wrong and what to do.";
-    decline: "不予受理", "Do not accept";
     decline_why: "不予受理的理由", "Why it is not accepted";
     decline_button: "作出不予受理决定", "Decide not to accept";
     grant: "准予", "Grant";
@@ -201,9 +199,7 @@ texts! { WindowTexts;
     say_not_here: "这个事项不在本级窗口受理。", "This matter is not taken at a window of this level.";
     say_not_this_applicant: "这个事项不面向这类申请人。", "This matter is not for this kind of applicant.";
     say_no_signer: "系统没有配置签名密钥，不能提交。请联系系统管理人员。", "No signing key is set up, so nothing can be submitted: tell the operator.";
-    say_file: "文件没有收下：须是 PDF、OFD、JPEG 或 PNG，不超过 500 MB，且没有病毒。请重新扫描后再传。", "The file was not taken: it must be PDF, OFD, JPEG or PNG, at most 500 MB and free of viruses. Scan it again and retry.";
     say_scanner: "病毒扫描暂时不可用，文件没有收下，请稍后再传。", "The virus scanner is away, so the file was not taken: try again later.";
-    say_no_file: "没有选择文件。", "No file was chosen.";
     say_refused: "没有做成：所填内容不符合要求，或现在不能这样做。什么也没有改变。", "Not done: what was filled in does not fit, or this cannot be done now. Nothing was changed.";
     say_unavailable: "系统暂时不可用，请稍后再试。什么也没有改变。", "The repository is unavailable for the moment: try again later. Nothing was changed.";
 
