@@ -535,6 +535,7 @@ async fn a_file_handed_in_once_is_used_again_until_it_is_outdated_and_counts_the
         assert_eq!(told.json["spared"], spared);
     }
     // A document with a last day of its own is not used after it.
+    hub.hub.clock.advance(jiff::SignedDuration::from_secs(1));
     let last = today.saturating_add(3.days());
     let new = json!({ "kind": "floor-plan", "name": "图.pdf", "size": pdf(b"new").len(),
                       "valid_until": last.to_string() });

@@ -249,10 +249,10 @@ async fn a_promise_is_kept_and_one_that_is_not_costs_the_next() {
 
     // Promised again when the certificate of before is too old. Nothing comes, the day passes, and nothing may follow
     // any more. (The applicant's identity card lives on; a signer's certificate of the tests ends in 2027.)
-    stage.hub.hub.clock.advance(SignedDuration::from_hours(24 * 370));
+    days_pass(&stage.hub, 370);
     stage.log_in("applicant").await;
     promise(page).await;
-    stage.hub.hub.clock.advance(SignedDuration::from_hours(24 * 40));
+    days_pass(&stage.hub, 40);
     stage.log_in("applicant").await;
     let next = start(page, Story::FoodStall).await;
     assert_eq!(count(page, "[name=promise]").await, 0, "nothing may follow");
@@ -260,6 +260,13 @@ async fn a_promise_is_kept_and_one_that_is_not_costs_the_next() {
     assert_eq!(path(page).await, format!("/me/cases/{next}"));
     is_well_made(page, "a promise not kept").await;
     stage.end(&applicant.secrets()).await;
+}
+
+/// Days pass, and the authority goes on publishing its revocation lists.
+fn days_pass(hub: &TestHub, days: i64) {
+    hub.hub.clock.advance(SignedDuration::from_hours(24 * days));
+    hub.authority.revocation_list(&[], hub.hub.clock.now()).unwrap();
+    hub.hub.reload_trust().unwrap();
 }
 
 /// Opens a case and submits it against a promise; its id.

@@ -116,7 +116,7 @@ pub(crate) use texts;
 #[cfg(test)]
 pub(crate) fn check(all: &[(&str, &str, &str)]) {
     // What reads the same in both: only places and signs.
-    let same = ["position_of", "scanned_by"];
+    let same = ["position_of", "scanned_by", "size_kb", "size_mb"];
     for (key, chinese, english) in all {
         assert!(!chinese.trim().is_empty() && !english.trim().is_empty(), "{key} is empty");
         assert!(has_chinese(chinese) || same.contains(key), "{key}: not Chinese");
