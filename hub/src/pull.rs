@@ -25,6 +25,7 @@ use crate::{
         case::{Case, CaseState},
         consents,
         corrections::{self, Disputed},
+        reach,
         terms::{self, GrantTerms},
         uses,
     },
@@ -41,8 +42,10 @@ pub struct Asker {
     pub department: CreditCode,
     /// The certificate it came with; for a clerk, who came with a session, the hub's own.
     pub certificate: Sha256Digest,
-    /// The clerk.
+    /// The clerk, as the access log names them.
     pub operator: Option<Operator>,
+    /// The clerk, whom the tree of organisations bounds.
+    pub clerk: Option<Clerk>,
 }
 
 impl Asker {
@@ -63,13 +66,19 @@ impl Asker {
             department: clerk.department,
             certificate: uses::own_certificate(hub),
             operator: Some(clerk.operator()),
+            clerk: Some(clerk.clone()),
         }
     }
 }
 
 impl From<&Caller> for Asker {
     fn from(caller: &Caller) -> Self {
-        Self { department: caller.department, certificate: caller.certificate, operator: None }
+        Self {
+            department: caller.department,
+            certificate: caller.certificate,
+            operator: None,
+            clerk: None,
+        }
     }
 }
 
@@ -637,6 +646,11 @@ async fn granted(
     let grant = hub.store.grant(grant).await?.ok_or(PullError::UnknownGrant)?;
     if grant.opened_by.caller != asker.department {
         return Err(PullError::GrantOfAnother);
+    }
+    if let Some(clerk) = &asker.clerk
+        && !reach::grant(hub, clerk, &grant).await?
+    {
+        return Err(PullError::UnknownGrant);
     }
     let terms = in_force(hub, &grant).await?;
     if !grant.opened_by.shown.iter().any(|shown| shown.identifier == *identifier) {

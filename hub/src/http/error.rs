@@ -181,7 +181,11 @@ impl From<crate::reuse::consents::ConsentError> for Problem {
             E::Purpose(error) => error.into(),
             E::NotADepartment | E::NotTheHolder => Self::forbidden(code, detail),
             E::Unknown => Self::not_found(code, detail),
-            E::Decided | E::Withdrawn | E::NotInForce | E::NotByConsent => {
+            E::Decided
+            | E::Withdrawn
+            | E::NotInForce
+            | E::NotByConsent
+            | E::TooManyWaiting => {
                 Self::conflict(code, detail).at("policy")
             }
             E::Lapsed => Self::new(StatusCode::GONE, code, detail).at("policy"),
@@ -198,7 +202,7 @@ impl From<crate::reuse::corrections::CorrectionError> for Problem {
         let detail = error.to_string();
         match error {
             E::Store(error) => error.into(),
-            E::NotTheHolder | E::NotTheIssuer => Self::forbidden(code, detail),
+            E::NotTheHolder | E::NotTheIssuer | E::OwnDispute => Self::forbidden(code, detail),
             E::UnknownLicence => Self::not_found(code, detail).at("identifier"),
             E::Unknown => Self::not_found(code, detail),
             E::AlreadyDisputed | E::Answered => Self::conflict(code, detail).at("policy"),
@@ -252,6 +256,7 @@ impl From<crate::reuse::cases::CaseError> for Problem {
                 Self::forbidden(code, detail)
             }
             E::State { .. } | E::ReferenceReused => Self::conflict(code, detail).at("request"),
+            E::TooManyDrafts => Self::conflict(code, detail).at("policy"),
             E::HeldAlready { identifier, .. } => {
                 Self::conflict(code, detail).at("policy").with_defects(vec![identifier.to_string()])
             }

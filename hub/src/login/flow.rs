@@ -13,6 +13,8 @@ use ring::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The cookie that says that somebody logged out in this browser: the next login does not pass silently.
+pub const LEFT: &str = "yihao_left";
 /// The cookie that carries it.
 pub const COOKIE: &str = "yihao_login";
 /// How long a login may take.
@@ -33,6 +35,9 @@ pub struct Flow {
     pub next: String,
     /// Until when.
     pub until: Timestamp,
+    /// The person must show anew who they are: not before this second of the machine's clock.
+    #[serde(default)]
+    pub anew_since: Option<i64>,
 }
 
 /// Seals and opens flows.
@@ -107,6 +112,7 @@ mod tests {
             verifier: "v".to_owned(),
             next: "/me".to_owned(),
             until: "2026-03-02T01:10:00Z".parse().unwrap(),
+            anew_since: None,
         }
     }
 

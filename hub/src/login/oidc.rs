@@ -17,7 +17,7 @@ use openidconnect::{
     Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
     RequestTokenError, Scope, TokenResponse,
     core::{
-        CoreClient, CoreClientAuthMethod, CoreIdToken, CoreJwsSigningAlgorithm as Algorithm,
+        CoreAuthPrompt, CoreClient, CoreClientAuthMethod, CoreIdToken, CoreJwsSigningAlgorithm as Algorithm,
         CoreProviderMetadata, CoreResponseType, CoreTokenResponse,
     },
 };
@@ -38,6 +38,8 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(600);
 /// Keys are asked for again for a token that does not fit them, but not more often than this.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Seconds by which the provider's clock may be behind.
+const CLOCKS_DIFFER: i64 = 60;
 /// Most bytes of an answer of the provider.
 const MOST_BYTES: usize = 1 << 20;
 /// Signatures that are believed: never `none`, never a MAC.
@@ -179,9 +181,17 @@ impl Provider {
 
     /// Begins a login: where the browser goes, and the value of its cookie [`flow::COOKIE`].
     ///
+    /// * `anew`: a login that the provider still remembers does not suffice. Asked for by `prompt` and `max_age`, and
+    ///   judged by the token's `auth_time`, since the browser carries the request.
+    ///
     /// # Errors
     /// `Provider`, `Random`.
-    pub async fn begin(&self, next: &str, now: Timestamp) -> Result<(String, String), LoginError> {
+    pub async fn begin(
+        &self,
+        next: &str,
+        anew: bool,
+        now: Timestamp,
+    ) -> Result<(String, String), LoginError> {
         let known = self.known(FRESH).await?;
         let client = self.client(&known)?;
         let random = || records::random_name("").map_err(|_| LoginError::Random);
@@ -193,17 +203,23 @@ impl Provider {
             verifier: verifier.into_secret(),
             next: flow::local_path(next).unwrap_or_default().to_owned(),
             until: now + flow::PATIENCE,
+            anew_since: anew.then(|| Timestamp::now().as_second()),
         };
         let cookie = self.seal.seal(&flow).ok_or(LoginError::Random)?;
-        let (address, _, _) = client
+        let mut request = client
             .authorize_url(
                 AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
                 || CsrfToken::new(state),
                 || Nonce::new(nonce),
             )
             .add_scopes(self.settings.scopes.iter().cloned().map(Scope::new))
-            .set_pkce_challenge(challenge)
-            .url();
+            .set_pkce_challenge(challenge);
+        if anew {
+            request = request
+                .add_prompt(CoreAuthPrompt::Login)
+                .set_max_age(Duration::ZERO);
+        }
+        let (address, _, _) = request.url();
         if self.settings.issuer.starts_with("https://") && address.scheme() != "https" {
             tracing::error!("the provider's authorisation endpoint is not under https");
             return Err(LoginError::Provider);
@@ -252,10 +268,19 @@ impl Provider {
             self.verify(&again, id_token, &tokens, &nonce)?;
         }
         let mut claims = payload(id_token).ok_or(LoginError::Token)?;
+        if let Some(since) = flow.anew_since {
+            // Source: OpenID Connect Core 1.0, 3.1.2.1: with `max_age`, the token must say `auth_time`.
+            let shown = claims.get("auth_time").and_then(Value::as_i64);
+            if shown.is_none_or(|at| at < since - CLOCKS_DIFFER) {
+                tracing::warn!("the provider let somebody in by an earlier login");
+                return Err(LoginError::Token);
+            }
+        }
         if let Some(endpoint) = known.metadata.userinfo_endpoint() {
             let more = self.userinfo(endpoint.url().as_str(), &tokens).await?;
             // Source: OpenID Connect Core 1.0, 5.3.2: the subjects must be the same.
             if more.get("sub") != claims.get("sub") {
+                tracing::warn!("a login was refused: userinfo is of another subject");
                 return Err(LoginError::Token);
             }
             for (name, value) in more {
@@ -349,6 +374,7 @@ impl Provider {
             let actual = AccessTokenHash::from_token(tokens.access_token(), algorithm, key)
                 .map_err(|_| LoginError::Token)?;
             if actual != *expected {
+                tracing::warn!("an ID token was refused: it belongs to another access token");
                 return Err(LoginError::Token);
             }
         }

@@ -38,6 +38,8 @@ use crate::{
 
 /// How often a step is tried again when somebody else changed the case meanwhile.
 pub(super) const ATTEMPTS: usize = 5;
+/// Cases of a holder that are in the making, at most.
+const MOST_DRAFTS: usize = 50;
 /// Most cases that a queue looks through.
 const MOST_IN_QUEUE: usize = 5_000;
 
@@ -60,6 +62,9 @@ pub enum CaseError {
     /// The place does not take the matter.
     #[error("the matter is not taken at this place: see `taken_at` in its guide")]
     NotTakenHere,
+    /// The holder has many cases in the making.
+    #[error("{MOST_DRAFTS} cases of this holder are in the making: submit or withdraw some first")]
+    TooManyDrafts,
     /// Not for this caller.
     #[error("this is not for you to do: {0}")]
     NotPermitted(&'static str),
@@ -207,6 +212,7 @@ impl CaseError {
             Self::MatterNotRun => "matter_not_run",
             Self::ApplicantKind => "applicant_kind",
             Self::NotTakenHere => "not_taken_here",
+            Self::TooManyDrafts => "too_many_drafts",
             Self::NotPermitted(_) => "case_not_permitted",
             Self::State { .. } => "case_state",
             Self::UnknownField => "unknown_form_field",
@@ -275,6 +281,7 @@ async fn open_once(
     let matter = current_matter(hub, matter)?;
     may_apply(hub, who, holder, matter)?;
     service(hub)?;
+    check_drafts(hub, holder).await?;
     let now = hub.clock.now();
     let window = match who {
         Who::Clerk(clerk) => Some(clerk.node.clone()),
@@ -309,6 +316,31 @@ async fn open_once(
         draft.index(CASES_OF_DEPARTMENT, &key_of_department(&department, &case));
     }
     Ok(draft.commit(&*hub.store).await?.is_ok().then_some(case))
+}
+
+/// Nobody fills the store with cases that go nowhere: so many of a holder are in the making, and no more. Cases that are
+/// opened at the same moment may pass together.
+async fn check_drafts(hub: &Hub, holder: &HolderId) -> Result<(), CaseError> {
+    let token = hub.index_key.token(holder);
+    let prefix = token.as_bytes();
+    let mut after: Option<Vec<u8>> = None;
+    let mut drafts = 0;
+    // Those among the newest: a list of any length costs the same.
+    for _ in 0..5 {
+        let keys =
+            records::keys(&*hub.store, CASES_OF_HOLDER, prefix, after.as_deref(), 200).await?;
+        let Some(last) = keys.last() else { break };
+        after = Some([&prefix[..], last].concat());
+        for key in keys {
+            let id = key.get(8..).unwrap_or(&[]);
+            let held = records::read::<Case>(&*hub.store, id).await?;
+            drafts += usize::from(held.is_some_and(|held| held.value.state == CaseState::Draft));
+        }
+        if drafts >= MOST_DRAFTS {
+            return Err(CaseError::TooManyDrafts);
+        }
+    }
+    Ok(())
 }
 
 /// A case, for whoever may see it. The look at its licences is on the access log before the answer.

@@ -15,7 +15,7 @@ use licence::{CreditCode, HolderId, LicenceTypeCode, MatterCode, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Who,
+    Who, reach,
     terms::{self, GrantTerms, end_of},
 };
 use crate::{
@@ -27,6 +27,12 @@ use crate::{
 
 /// How often a change is tried when others are faster.
 const ATTEMPTS: usize = 5;
+/// Asks of one department to one holder that wait for an answer, at most.
+const MOST_WAITING: usize = 20;
+/// Keys of an index that are read at once.
+const PAGE: usize = 200;
+/// Newest asks that are looked through, for a clerk's list or for those that wait, at most.
+const MOST_LOOKED: usize = 5_000;
 /// Days from asking to the last day of use, at most.
 const LONGEST_DAYS: i64 = 366;
 
@@ -214,6 +220,11 @@ pub enum ConsentError {
     /// More than was asked for.
     #[error("an answer can only give what was asked for, or less")]
     MoreThanAsked,
+    /// The holder has many asks of this department to answer.
+    #[error(
+        "{MOST_WAITING} asks of this department wait for this holder's answer: take some back, or wait"
+    )]
+    TooManyWaiting,
     /// Less, but nothing is left.
     #[error("the answer gives nothing: say no instead")]
     NothingGiven,
@@ -254,6 +265,7 @@ impl ConsentError {
             Self::TypeTwice(_) => "type_named_twice",
             Self::FieldNotOfType(_) => "field_not_of_type",
             Self::Until => "consent_until",
+            Self::TooManyWaiting => "too_many_asks",
             Self::MoreThanAsked => "more_than_asked",
             Self::NothingGiven => "nothing_given",
             Self::Decided => "consent_decided",
@@ -270,7 +282,8 @@ impl ConsentError {
 /// A department asks a holder. Whether the holder has such licences is not looked up: asking shows nothing.
 ///
 /// # Errors
-/// `NotADepartment`; the purpose, as for a pull on the basis `consent`; a field or day that cannot be asked for.
+/// `NotADepartment`; the purpose, as for a pull on the basis `consent`; a field or day that cannot be asked for;
+/// `TooManyWaiting`.
 pub async fn ask(hub: &Hub, who: &Who, asked: &Asked) -> Result<Consent, ConsentError> {
     let asker = Asker::of(hub, who).ok_or(ConsentError::NotADepartment)?;
     let types: Vec<LicenceTypeCode> = asked.licences.iter().map(|(one, _)| *one).collect();
@@ -288,10 +301,12 @@ pub async fn ask(hub: &Hub, who: &Who, asked: &Asked) -> Result<Consent, Consent
     if asked.until < today || asked.until > furthest {
         return Err(ConsentError::Until);
     }
+    let token = hub.index_key.token(&asked.holder);
+    check_waiting(hub, &token, &asker.department, now).await?;
     let consent = Consent {
         id: random_name("r_")?,
         holder: asked.holder.clone(),
-        token: hub.index_key.token(&asked.holder),
+        token,
         department: asker.department,
         certificate: asker.certificate,
         operator: asker.operator,
@@ -415,16 +430,21 @@ pub async fn withdraw_grant(hub: &Hub, who: &Who, id: &str) -> Result<(), Consen
     Err(ConsentError::Busy)
 }
 
-/// A grant, for the department that has it, and for the holder as soon as they are told of its uses.
+/// A grant, for the department that has it (its clerks as far as they reach), and for the holder as soon as they are told of its uses.
 ///
 /// # Errors
-/// `GrantOfAnother` for another department; `UnknownGrant` for everybody else.
+/// `GrantOfAnother` for another department; `UnknownGrant` for everybody else, and for clerks who do not reach it.
 pub async fn grant_of(hub: &Hub, who: &Who, id: &str) -> Result<Grant, ConsentError> {
     let grant = hub.store.grant(id).await?.ok_or(PullError::UnknownGrant)?;
     if let Some(department) = who.department() {
-        return match grant.opened_by.caller == department {
-            true => Ok(grant),
-            false => Err(PullError::GrantOfAnother.into()),
+        if grant.opened_by.caller != department {
+            return Err(PullError::GrantOfAnother.into());
+        }
+        return match who {
+            Who::Clerk(clerk) if !reach::grant(hub, clerk, &grant).await? => {
+                Err(PullError::UnknownGrant.into())
+            }
+            _ => Ok(grant),
         };
     }
     let token = who.acting_holder().map(|holder| hub.index_key.token(holder));
@@ -453,7 +473,7 @@ pub async fn of_holder(hub: &Hub, who: &Who, limit: usize) -> Result<Vec<Consent
     listed(hub, CONSENTS_OF_HOLDER, token.as_bytes(), limit).await
 }
 
-/// What a department asked, newest first.
+/// What a department asked, newest first; a clerk sees of it as much as they reach.
 ///
 /// # Errors
 /// `NotADepartment`; the store's.
@@ -463,7 +483,29 @@ pub async fn of_department(
     limit: usize,
 ) -> Result<Vec<Consent>, ConsentError> {
     let department = who.department().ok_or(ConsentError::NotADepartment)?;
-    listed(hub, CONSENTS_OF_DEPARTMENT, department.as_str().as_bytes(), limit).await
+    let prefix = department.as_str().as_bytes();
+    let clerk = match who {
+        Who::Clerk(clerk) if !clerk.is_of_department(hub) => clerk,
+        _ => return listed(hub, CONSENTS_OF_DEPARTMENT, prefix, limit).await,
+    };
+    let mut found = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    for _ in 0..MOST_LOOKED / PAGE {
+        let keys =
+            records::keys(&*hub.store, CONSENTS_OF_DEPARTMENT, prefix, after.as_deref(), PAGE)
+                .await?;
+        let Some(last) = keys.last() else { break };
+        after = Some([prefix, last].concat());
+        for consent in consents_at(hub, &keys).await? {
+            if reach::consent(hub, clerk, &consent) {
+                found.push(consent);
+            }
+            if found.len() >= limit {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
 }
 
 async fn listed(
@@ -472,12 +514,45 @@ async fn listed(
     prefix: &[u8],
     limit: usize,
 ) -> Result<Vec<Consent>, ConsentError> {
+    let keys = records::keys(&*hub.store, index, prefix, None, limit).await?;
+    Ok(consents_at(hub, &keys).await?)
+}
+
+async fn consents_at(hub: &Hub, keys: &[Vec<u8>]) -> Result<Vec<Consent>, StoreError> {
     let mut found = Vec::new();
-    for key in records::keys(&*hub.store, index, prefix, None, limit).await? {
+    for key in keys {
         let id = key.get(8..).unwrap_or_default();
         found.extend(records::read::<Consent>(&*hub.store, id).await?.map(|held| held.value));
     }
     Ok(found)
+}
+
+/// Nobody buries a holder in asks: so many of one department wait for an answer, and no more. Asks that come at the
+/// same moment may pass together.
+async fn check_waiting(
+    hub: &Hub,
+    token: &HolderToken,
+    department: &CreditCode,
+    now: Timestamp,
+) -> Result<(), ConsentError> {
+    let prefix = token.as_bytes();
+    let mut after: Option<Vec<u8>> = None;
+    let mut waiting = 0;
+    for _ in 0..MOST_LOOKED / PAGE {
+        let keys =
+            records::keys(&*hub.store, CONSENTS_OF_HOLDER, prefix, after.as_deref(), PAGE).await?;
+        let Some(last) = keys.last() else { break };
+        after = Some([&prefix[..], last].concat());
+        for consent in consents_at(hub, &keys).await? {
+            let counts =
+                consent.department == *department && consent.state(now) == ConsentState::Waiting;
+            waiting += usize::from(counts);
+        }
+        if waiting >= MOST_WAITING {
+            return Err(ConsentError::TooManyWaiting);
+        }
+    }
+    Ok(())
 }
 
 /// The given consent that a pull names as its basis, if it allows it now: of this holder, department and matter.
@@ -506,7 +581,8 @@ async fn read(hub: &Hub, who: &Who, id: &str) -> Result<Held<Consent>, ConsentEr
     let held = records::read::<Consent>(&*hub.store, id.as_bytes()).await?;
     let mine = |consent: &Consent| match who {
         Who::Holder { .. } => who.acting_holder() == Some(&consent.holder),
-        _ => who.department() == Some(consent.department),
+        Who::Clerk(clerk) => reach::consent(hub, clerk, consent),
+        Who::Department(caller) => caller.department == consent.department,
     };
     held.filter(|held| mine(&held.value)).ok_or(ConsentError::Unknown)
 }

@@ -172,6 +172,9 @@ pub enum CorrectionError {
     /// Only the issuer answers.
     #[error("only the department that issued the licence can answer")]
     NotTheIssuer,
+    /// Nobody answers their own dispute.
+    #[error("you act for the holder who disputes: somebody else of the department has to answer")]
+    OwnDispute,
     /// No such licence, or none of this holder's.
     #[error("no licence of yours is held under this identifier")]
     UnknownLicence,
@@ -217,6 +220,7 @@ impl CorrectionError {
         match self {
             Self::NotTheHolder => "holder_required",
             Self::NotTheIssuer => "issuer_required",
+            Self::OwnDispute => "own_dispute",
             Self::UnknownLicence => "unknown_licence",
             Self::UnknownField => "unknown_face_field",
             Self::Text(_) => "correction_text",
@@ -324,6 +328,9 @@ pub async fn answer(
         let held = read(hub, who, id).await?;
         let by = match who {
             Who::Holder { .. } => return Err(CorrectionError::NotTheIssuer),
+            Who::Clerk(clerk) if clerk.person.account.holders.contains(&held.value.holder) => {
+                return Err(CorrectionError::OwnDispute);
+            }
             Who::Clerk(clerk) => {
                 StepBy::Clerk { node: clerk.node.clone(), account: clerk.operator().account }
             }
@@ -391,6 +398,9 @@ pub async fn of_issuer(
     limit: usize,
 ) -> Result<Vec<Correction>, CorrectionError> {
     let issuer = who.department().ok_or(CorrectionError::NotTheIssuer)?;
+    if matches!(who, Who::Clerk(clerk) if !clerk.is_of_department(hub)) {
+        return Ok(Vec::new());
+    }
     listed(hub, CORRECTIONS_OF_ISSUER, issuer.as_str().as_bytes(), limit).await
 }
 
@@ -435,7 +445,10 @@ async fn read(hub: &Hub, who: &Who, id: &str) -> Result<Held<Correction>, Correc
     let held = records::read::<Correction>(&*hub.store, id.as_bytes()).await?;
     let mine = |correction: &Correction| match who {
         Who::Holder { .. } => who.acting_holder() == Some(&correction.holder),
-        _ => who.department() == Some(correction.issuer),
+        Who::Clerk(clerk) => {
+            clerk.department == correction.issuer && clerk.is_of_department(hub)
+        }
+        Who::Department(caller) => caller.department == correction.issuer,
     };
     held.filter(|held| mine(&held.value)).ok_or(CorrectionError::Unknown)
 }

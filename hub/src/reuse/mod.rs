@@ -7,6 +7,7 @@
 //! * [`outbox`]: what goes to the departments' counterparts, in order; [`courier`]: carries it, and the answers back.
 //! * [`materials`]: files handed in once and used again; [`upload`]: how they arrive; [`sniff`], [`scan`]: what they are.
 //! * [`consents`], [`terms`]: what a holder allows, and what bounds a grant; [`mandates`]: what needs no consent.
+//! * [`reach`]: how far clerks see into that.
 //! * [`corrections`]: a holder disputes a field, its issuer answers.
 //! * [`own`]: a holder's look at their own licences; [`uses`]: who looked, as the holder sees it.
 //! * [`who`]: on whose behalf something is done.
@@ -26,6 +27,7 @@ pub mod own;
 pub mod package;
 pub mod prefill;
 pub mod promise;
+pub mod reach;
 pub mod scan;
 pub mod sniff;
 pub mod terms;

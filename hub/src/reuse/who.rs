@@ -5,7 +5,7 @@ use licence::{CreditCode, HolderId};
 
 use crate::{
     Hub,
-    login::{Person, Role},
+    login::{NodeKind, Person, Role},
     tls::Caller,
 };
 
@@ -30,6 +30,14 @@ impl Clerk {
         let node = person.account.node.clone()?;
         let department = hub.organisations.department_of(&node)?;
         Some(Self { person: person.clone(), node, department })
+    }
+
+    /// Whether the clerk works in the department itself, not at a window, street or village that acts for it. Only such
+    /// a clerk sees what concerns the whole department.
+    #[must_use]
+    pub fn is_of_department(&self, hub: &Hub) -> bool {
+        let node = hub.organisations.node(&self.node);
+        node.is_some_and(|node| node.kind == NodeKind::Department)
     }
 
     /// As the access log names the clerk: account and node, no personal name.

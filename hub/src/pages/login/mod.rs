@@ -51,6 +51,8 @@ macro_rules! say {
     };
 }
 
+/// How long a browser remembers that somebody logged out.
+const A_MONTH: &str = "; Max-Age=2592000";
 /// The attribute that makes a browser forget a cookie.
 const GONE: &str = "; Max-Age=0";
 
@@ -72,7 +74,11 @@ async fn begin(visitor: Visitor, request: HttpRequest) -> HttpResponse {
     if let Some(own) = elsewhere(&request, provider.own_address()) {
         return see_other(&format!("{own}/login?next={}", encoded(next)));
     }
-    match provider.begin(next, visitor.hub.clock.now()).await {
+    // Whoever sits down at a shared computer is not let in by what the provider remembers of the one before: somebody
+    // logged out here, or a session of this browser is over.
+    let anew = visitor.person.is_none()
+        && (cookie(&request, flow::LEFT).is_some() || cookie(&request, sessions::COOKIE).is_some());
+    match provider.begin(next, anew, visitor.hub.clock.now()).await {
         Ok((address, sealed)) => {
             let mut answer = see_other(&address);
             let age = format!("; Max-Age={}", flow::PATIENCE.as_secs());
@@ -122,6 +128,7 @@ async fn enter(visitor: &Visitor, account: Account, next: &str) -> Result<HttpRe
     let mut answer = see_other(next);
     let (secret, _) = sessions::begin(&*hub.store, account, hub.clock.now()).await?;
     set(&mut answer, hub, sessions::COOKIE, &secret, "/", "");
+    set(&mut answer, hub, flow::LEFT, "", "/login", GONE);
     Ok(answer)
 }
 
@@ -152,6 +159,7 @@ async fn log_out(visitor: Visitor, _: Posted) -> HttpResponse {
 fn left(visitor: &Visitor) -> HttpResponse {
     let mut answer = see_other("/");
     set(&mut answer, &visitor.hub, sessions::COOKIE, "", "/", GONE);
+    set(&mut answer, &visitor.hub, flow::LEFT, "1", "/login", A_MONTH);
     answer
 }
 
