@@ -97,7 +97,7 @@ async fn what_the_departments_system_asked_or_pulled_is_for_clerks_of_the_depart
 
     // A pull of the system's, which rests on no consent; it cannot be claimed by naming a place as its operator.
     let (licence, pull) = hub.enterprise_licence();
-    assert_eq!(hub.issue(&licence).await.status, 201);
+    assert_eq!(hub.issuer().issue(&licence).await.status, 201);
     let mut request = pull_request(&pull);
     request["operator"] = json!({ "account": "clerk-heping-1", "organisation": "heping-1" });
     let puller = hub.puller(&pull);
