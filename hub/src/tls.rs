@@ -104,12 +104,26 @@ pub fn remember_peer(connection: &dyn Any, data: &mut dev::Extensions) {
     data.insert(peer);
 }
 
+/// Whether a page of another site stands behind a request.
+fn is_made_to_ask(request: &HttpRequest) -> bool {
+    let said = request.headers().get("sec-fetch-site");
+    said.is_some_and(|said| {
+        !["same-origin", "none"].iter().any(|own| said.as_bytes() == own.as_bytes())
+    })
+}
+
 impl FromRequest for Caller {
     type Error = Problem;
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         std::future::ready(match request.conn_data::<Peer>() {
+            // A browser shows its certificate for whatever site makes it ask; it also says that it was made to.
+            Some(Peer::Department(_)) if is_made_to_ask(request) => Err(Problem::forbidden(
+                "cross_site",
+                "a browser was made to send this by another site; systems do not send Sec-Fetch-Site",
+            )
+            .at("request")),
             Some(Peer::Department(caller)) => Ok(caller.clone()),
             Some(Peer::NoDepartment) => Err(Problem::forbidden(
                 "certificate_without_department",

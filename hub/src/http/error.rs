@@ -181,11 +181,7 @@ impl From<crate::reuse::consents::ConsentError> for Problem {
             E::Purpose(error) => error.into(),
             E::NotADepartment | E::NotTheHolder => Self::forbidden(code, detail),
             E::Unknown => Self::not_found(code, detail),
-            E::Decided
-            | E::Withdrawn
-            | E::NotInForce
-            | E::NotByConsent
-            | E::TooManyWaiting => {
+            E::Decided | E::Withdrawn | E::NotInForce | E::NotByConsent | E::TooManyWaiting => {
                 Self::conflict(code, detail).at("policy")
             }
             E::Lapsed => Self::new(StatusCode::GONE, code, detail).at("policy"),

@@ -17,8 +17,9 @@ use openidconnect::{
     Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
     RequestTokenError, Scope, TokenResponse,
     core::{
-        CoreAuthPrompt, CoreClient, CoreClientAuthMethod, CoreIdToken, CoreJwsSigningAlgorithm as Algorithm,
-        CoreProviderMetadata, CoreResponseType, CoreTokenResponse,
+        CoreAuthPrompt, CoreClient, CoreClientAuthMethod, CoreIdToken,
+        CoreJwsSigningAlgorithm as Algorithm, CoreProviderMetadata, CoreResponseType,
+        CoreTokenResponse,
     },
 };
 use serde::Deserialize;
@@ -215,9 +216,7 @@ impl Provider {
             .add_scopes(self.settings.scopes.iter().cloned().map(Scope::new))
             .set_pkce_challenge(challenge);
         if anew {
-            request = request
-                .add_prompt(CoreAuthPrompt::Login)
-                .set_max_age(Duration::ZERO);
+            request = request.add_prompt(CoreAuthPrompt::Login).set_max_age(Duration::ZERO);
         }
         let (address, _, _) = request.url();
         if self.settings.issuer.starts_with("https://") && address.scheme() != "https" {

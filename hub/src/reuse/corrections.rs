@@ -445,9 +445,7 @@ async fn read(hub: &Hub, who: &Who, id: &str) -> Result<Held<Correction>, Correc
     let held = records::read::<Correction>(&*hub.store, id.as_bytes()).await?;
     let mine = |correction: &Correction| match who {
         Who::Holder { .. } => who.acting_holder() == Some(&correction.holder),
-        Who::Clerk(clerk) => {
-            clerk.department == correction.issuer && clerk.is_of_department(hub)
-        }
+        Who::Clerk(clerk) => clerk.department == correction.issuer && clerk.is_of_department(hub),
         Who::Department(caller) => caller.department == correction.issuer,
     };
     held.filter(|held| mine(&held.value)).ok_or(CorrectionError::Unknown)

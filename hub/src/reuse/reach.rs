@@ -7,13 +7,7 @@
 
 use indexes::{Grant, StoreError};
 
-use super::{
-    Clerk, Who,
-    case::Case,
-    cases,
-    consents::Consent,
-    terms,
-};
+use super::{Clerk, Who, case::Case, cases, consents::Consent, terms};
 use crate::{Hub, records};
 
 /// Whether a clerk works with this consent.
