@@ -303,6 +303,7 @@ texts! { MeTexts;
     say_unknown_case: "您名下没有这件办件。请从“我的办件”进入。", "You have no such case. Start from “My cases”.";
     say_unknown_matter: "没有这个事项，或者它已经改版。请从办事指南重新进入。", "There is no such matter, or it has changed. Start again from the guides.";
     say_matter_not_run: "这个事项现在不能在网上办理。请看办事指南，或到窗口询问。", "This matter cannot be applied for here now. See its guide, or ask at a window.";
+    say_many_drafts: "您已有 50 件办件尚未提交，不能再开新件。请先提交或撤回。", "You have 50 cases that are not submitted. Submit or withdraw some first.";
     say_applicant_kind: "这个事项不是给您这类申请人办的。请看办事指南里的“谁可以申请”。", "This matter is not for this kind of applicant. Its guide says who may apply.";
     say_case_state: "这件办件已经往前走了，现在不能做这一步。请看下面的最新状态。", "The case has moved on, and this step cannot be taken now. See below where it stands.";
     say_form_incomplete: "表格还有必填的地方空着。请填好标为必填的每一项。", "Something in the form is still empty. Fill in every field that is required.";
@@ -347,6 +348,7 @@ impl MeTexts {
             "unknown_case" => |language| Self::of(language).say_unknown_case,
             "unknown_matter" => |language| Self::of(language).say_unknown_matter,
             "matter_not_run" => |language| Self::of(language).say_matter_not_run,
+            "too_many_drafts" => |language| Self::of(language).say_many_drafts,
             "applicant_kind" => |language| Self::of(language).say_applicant_kind,
             "case_state" => |language| Self::of(language).say_case_state,
             "form_incomplete" => |language| Self::of(language).say_form_incomplete,
