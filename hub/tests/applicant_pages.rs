@@ -220,6 +220,129 @@ async fn a_case_is_run_from_the_matter_to_the_licence_without_a_script() {
 }
 
 #[actix_web::test]
+async fn a_look_at_a_case_is_one_use() {
+    let (mut hub, applicant, person) = food_shop().await;
+    let case = submitted(&person).await;
+    let before = hub.uses().await;
+    person.get(&format!("/me/cases/{case}")).await;
+    let uses = hub.hub.store.uses(licence::Seq(before), 10).await.unwrap();
+    assert_eq!(uses.len(), 1, "case, checklist and form are one look");
+    assert_eq!((uses[0].act, uses[0].case.as_deref()), (UseAct::Own, Some(case.as_str())));
+    let shown: std::collections::BTreeSet<_> =
+        uses[0].shown.iter().map(|shown| shown.identifier.clone()).collect();
+    assert_eq!(shown.len(), uses[0].shown.len(), "each licence once");
+    assert!(applicant.licences.iter().any(|one| shown.contains(&one.identifier)));
+
+    let desk = hub.department_clerk("government-services").await;
+    let before = hub.uses().await;
+    assert_eq!(desk.get(&format!("/window/cases/{case}")).await.status, 200);
+    assert_eq!(hub.uses().await, before + 1, "a clerk's look, too");
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn a_person_reads_and_prints_the_letters_of_a_case() {
+    let (mut hub, _, person) = food_shop().await;
+    let case = submitted(&person).await;
+    let path = format!("/me/cases/{case}");
+    let letter = format!("{path}/letters/acceptance");
+    assert_eq!(person.get(&letter).await.status, 404, "it is not accepted yet");
+    assert!(!person.get(&path).await.html.contains("/letters/"));
+    step(&hub, &case, json!({ "step": "accept" })).await;
+
+    let page = person.get(&path).await;
+    shows(&page, &["文书", "受理通知书"]);
+    assert!(page.html.contains(&format!("href=\"{letter}\"")));
+    let before = hub.uses().await;
+    let page = person.get(&letter).await;
+    keep("my-letter", &page);
+    assert_eq!(page.status, 200, "{}", page.html);
+    shows(&page, &["受理通知书", "电子证照共享，申请人免交", &case]);
+    assert!(page.html.contains(&format!("href=\"{path}\"")), "and back to the case");
+    assert_eq!(hub.uses().await, before + 1);
+    assert_eq!(person.get(&format!("{letter}?lang=en")).await.status, 200);
+    assert_eq!(hub.applicant(3).await.get(&letter).await.status, 404);
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn the_licence_a_case_resulted_in_is_opened_from_its_page() {
+    let (mut hub, applicant, person) = food_shop().await;
+    let case = submitted(&person).await;
+    let path = format!("/me/cases/{case}");
+    step(&hub, &case, json!({ "step": "accept" })).await;
+    step(&hub, &case, json!({ "step": "decide", "granted": true })).await;
+    assert!(!person.get(&path).await.html.contains("查看结果证照"));
+
+    let fields = json!({
+        "shop_name": "和平小店", "premises": "澜溪区望江路33号", "items": "热食类食品制售",
+    });
+    let fields = fields.as_object().unwrap().clone();
+    let (today, holder) = (hub.hub.clock.today(), applicant.holder.clone());
+    let licence = district::result(Story::FoodShop, holder, fields, today, 1).unwrap();
+    let issued = hub.issuing("market-regulation").issue(&licence).await;
+    assert_eq!(issued.status, 201, "{}", issued.text);
+    step(&hub, &case, json!({ "step": "result", "licence": licence.identifier })).await;
+
+    let page = person.get(&path).await;
+    shows(&page, &["查看结果证照"]);
+    let link = format!("/me/licences/{}", licence.identifier);
+    assert!(page.html.contains(&format!("href=\"{link}\"")));
+    let page = person.get(&link).await;
+    assert_eq!(page.status, 200);
+    shows(&page, &["和平小店", "澜溪区望江路33号"]);
+    hub.stop().await;
+}
+
+#[actix_web::test]
+async fn what_the_department_asked_about_is_ticked_or_changed_on_the_page() {
+    let (mut hub, _, person) = food_shop().await;
+    let case = submitted(&person).await;
+    let path = format!("/me/cases/{case}");
+    let items = json!([
+        { "requirement": "items", "why": "请写清" }, { "requirement": "shop-name", "why": "重名" },
+    ]);
+    step(&hub, &case, json!({ "step": "supplement", "items": items })).await;
+    let page = person.get(&path).await;
+    keep("case-confirm", &page);
+    assert_eq!(page.html.matches("name=\"confirmed\"").count(), 2);
+
+    let same = [("field.shop-name", "和平小店"), ("field.items", "小吃、饮料")];
+    let refused = person.post(&format!("{path}/submit"), &same).await;
+    shows(&person.get(refused.location()).await, &["也没有勾选", "已经核对，不用改"]);
+    let ticked =
+        [("field.shop-name", "青溪小店"), ("field.items", "小吃、饮料"), ("confirmed", "items")];
+    let done = person.post(&format!("{path}/submit"), &ticked).await;
+    assert_eq!(done.location(), format!("{path}?done=submitted"));
+    hub.stop().await;
+}
+
+/// A hub with somebody who opens a food shop and holds all that the district has of them.
+async fn food_shop() -> (TestHub, district::Applicant, PageClient) {
+    let hub = TestHub::start().await;
+    let applicant = hub.district.applicant(Story::FoodShop, hub.hub.clock.today()).unwrap();
+    issue_all_for(&hub, &applicant.holder.id).await;
+    let person = hub.applicant(applicant.index).await;
+    (hub, applicant, person)
+}
+
+/// Opens a food shop's case, completes it and hands it over; answers its number.
+async fn submitted(person: &PageClient) -> String {
+    let matter = Story::FoodShop.code();
+    let opened = person.post("/me/cases", &[("matter", matter.as_str())]).await;
+    let case = opened.location().strip_prefix("/me/cases/").unwrap().to_owned();
+    hand_in(person, &case, "floor-plan", "floor-plan").await;
+    let typed = [
+        ("field.shop-name", "和平小店"),
+        ("field.phone", "0772-0000000"),
+        ("field.items", "小吃、饮料"),
+    ];
+    let done = person.post(&format!("/me/cases/{case}/submit"), &typed).await;
+    assert_eq!(done.location(), format!("/me/cases/{case}?done=submitted"));
+    case
+}
+
+#[actix_web::test]
 async fn a_promise_is_given_with_a_tick_and_its_last_day_is_shown() {
     let mut hub = TestHub::start().await;
     let applicant = hub.district.applicant(Story::FoodStall, hub.hub.clock.today()).unwrap();

@@ -1086,6 +1086,169 @@ async fn a_file_that_was_sent_back_is_not_taken_again() {
 }
 
 #[actix_web::test]
+async fn a_file_that_was_sent_back_is_offered_nowhere_until_it_is_handed_in_anew() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let case = applicant.submitted_shop().await;
+    let plan = material_of(&applicant, &case, "plan").await;
+    let beside = applicant.open(&signboard()).await;
+    assert_eq!(applicant.attach(&beside, "plan", &plan).await.status, 200);
+
+    asks_for(&town, &case, &["plan"]).await;
+
+    let list = applicant.checklist(&signboard()).await;
+    assert_eq!(list["plan"]["state"], "to_hand_in", "a new case");
+    let refused = applicant.submit(&beside).await;
+    assert_eq!(refused.json["defects"], json!(["plan"]), "a case that was open already");
+    let refused = applicant.attach(&beside, "plan", &plan).await;
+    assert_eq!((refused.status, refused.code()), (409, "material_sent_back"));
+    let told = applicant.get(&format!("/v1/materials/{plan}")).await;
+    assert_eq!(told.json["sent_back"], true, "{}", told.text);
+
+    applicant.provide(&case, "plan", "floor-plan").await;
+    assert_eq!(applicant.checklist(&signboard()).await["plan"]["state"], "reusable");
+    assert_eq!(applicant.submit(&beside).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_field_the_department_asked_about_is_changed_or_confirmed_before_it_goes_back() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let case = applicant.submitted_shop().await;
+    asks_for(&town, &case, &["shop-name", "note"]).await;
+
+    let refused = applicant.submit(&case).await;
+    assert_eq!((refused.status, refused.code()), (409, "form_unconfirmed"));
+    assert_eq!(refused.json["defects"], json!(["note", "shop-name"]));
+    applicant.fill(&case, json!({ "shop-name": "和平小店", "note": "二楼" })).await;
+    let refused = applicant.submit(&case).await;
+    assert_eq!(refused.json["defects"], json!(["shop-name"]), "the same again is no change");
+    let confirmed = json!({ "confirmed": ["shop-name"] });
+    let path = format!("/v1/cases/{case}/form");
+    assert_eq!(applicant.client.call(Method::PUT, &path, Some(&confirmed)).await.status, 200);
+    assert_eq!(applicant.submit(&case).await.status, 200);
+}
+
+#[actix_web::test]
+async fn everything_is_asked_for_at_once_and_a_second_time_only_what_came_anew() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let case = applicant.submitted_shop().await;
+    asks_for(&town, &case, &["photo"]).await;
+    applicant.provide(&case, "photo", "photo").await;
+    applicant.fill(&case, json!({ "note": "二楼" })).await;
+    assert_eq!(applicant.submit(&case).await.status, 200);
+
+    let refused = supplement(&town, &case, &["photo", "plan", "shop-name"]).await;
+    assert_eq!((refused.status, refused.code()), (409, "supplement_once"));
+    assert_eq!(refused.json["defects"], json!(["plan", "shop-name"]));
+    let shown = applicant.get(&format!("/v1/cases/{case}")).await;
+    assert_eq!(shown.json["state"], "submitted", "nothing of it was taken");
+    asks_for(&town, &case, &["photo", "note"]).await;
+}
+
+#[actix_web::test]
+async fn what_a_licence_covered_is_asked_for_again_when_it_is_revoked() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let case = applicant.submitted_shop().await;
+    asks_for(&town, &case, &["photo"]).await;
+    applicant.provide(&case, "photo", "photo").await;
+    assert_eq!(applicant.submit(&case).await.status, 200);
+    assert_eq!(supplement(&town, &case, &["premises"]).await.code(), "held_already");
+    town.revoke(&town.title).await;
+    asks_for(&town, &case, &["premises"]).await;
+}
+
+#[actix_web::test]
+async fn a_package_that_is_handed_over_anew_ends_the_grant_of_the_one_before() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let case = applicant.submitted_shop().await;
+    let first = title_under_grant_of(&town, &case).await;
+    asks_for(&town, &case, &["photo"]).await;
+    assert_eq!(town.hub.office().get(&first).await.status, 200, "the department still looks at it");
+    applicant.provide(&case, "photo", "photo").await;
+    assert_eq!(applicant.submit(&case).await.status, 200);
+
+    let over = town.hub.office().get(&first).await;
+    assert_eq!((over.status, over.code()), (410, "grant_withdrawn"));
+    let second = title_under_grant_of(&town, &case).await;
+    assert_eq!(town.hub.office().get(&second).await.status, 200);
+}
+
+#[actix_web::test]
+async fn what_was_declined_or_refused_is_opened_no_longer() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let declined = applicant.submitted_shop().await;
+    let refused = applicant.submitted_shop().await;
+    let no = json!({ "step": "decline", "reason": "不属于本机关职权范围" });
+    let content = title_under_grant_of(&town, &declined).await;
+    assert_eq!(step(&town.hub, &declined, no).await.status, 200);
+    let over = town.hub.office().get(&content).await;
+    assert_eq!((over.status, over.code()), (410, "grant_withdrawn"));
+
+    let content = title_under_grant_of(&town, &refused).await;
+    step(&town.hub, &refused, json!({ "step": "accept" })).await;
+    let no = json!({ "step": "decide", "granted": false, "reason": "现场核查未通过" });
+    assert_eq!(step(&town.hub, &refused, no).await.status, 200);
+    assert_eq!(town.hub.office().get(&content).await.code(), "grant_withdrawn");
+}
+
+#[actix_web::test]
+async fn cases_are_listed_for_who_applies_and_for_who_works_on_them() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    let draft = applicant.open(&signboard()).await;
+    let submitted = applicant.submitted_shop().await;
+    let ids = |answer: &Answer| -> Vec<String> {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let cases = answer.json["cases"].as_array().unwrap().iter();
+        cases.map(|case| case["id"].as_str().unwrap().to_owned()).collect()
+    };
+
+    let own = ids(&applicant.get("/v1/cases").await);
+    assert_eq!(own.len(), 2);
+    assert!(own.contains(&draft) && own.contains(&submitted));
+    assert_eq!(ids(&applicant.get("/v1/cases?state=draft").await), [draft]);
+    assert_eq!(ids(&town.hub.office().get("/v1/cases").await), [submitted.clone()]);
+    assert!(ids(&town.hub.office().get("/v1/cases?state=accepted").await).is_empty());
+    assert!(ids(&town.hub.department("housing").get("/v1/cases").await).is_empty());
+    let desk = town.hub.department_clerk("government-services").await;
+    assert_eq!(ids(&desk.call(Method::GET, "/v1/cases", None).await), [submitted]);
+    assert!(ids(&town.neighbour().await.get("/v1/cases").await).is_empty());
+    let wrong = applicant.get("/v1/cases?state=lost").await;
+    assert_eq!((wrong.status, wrong.code()), (422, "case_state_word"));
+}
+
+/// The file of a case for a requirement.
+async fn material_of(applicant: &Applicant<'_>, case: &str, requirement: &str) -> String {
+    let shown = applicant.get(&format!("/v1/cases/{case}")).await;
+    let material = &shown.json["provided"][requirement]["material"]["material"];
+    material.as_str().unwrap().to_owned()
+}
+
+/// The department asks for these.
+async fn supplement(town: &Town, case: &str, wanted: &[&str]) -> Answer {
+    let items: Vec<Value> =
+        wanted.iter().map(|one| json!({ "requirement": one, "why": "请核对" })).collect();
+    step(&town.hub, case, json!({ "step": "supplement", "items": items })).await
+}
+
+async fn asks_for(town: &Town, case: &str, wanted: &[&str]) {
+    let asked = supplement(town, case, wanted).await;
+    assert_eq!((asked.status, &asked.json["state"]), (200, &json!("supplement")), "{}", asked.text);
+}
+
+/// Where the department opens the property title under the grant of a case.
+async fn title_under_grant_of(town: &Town, case: &str) -> String {
+    let shown = town.hub.office().get(&format!("/v1/cases/{case}")).await;
+    let grant = shown.json["grant"].as_str().unwrap();
+    format!("/v1/grants/{grant}/licences/{}", town.title.identifier)
+}
+
+#[actix_web::test]
 async fn nobody_decides_their_own_case() {
     let town = Town::with_licences().await;
     let case = town.applicant().await.submitted_shop().await;

@@ -50,6 +50,46 @@ async fn a_file_comes_in_with_its_licence_and_is_opened_under_the_grant_of_a_pul
 }
 
 #[actix_web::test]
+async fn a_holder_opens_the_files_of_an_own_licence_and_nobody_elses() {
+    let hub = TestHub::start().await;
+    let holder = hub.person(3).0;
+    let mut licences = hub.licences();
+    let mut licence = licences.find(|one| one.holders.iter().any(|one| one.id == holder)).unwrap();
+    let picture = b"%PDF-1.7 the face of the licence".to_vec();
+    licence.files = vec![FileRef {
+        name: "face.pdf".to_owned(),
+        media_type: "application/pdf".to_owned(),
+        sha256: sha256(&picture),
+        size: picture.len() as u64,
+    }];
+    let mut all = support::departments().into_iter();
+    let slug = all.find(|one| one.code == *licence.issuer.credit_code()).unwrap().slug;
+    let issuer = hub.issuing(slug);
+    let document = licence.to_bytes();
+    let signature = issuer.sign(&document);
+    parts(&hub, &issuer, &document, &signature, &[("file", picture.clone())]).await;
+
+    let person = hub.applicant(3).await;
+    let page = format!("/me/licences/{}", licence.identifier);
+    let file = format!("{page}/files/{}", sha256(&picture));
+    assert!(person.get(&page).await.html.contains(&format!("href=\"{file}\"")));
+    let before = hub.uses().await;
+    let opened = person.send(person.page(reqwest::Method::GET, &file)).await;
+    assert_eq!((opened.status, opened.html.as_bytes()), (200, &picture[..]));
+    assert_eq!(hub.uses().await, before + 1, "opening is a use");
+    let api = format!("/v1/holders/me/licences/{}/files/{}", licence.identifier, sha256(&picture));
+    let opened = person.api(reqwest::Method::GET, &api).send().await.unwrap();
+    assert_eq!(opened.headers()["content-disposition"], "attachment");
+    assert_eq!(opened.bytes().await.unwrap(), picture);
+
+    let none = format!("{page}/files/{}", sha256(b"another file"));
+    assert_eq!(person.get(&none).await.status, 404);
+    let other = hub.applicant(4).await;
+    assert_eq!(other.get(&file).await.status, 404);
+    assert_eq!(other.call(reqwest::Method::GET, &api, None).await.code(), "unknown_licence");
+}
+
+#[actix_web::test]
 async fn parts_that_do_not_belong_are_refused() {
     let hub = TestHub::start().await;
     let (licence, _) = hub.enterprise_licence();

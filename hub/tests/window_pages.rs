@@ -544,6 +544,62 @@ async fn a_disputed_field_is_answered_by_the_issuer_alone() {
 }
 
 #[actix_web::test]
+async fn what_a_holder_attached_to_a_dispute_is_opened_by_the_issuer_alone() {
+    let (mut hub, applicant) = hub_with(Story::FoodShop).await;
+    let holder = hub.applicant(applicant.index).await;
+    let picture = [
+        &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 1, 0xff, 0xda, 0, 4, 0, 0, 7][..],
+        &[0xff, 0, 9, 0xff, 0xd9],
+    ]
+    .concat();
+    let new = serde_json::json!({
+        "kind": "proof", "name": "门牌照片.jpg", "size": picture.len(),
+    });
+    let begun = holder.call(reqwest::Method::POST, "/v1/materials", Some(&new)).await;
+    assert_eq!(begun.status, 201, "{}", begun.text);
+    let upload = format!("/v1/materials/uploads/{}", begun.json["id"].as_str().unwrap());
+    let request = holder
+        .api(reqwest::Method::PATCH, &upload)
+        .header("X-Yihao-Csrf", &holder.csrf)
+        .header("Upload-Offset", "0")
+        .header("Content-Type", "application/offset+octet-stream")
+        .body(picture.clone());
+    let sent = holder.send(request).await;
+    assert!(sent.status < 300, "{}", sent.html);
+    let finished = holder.call(reqwest::Method::POST, &format!("{upload}/finish"), None).await;
+    let material = finished.json["id"].as_str().expect(&finished.text).to_owned();
+    let police = hub.department_clerk("public-security").await;
+    let content = format!("/v1/materials/{material}/content");
+    let nothing = police.call(reqwest::Method::GET, &content, None).await;
+    assert_eq!(nothing.status, 404, "before the dispute");
+
+    let dispute = serde_json::json!({
+        "licence": applicant.licences[0].identifier, "field": "address",
+        "says": "澜溪区松风路18号", "why": "门牌号已更改", "materials": [material],
+    });
+    let disputed = holder.call(reqwest::Method::POST, "/v1/corrections", Some(&dispute)).await;
+    assert_eq!(disputed.status, 201, "{}", disputed.text);
+    let path = format!("/window/corrections/{}", disputed.json["id"].as_str().unwrap());
+    let page = police.get(&path).await;
+    let file = format!("{path}/files/{material}");
+    shows(&page, &["持证人交的证明材料", "门牌照片.jpg"]);
+    assert!(page.html.contains(&format!("href=\"{file}\"")));
+    let before = hub.uses().await;
+    let opened = police.send(police.page(reqwest::Method::GET, &file)).await;
+    assert_eq!(opened.status, 200);
+    let uses = hub.hub.store.uses(licence::Seq(before), 10).await.unwrap();
+    assert!(uses.iter().any(|one| one.reason == "查看证照异议的证明材料"));
+
+    for other in ["housing", "government-services"] {
+        let other = hub.department_clerk(other).await;
+        assert_eq!(other.get(&file).await.status, 404);
+        assert_eq!(other.call(reqwest::Method::GET, &content, None).await.status, 404);
+    }
+    assert_eq!(police.get(&format!("{path}/files/m_0")).await.status, 404);
+    hub.stop().await;
+}
+
+#[actix_web::test]
 async fn a_form_without_the_sessions_token_does_nothing() {
     let (mut hub, applicant) = hub_with(Story::FoodShop).await;
     let clerk = hub.window_clerk().await;

@@ -3,7 +3,7 @@
 //! People come with a session, departments' systems with a certificate. What somebody may do with a case is decided in
 //! [`crate::reuse::cases`]; for everybody else a case is not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, dev::Payload, get, http::StatusCode, post, put, web,
@@ -11,7 +11,7 @@ use actix_web::{
 use jiff::{Timestamp, civil::Date};
 use licence::{CreditCode, LicenceId, LicenceTypeCode, MatterCode, Said, Sha256Digest};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     body::{self, SMALL},
@@ -24,12 +24,15 @@ use crate::{
     login::Person,
     reuse::{
         Clerk, Who,
-        case::{Case, Provided, Step, StepBy, SupplementItem},
+        case::{Case, CaseState, Provided, Step, StepBy, SupplementItem},
         cases::{self, CaseError, DepartmentStep},
         checklist::{self, Item, ItemState, MayFollow, WhyNot},
     },
     tls::Caller,
 };
+
+/// Most in a list.
+const MOST_LISTED: usize = 500;
 
 /// A person with a session, or a department's system with a certificate.
 pub enum Requester {
@@ -167,6 +170,102 @@ pub async fn open_case(
     Ok(Done::json(StatusCode::CREATED, &answer)?.respond(false))
 }
 
+/// Which cases.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct CasesQuery {
+    /// Place in the list of those the person acts for; 0 is the person. Left out by a clerk: the place's queue.
+    #[serde(default)]
+    holder: Option<usize>,
+    /// Only those in this state.
+    #[serde(default)]
+    state: Option<String>,
+    /// At most so many, up to 500.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// A list of cases, newest first.
+#[derive(Serialize, ToSchema)]
+struct CasesAnswer {
+    cases: Vec<CaseLine>,
+}
+
+/// A case in a list: where it stands, and nothing of what is in it.
+#[derive(Serialize, ToSchema)]
+struct CaseLine {
+    /// 办件编号.
+    id: String,
+    #[schema(value_type = String)]
+    matter: MatterCode,
+    version: u32,
+    #[schema(value_type = String)]
+    department: CreditCode,
+    /// The node where a clerk took it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<String>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    due: Option<Date>,
+    #[schema(value_type = String)]
+    opened_at: Timestamp,
+}
+
+impl CaseLine {
+    fn of(case: Case) -> Self {
+        Self {
+            id: case.id,
+            matter: case.matter,
+            version: case.version,
+            department: case.department,
+            window: case.window,
+            state: case.state.word(),
+            due: case.due,
+            opened_at: case.opened_at,
+        }
+    }
+}
+
+/// One's own cases; for a department and for clerks, the cases they work on.
+#[utoipa::path(
+    params(CasesQuery),
+    responses((status = 200, body = CasesAnswer), (status = 401, body = Problem),
+              (status = 403, body = Problem), (status = 422, body = Problem))
+)]
+#[get("/v1/cases")]
+pub async fn list_cases(
+    hub: web::Data<Hub>,
+    requester: Requester,
+    query: web::Query<CasesQuery>,
+) -> Result<HttpResponse, Problem> {
+    let state = match query.state.as_deref() {
+        Some(word) => Some(CaseState::from_word(word).ok_or_else(|| {
+            Problem::unacceptable("case_state_word", "`state` is no state of a case").at("request")
+        })?),
+        None => None,
+    };
+    let limit = query.limit.unwrap_or(100).min(MOST_LISTED);
+    let who = match requester {
+        Requester::Department(caller) => Who::Department(caller),
+        Requester::Person(person) => match (Clerk::of(&hub, &person), query.holder) {
+            (Some(clerk), None) => Who::Clerk(clerk),
+            (_, place) => {
+                let holder = person.account.holders.get(place.unwrap_or(0)).cloned();
+                Who::Holder { person, holder: holder.ok_or_else(acts_for_nobody)? }
+            }
+        },
+    };
+    let mut cases = match &who {
+        Who::Holder { .. } => cases::of_holder(&hub, &who, MOST_LISTED).await?,
+        Who::Clerk(_) | Who::Department(_) => cases::queue(&hub, &who, state, limit).await?,
+    };
+    cases.retain(|case| state.is_none_or(|state| state == case.state));
+    cases.truncate(limit);
+    let cases = cases.into_iter().map(CaseLine::of).collect();
+    Ok(HttpResponse::Ok().json(CasesAnswer { cases }))
+}
+
 /// A case, for its applicant, the window that took it and the department that decides.
 #[utoipa::path(
     params(("id" = String, Path, description = "办件编号")),
@@ -189,7 +288,11 @@ pub async fn show_case(
 #[serde(deny_unknown_fields)]
 struct Fields {
     /// Values by field; fields not named keep what they have.
+    #[serde(default)]
     fields: BTreeMap<String, String>,
+    /// Fields the department asked about that are right as they stand.
+    #[serde(default)]
+    confirmed: BTreeSet<String>,
 }
 
 /// Writes into the forms of a case. What equals a licence's field keeps that licence as its source.
@@ -209,7 +312,7 @@ pub async fn fill_form(
 ) -> Result<HttpResponse, Problem> {
     let (fields, _): (Fields, _) = body::json(&request, payload, SMALL).await?;
     let who = requester.towards(&hub, &id).await?;
-    let case = cases::fill(&hub, &who, &id, &fields.fields).await?;
+    let case = cases::fill_and_confirm(&hub, &who, &id, &fields.fields, &fields.confirmed).await?;
     Ok(HttpResponse::Ok().json(CaseAnswer::of(&hub, &who, case)))
 }
 

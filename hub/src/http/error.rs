@@ -259,7 +259,10 @@ impl From<crate::reuse::cases::CaseError> for Problem {
             E::Missing { requirements } => {
                 Self::conflict(code, detail).at("policy").with_defects(requirements)
             }
-            E::FormIncomplete { fields } => {
+            E::SupplementOnce { requirements } => {
+                Self::conflict(code, detail).at("policy").with_defects(requirements)
+            }
+            E::FormIncomplete { fields } | E::FormUnconfirmed { fields } => {
                 Self::conflict(code, detail).at("request").with_defects(fields)
             }
             E::PromiseUnkept { case } => {
@@ -278,6 +281,16 @@ impl From<crate::reuse::cases::CaseError> for Problem {
             E::PackageGone => Self::unavailable(code, detail),
             E::Busy => Self::unavailable(code, detail),
             _ => Self::unacceptable(code, detail).at("request"),
+        }
+    }
+}
+
+impl From<crate::reuse::own::OwnFileError> for Problem {
+    fn from(error: crate::reuse::own::OwnFileError) -> Self {
+        use crate::reuse::own::OwnFileError as E;
+        match error {
+            E::Look(error) => error.into(),
+            E::Open(error) => error.into(),
         }
     }
 }

@@ -5,8 +5,9 @@ use actix_web::{
     http::{StatusCode, header},
     post, web,
 };
+use bytes::Bytes;
 use jiff::{Timestamp, civil::Date};
-use licence::{LicenceId, LicenceTypeCode, MatterCode, Seq};
+use licence::{LicenceId, LicenceTypeCode, MatterCode, Seq, Sha256Digest};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -449,15 +450,24 @@ pub async fn open_file(
     let asker = asker(&hub, &by)?;
     let (grant, identifier, sha256) = path.into_inner();
     let identifier = parse_identifier(&identifier)?;
-    let sha256 = sha256.parse().map_err(|_| {
-        Problem::bad_request("digest", "a SHA-256 digest has 64 lower-case hex digits")
-    })?;
+    let sha256 = parse_digest(&sha256)?;
     let (file, bytes) = pull::open_file(&hub, &asker, &grant, &identifier, &sha256).await?;
-    let safe = header::HeaderValue::from_str(&file.media_type)
+    Ok(file_answer(&file.media_type, bytes))
+}
+
+pub(super) fn parse_digest(text: &str) -> Result<Sha256Digest, Problem> {
+    text.parse().map_err(|_| {
+        Problem::bad_request("digest", "a SHA-256 digest has 64 lower-case hex digits")
+    })
+}
+
+/// A file of a licence, to be saved and never shown as a page.
+pub(crate) fn file_answer(media_type: &str, bytes: Bytes) -> HttpResponse {
+    let safe = header::HeaderValue::from_str(media_type)
         .unwrap_or(header::HeaderValue::from_static("application/octet-stream"));
-    Ok(HttpResponse::Ok()
+    HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, safe))
         .insert_header((header::CONTENT_DISPOSITION, "attachment"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(bytes))
+        .body(bytes)
 }

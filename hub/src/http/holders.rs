@@ -11,7 +11,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     corrections::{CorrectionAnswer, correction_wire},
     error::Problem,
-    grants::{ConsentAnswer, consent_wire},
+    grants::{ConsentAnswer, consent_wire, file_answer, parse_digest},
+    licences::parse_identifier,
     who::acting_for,
 };
 use crate::{
@@ -82,6 +83,27 @@ struct OwnLicence<'a> {
 #[derive(Serialize, ToSchema)]
 struct OwnLicences<'a> {
     licences: Vec<OwnLicence<'a>>,
+}
+
+/// A file of one of the holder's own licences. The look is on the access log.
+#[utoipa::path(
+    params(("identifier" = String, Path, description = "证照标识"),
+           ("sha256" = String, Path, description = "SHA-256 of the file"), OwnQuery),
+    responses((status = 200, description = "the file's bytes"), (status = 401, body = Problem),
+              (status = 404, body = Problem))
+)]
+#[get("/v1/holders/me/licences/{identifier}/files/{sha256}")]
+pub async fn own_file(
+    hub: web::Data<Hub>,
+    person: Person,
+    path: web::Path<(String, String)>,
+    query: web::Query<OwnQuery>,
+) -> Result<HttpResponse, Problem> {
+    let (identifier, sha256) = path.into_inner();
+    let (identifier, sha256) = (parse_identifier(&identifier)?, parse_digest(&sha256)?);
+    let who = acting_for(&person, query.holder)?;
+    let (file, bytes) = own::file(&hub, &who, &identifier, &sha256).await?;
+    Ok(file_answer(&file.media_type, bytes))
 }
 
 /// The holder's own licences, newest first. The look is on the access log.

@@ -121,6 +121,9 @@ struct MaterialAnswer {
     /// For the holder: how many copies it spared.
     #[serde(skip_serializing_if = "Option::is_none")]
     spared: Option<usize>,
+    /// For the holder: a department sent it back, so that it is not used again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_back: Option<bool>,
     /// Where its bytes are.
     href: String,
 }
@@ -162,6 +165,7 @@ impl MaterialAnswer {
             case: material.case.clone().filter(|_| for_holder),
             used_by: for_holder.then(|| material.used_by.clone()),
             spared: for_holder.then(|| material.spared()),
+            sent_back: for_holder.then_some(material.sent_back),
             href: format!("/v1/materials/{}/content", material.id),
         }
     }

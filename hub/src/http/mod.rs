@@ -67,6 +67,7 @@ routes![
     grants::open_content,
     grants::open_file,
     holders::licences,
+    holders::own_file,
     holders::uses,
     holders::consents,
     holders::corrections,
@@ -81,6 +82,7 @@ routes![
     catalogue::matters,
     cases::show_checklist,
     cases::open_case,
+    cases::list_cases,
     cases::show_case,
     cases::fill_form,
     cases::attach,
@@ -116,10 +118,7 @@ async fn show_openapi() -> impl Responder {
 }
 
 fn malformed_query() -> Problem {
-    Problem::bad_request(
-        "query",
-        "a query parameter is unknown or malformed; see /v1/openapi.json",
-    )
+    Problem::bad_request("query", "a query parameter is unknown or malformed; see /v1/openapi.json")
 }
 
 async fn no_such_route() -> Result<HttpResponse, Problem> {

@@ -41,6 +41,12 @@ pub struct Case {
     /// Files that the department sent back: not used again for this case.
     #[serde(default)]
     pub sent_back: BTreeSet<String>,
+    /// Form fields that the department asked about, and that were neither changed nor confirmed since.
+    #[serde(default)]
+    pub unconfirmed: BTreeSet<String>,
+    /// Requirements and form fields that came or changed since the department last asked for more.
+    #[serde(default)]
+    pub renewed: BTreeSet<String>,
     /// Digest of the signed package last submitted (a file in the file store).
     pub package: Option<Sha256Digest>,
     /// Opens the licences in the package to the department.
@@ -66,6 +72,21 @@ impl Case {
     #[must_use]
     pub fn step_of(&self, reference: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.reference.as_deref() == Some(reference))
+    }
+
+    /// Whether it is at its end without a result: what was opened for it is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, CaseState::Declined | CaseState::Refused | CaseState::Withdrawn)
+    }
+
+    /// Whether the department may ask for this requirement or form field, as far as it asked before: it tells everything at
+    /// once 一次性告知, so that a second time only concerns what was asked for or came anew.
+    #[must_use]
+    pub fn may_be_asked(&self, id: &str) -> bool {
+        self.supplement().is_none_or(|asked| {
+            self.renewed.contains(id) || asked.iter().any(|item| item.requirement == id)
+        })
     }
 
     /// What the department asked for when it last asked for more.
@@ -322,6 +343,7 @@ mod tests {
         assert_eq!(case.state, CaseState::Submitted);
         assert_eq!(case.provided["photo"], Provided::Promised);
         assert!(case.returned.is_empty() && case.sent_back.is_empty());
+        assert!(case.unconfirmed.is_empty() && case.renewed.is_empty());
         let again = serde_json::to_value(&case).unwrap();
         let back: Case = serde_json::from_value(again.clone()).unwrap();
         assert_eq!(serde_json::to_value(back).unwrap(), again);

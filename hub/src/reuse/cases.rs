@@ -21,7 +21,7 @@ use super::{
         CASES_OF_DEPARTMENT, CASES_OF_HOLDER, Case, CaseState, FormValue, Provided, Step, StepBy,
         StepKind, SupplementItem,
     },
-    checklist::{self, Item, ItemState, Look, MayFollow, use_of},
+    checklist::{self, Checklist, Item, ItemState, Look, MayFollow, use_of},
     materials::{self, Material, MaterialError},
     outbox, package,
     prefill::{self, FilledField},
@@ -96,6 +96,21 @@ pub enum CaseError {
     FormIncomplete {
         /// The fields' ids.
         fields: Vec<String>,
+    },
+    /// The department asked about fields that stand as they stood.
+    #[error("the department asked about these fields: change or confirm them: {}", .fields.join(", "))]
+    FormUnconfirmed {
+        /// The fields' ids.
+        fields: Vec<String>,
+    },
+    /// A department asks a second time, for something else.
+    #[error(
+        "everything that is missing is told at once: a second time only what was asked for or came anew may be \
+         asked for, not {}", .requirements.join(", ")
+    )]
+    SupplementOnce {
+        /// What may not be asked for any more.
+        requirements: Vec<String>,
     },
     /// The matter asks for no such thing.
     #[error("the matter has no requirement of that name")]
@@ -219,6 +234,8 @@ impl CaseError {
             Self::FieldTooLong { .. } => "form_field_too_long",
             Self::FieldCharacters { .. } => "form_field_characters",
             Self::FormIncomplete { .. } => "form_incomplete",
+            Self::FormUnconfirmed { .. } => "form_unconfirmed",
+            Self::SupplementOnce { .. } => "supplement_once",
             Self::UnknownRequirement => "unknown_requirement",
             Self::HeldAlready { .. } => "held_already",
             Self::NotAFile { .. } => "not_a_file",
@@ -300,6 +317,8 @@ async fn open_once(
         promise: None,
         returned: BTreeSet::new(),
         sent_back: BTreeSet::new(),
+        unconfirmed: BTreeSet::new(),
+        renewed: BTreeSet::new(),
         package: None,
         grant: None,
         due: None,
@@ -359,6 +378,35 @@ pub async fn case(hub: &Hub, who: &Who, id: &str) -> Result<Held<Case>, CaseErro
     Ok(held)
 }
 
+/// A case as one page shows it.
+pub struct View {
+    /// The case.
+    pub case: Case,
+    /// What is there and what is missing.
+    pub list: Checklist,
+    /// Its forms.
+    pub form: Vec<FilledField>,
+}
+
+/// A case with its checklist and its forms, for whoever may see it: one look, and one use on the access log.
+///
+/// # Errors
+/// `UnknownCase` also when it is somebody else's; the store's.
+pub async fn view(hub: &Hub, who: &Who, id: &str) -> Result<View, CaseError> {
+    let case = arrived(hub, seen(hub, who, id).await?).await?.value;
+    let matter = matter_of(hub, &case)?;
+    let look = checklist::look(hub, &case.holder, matter, Some(&case)).await?;
+    let mut look_as_use = look.as_use(hub, who, &case.holder, matter, Some(case.id.clone()))?;
+    let judged: BTreeSet<LicenceId> =
+        look_as_use.shown.iter().map(|shown| shown.identifier.clone()).collect();
+    let named = licences_in(&case).into_iter();
+    look_as_use.shown.extend(named.filter(|shown| !judged.contains(&shown.identifier)));
+    hub.store.record_use(look_as_use).await?;
+    let form = prefill::filled(matter, &case, &look.found);
+    let (code, version) = (matter.code.clone(), matter.version);
+    Ok(View { case, list: Checklist { matter: code, version, items: look.items }, form })
+}
+
 /// Keeps a promise for its holder when the licence that was still missing is in the repository by now: noticed by
 /// whoever looks first. The department gets the case anew, complete.
 async fn arrived(hub: &Hub, held: Held<Case>) -> Result<Held<Case>, CaseError> {
@@ -411,7 +459,21 @@ pub async fn fill(
     id: &str,
     values: &BTreeMap<String, String>,
 ) -> Result<Case, CaseError> {
-    until_not_stale!(fill_once(hub, who, id, values).await?)
+    fill_and_confirm(hub, who, id, values, &BTreeSet::new()).await
+}
+
+/// Writes into a case's forms, and confirms that fields the department asked about are right as they stand.
+///
+/// # Errors
+/// As [`fill`].
+pub async fn fill_and_confirm(
+    hub: &Hub,
+    who: &Who,
+    id: &str,
+    values: &BTreeMap<String, String>,
+    confirmed: &BTreeSet<String>,
+) -> Result<Case, CaseError> {
+    until_not_stale!(fill_once(hub, who, id, values, confirmed).await?)
 }
 
 async fn fill_once(
@@ -419,13 +481,22 @@ async fn fill_once(
     who: &Who,
     id: &str,
     values: &BTreeMap<String, String>,
+    confirmed: &BTreeSet<String>,
 ) -> Result<Option<Case>, CaseError> {
     let held = for_applicant(hub, who, id).await?;
     editable(&held.value)?;
     let mut case = held.value.clone();
     let matter = matter_of(hub, &case)?;
     let found = checklist::find(hub, &case.holder, matter).await?;
+    let before = case.form.clone();
     case.form.extend(prefill::written(matter, &found, values)?);
+    let changed = |(field, value): &(&String, &FormValue)| {
+        before.get(*field).map_or("", |before| before.text.as_str()) != value.text
+    };
+    let changed: BTreeSet<String> =
+        case.form.iter().filter(changed).map(|(field, _)| field.clone()).collect();
+    case.unconfirmed.retain(|field| !changed.contains(field) && !confirmed.contains(field));
+    case.renewed.extend(changed);
     let shown = found.iter().map(checklist::shown).collect();
     let token = hub.index_key.token(&case.holder);
     let mut draft = Draft::new();
@@ -504,6 +575,7 @@ async fn provide_once(
         return Ok(Some(case)); // sent twice
     }
     case.provided.insert(requirement.to_owned(), provided);
+    case.renewed.insert(requirement.to_owned());
     let what = StepKind::Provided { requirement: requirement.to_owned() };
     case.steps.push(Step { at: now, by: step_by(who), what, reference: None });
     let mut draft = Draft::new();
@@ -557,7 +629,7 @@ fn check_file(
         .find(|(kind, _)| **kind == file.kind)
         .map(|(_, days)| days)
         .ok_or_else(|| CaseError::MaterialKind { requirement: name() })?;
-    if case.sent_back.contains(&file.id) {
+    if file.sent_back || case.sent_back.contains(&file.id) {
         return Err(CaseError::MaterialSentBack);
     }
     if file.case.as_ref() == Some(&case.id) {
@@ -632,7 +704,7 @@ async fn promise_once(
 /// already stays as it is.
 ///
 /// # Errors
-/// `Missing` and `FormIncomplete` name all that is not there; `PromiseOver`, `PromiseUnkept`.
+/// `Missing`, `FormIncomplete` and `FormUnconfirmed` name all that is not there; `PromiseOver`, `PromiseUnkept`.
 pub async fn submit(hub: &Hub, who: &Who, id: &str) -> Result<Case, CaseError> {
     until_not_stale!(submit_once(hub, who, id).await?)
 }
@@ -687,7 +759,11 @@ fn complete(look: &Look, matter: &Matter, case: &Case) -> Result<(), CaseError> 
         .filter(|filled| !filled.field.optional && filled.text.trim().is_empty())
         .map(|filled| filled.field.id)
         .collect();
-    if empty.is_empty() { Ok(()) } else { Err(CaseError::FormIncomplete { fields: empty }) }
+    if !empty.is_empty() {
+        return Err(CaseError::FormIncomplete { fields: empty });
+    }
+    let fields: Vec<String> = case.unconfirmed.iter().cloned().collect();
+    if fields.is_empty() { Ok(()) } else { Err(CaseError::FormUnconfirmed { fields }) }
 }
 
 /// Withdraws a case that is not decided yet; the grant of the department ends with it. One that is withdrawn already stays as it is.
@@ -824,6 +900,9 @@ async fn step_once(
     };
     if matches!(next, S::Declined | S::Refused) {
         promise::lapse(hub, &case, &mut draft);
+        if let Some(grant) = &case.grant {
+            terms::withdraw(hub, &mut draft, grant).await?;
+        }
     }
     if matches!(next, S::Supplement | S::Declined | S::Granted | S::Refused) {
         case.due = None;
@@ -852,7 +931,8 @@ impl DepartmentStep {
     }
 }
 
-/// Asks for more: what is sent back has to come anew, and what the repository holds cannot be asked for.
+/// Asks for more: what is sent back has to come anew, and what the repository holds cannot be asked for. A second time
+/// only what was asked for before or came since may be asked for, or what a licence covered and no longer does.
 async fn supplement(
     hub: &Hub,
     who: &Who,
@@ -868,22 +948,45 @@ async fn supplement(
     let look = checklist::look(hub, &case.holder, matter, Some(case)).await?;
     let look_as_use = look.as_use(hub, who, &case.holder, matter, Some(case.id.clone()))?;
     let fields = matter.guide.forms.iter().flat_map(|form| &form.fields);
+    let (mut files, mut asked_about, mut too_late) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for item in items {
         check_reason(&item.why)?;
-        case.returned.insert(item.requirement.clone());
-        let wanted = match item_of(&look, &item.requirement) {
-            Ok(wanted) => wanted,
-            Err(_) if fields.clone().any(|field| field.id == item.requirement) => continue,
+        let id = &item.requirement;
+        let wanted = match item_of(&look, id) {
+            Ok(wanted) => Some(wanted),
+            Err(_) if fields.clone().any(|field| field.id == *id) => None,
             Err(error) => return Err(error),
         };
-        if let Some(error) = held_already(wanted) {
+        if let Some(error) = wanted.and_then(held_already) {
             hub.store.record_use(look_as_use).await?;
             return Err(error);
         }
-        if let Some(Provided::Material { material, .. }) = case.provided.remove(&item.requirement) {
-            case.sent_back.insert(material);
+        let lost = wanted.is_some_and(|item| !item.state.is_met());
+        if !(case.may_be_asked(id) || lost) {
+            too_late.push(id.clone());
+        }
+        case.returned.insert(id.clone());
+        match case.provided.remove(id) {
+            Some(Provided::Material { material, .. }) => {
+                files.insert(material);
+            }
+            _ if wanted.is_none() => {
+                asked_about.insert(id.clone());
+            }
+            _ => {}
         }
     }
+    if !too_late.is_empty() {
+        return Err(CaseError::SupplementOnce { requirements: too_late });
+    }
+    for material in &files {
+        let held = records::read::<Material>(&*hub.store, material.as_bytes()).await?;
+        let held = held.ok_or(MaterialError::UnknownMaterial)?;
+        materials::send_back(draft, &held);
+    }
+    case.sent_back.extend(files);
+    case.unconfirmed = asked_about;
+    case.renewed.clear();
     draft.record_use(look_as_use);
     Ok(())
 }

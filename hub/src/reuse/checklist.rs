@@ -11,7 +11,7 @@ use licence::{HolderId, LicenceId, LicenceTypeCode, Matter, MatterCode, Requirem
 
 use super::{
     Who,
-    case::{Case, Provided},
+    case::{Case, CaseState, Provided},
     cases::{self, CaseError},
     materials::{self, Material},
     prefill::face_value,
@@ -381,11 +381,15 @@ async fn state(
     match case.and_then(|case| case.provided.get(&requirement.id)) {
         Some(Provided::Material { material, reused }) => {
             let held = records::read::<Material>(&*hub.store, material.as_bytes()).await?;
-            return Ok(ItemState::HandedIn {
-                material: material.clone(),
-                name: held.map(|held| held.value.name).unwrap_or_default(),
-                reused: *reused,
-            });
+            // Sent back elsewhere before this case was handed over: it does not go out once more.
+            let is_draft = case.is_some_and(|case| case.state == CaseState::Draft);
+            if !(is_draft && held.as_ref().is_some_and(|held| held.value.sent_back)) {
+                return Ok(ItemState::HandedIn {
+                    material: material.clone(),
+                    name: held.map(|held| held.value.name).unwrap_or_default(),
+                    reused: *reused,
+                });
+            }
         }
         // What the repository covered at submission was judged anew above; a promise gives way to a file.
         Some(Provided::Promised | Provided::Licence { .. } | Provided::Fact { .. }) | None => {}
@@ -431,7 +435,7 @@ async fn earlier_file(
             continue;
         }
         let Some(file) = materials::newest_of_kind(hub, holder, kind).await? else { continue };
-        if case.is_some_and(|case| case.sent_back.contains(&file.id)) {
+        if file.sent_back || case.is_some_and(|case| case.sent_back.contains(&file.id)) {
             continue;
         }
         let today = hub.clock.today();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Who,
     case::StepBy,
-    materials::{self, MaterialError},
+    materials::{self, Material, MaterialError},
     uses::{self, NoService},
 };
 use crate::{
@@ -28,6 +28,8 @@ const ATTEMPTS: usize = 5;
 const LONGEST_TEXT: usize = 1_000;
 /// Most materials with a dispute.
 const MOST_MATERIALS: usize = 10;
+/// Most corrections of a holder that are looked through for a material.
+const MOST_LOOKED_THROUGH: usize = 1_000;
 /// Most disputed fields of one licence at a time.
 const MOST_DISPUTES: usize = 50;
 
@@ -402,6 +404,29 @@ pub async fn of_issuer(
         return Ok(Vec::new());
     }
     listed(hub, CORRECTIONS_OF_ISSUER, issuer.as_str().as_bytes(), limit).await
+}
+
+/// Whether the holder attached the material to a dispute that `who` answers.
+pub(super) async fn is_shown(
+    hub: &Hub,
+    who: &Who,
+    material: &Material,
+) -> Result<bool, StoreError> {
+    let Some(issuer) = who.department() else { return Ok(false) };
+    let token = hub.index_key.token(&material.holder);
+    let prefix = token.as_bytes();
+    let keys = records::keys(&*hub.store, CORRECTIONS_OF_HOLDER, prefix, None, MOST_LOOKED_THROUGH)
+        .await?;
+    for key in keys {
+        let id = key.get(8..).unwrap_or_default();
+        let held = records::read::<Correction>(&*hub.store, id).await?;
+        if held.is_some_and(|held| {
+            held.value.issuer == issuer && held.value.materials.contains(&material.id)
+        }) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What is disputed of each licence now: one point read each.

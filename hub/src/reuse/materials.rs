@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Clerk, Who,
     case::{Case, StepBy},
-    cases,
+    cases, corrections,
 };
 use crate::{
     Hub,
@@ -59,6 +59,9 @@ pub struct Material {
     pub valid_until: Option<Date>,
     /// The cases it was attached to, in order.
     pub used_by: Vec<String>,
+    /// A department sent it back: it is not used again in any case.
+    #[serde(default)]
+    pub sent_back: bool,
 }
 
 impl Kept for Material {
@@ -79,10 +82,10 @@ impl Material {
     }
 
     /// The last day on which it may be used in a further case, where the kind stays usable for `days` days
-    /// (0: in its own case only).
+    /// (0: in its own case only). None for one that a department sent back.
     #[must_use]
     pub fn usable_until(&self, days: u16) -> Option<Date> {
-        if days == 0 {
+        if days == 0 || self.sent_back {
             return None;
         }
         let handed_in = day_in_china(self.handed_in_at);
@@ -388,6 +391,13 @@ pub fn use_in(draft: &mut Draft, held: &Held<Material>, case: &str) {
     }
 }
 
+/// Notes that a department sent the material back; goes into the draft that changes the case.
+pub(super) fn send_back(draft: &mut Draft, held: &Held<Material>) {
+    if !held.value.sent_back {
+        draft.replace(held, &Material { sent_back: true, ..held.value.clone() });
+    }
+}
+
 /// Ids and kinds of a holder's materials, the newest first.
 async fn listed(
     hub: &Hub,
@@ -412,12 +422,14 @@ async fn listed(
         .collect()
 }
 
-/// Whether somebody sees a material: the holder's side, or who sees one of its cases.
+/// Whether somebody sees a material: the holder's side, who sees one of its cases, or who answers a dispute that it was
+/// attached to.
 async fn may_see(hub: &Hub, who: &Who, material: &Material) -> Result<bool, StoreError> {
     if let Who::Holder { person, .. } = who {
         return Ok(person.acts_for(&material.holder));
     }
-    Ok(seen_through(hub, who, material).await?.is_some())
+    Ok(seen_through(hub, who, material).await?.is_some()
+        || corrections::is_shown(hub, who, material).await?)
 }
 
 /// The latest case through which a clerk or a department sees a material.
@@ -448,16 +460,21 @@ pub(super) async fn record_opening(
         Who::Clerk(clerk) => (clerk.department, NO_CERTIFICATE, Some(clerk.operator())),
         Who::Department(caller) => (caller.department, caller.certificate, None),
     };
-    let case = seen_through(hub, who, material).await?.ok_or(MaterialError::UnknownMaterial)?;
+    let case = seen_through(hub, who, material).await?;
+    let reason = match case {
+        Some(_) => "查看申请材料",
+        None => "查看证照异议的证明材料",
+    };
+    let (matter, case) = case.map(|case| (case.matter, case.id)).unzip();
     let new = NewUse {
         at: hub.clock.now(),
         caller,
         certificate,
         operator,
-        matter: Some(case.matter),
-        case: Some(case.id),
+        matter,
+        case,
         basis: Some(Basis { kind: BasisKind::Holder, reference: None }),
-        reason: "查看申请材料".to_owned(),
+        reason: reason.to_owned(),
         holder: Some(hub.index_key.token(&material.holder)),
         also: Vec::new(),
         project: None,

@@ -1,7 +1,8 @@
 //! A holder's own licences, looked at by the holder. Every look is on the access log.
 
+use bytes::Bytes;
 use indexes::StoreError;
-use licence::LicenceId;
+use licence::{LicenceId, Sha256Digest};
 
 use super::{
     Who,
@@ -10,8 +11,8 @@ use super::{
 };
 use crate::{
     Hub,
-    judge::{face, judge},
-    pull::Pulled,
+    judge::{FaceFile, face, judge},
+    pull::{PullError, Pulled},
     records::Draft,
 };
 
@@ -42,6 +43,50 @@ pub async fn licence(
     let stored = stored.ok_or(CorrectionError::UnknownLicence)?;
     let mut pulled = look(hub, token, vec![stored]).await?;
     pulled.pop().ok_or(CorrectionError::UnknownLicence)
+}
+
+/// Why a file of the holder's own was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnFileError {
+    /// The licence could not be looked at.
+    #[error(transparent)]
+    Look(#[from] CorrectionError),
+    /// The file could not be opened.
+    #[error(transparent)]
+    Open(#[from] PullError),
+}
+
+impl OwnFileError {
+    /// Stable code: listed in `docs/formats/errors.md`, never reworded.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Look(error) => error.code(),
+            Self::Open(error) => error.code(),
+        }
+    }
+}
+
+/// A file of one of the holder's licences, with its bytes; also of one that is no longer valid. The look is on the
+/// access log before the answer.
+///
+/// # Errors
+/// As [`licence`]; `NoSuchFile`, `FileGone`; `NotTrusted` if the licence is not what its issuer signed.
+pub async fn file(
+    hub: &Hub,
+    who: &Who,
+    identifier: &LicenceId,
+    sha256: &Sha256Digest,
+) -> Result<(FaceFile, Bytes), OwnFileError> {
+    let pulled = licence(hub, who, identifier).await?;
+    if pulled.verification.signature != "ok" {
+        return Err(PullError::NotTrusted(Box::new(pulled.verification)).into());
+    }
+    let file = face(&pulled.stored.document)
+        .and_then(|face| face.files.into_iter().find(|file| file.sha256 == *sha256))
+        .ok_or(PullError::NoSuchFile)?;
+    let bytes = hub.blobs.get(sha256).await.map_err(PullError::from)?;
+    Ok((file, bytes.ok_or(PullError::FileGone)?))
 }
 
 async fn look(

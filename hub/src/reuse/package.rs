@@ -20,7 +20,7 @@ use super::{
     checklist::{self, Found, ItemState, Look},
     corrections,
     materials::{self, Material},
-    outbox, promise,
+    outbox, promise, terms,
 };
 use crate::{
     Hub,
@@ -416,8 +416,11 @@ pub(super) async fn hand_over(
     draft.record_use(opening(hub, who, case, matter, &relied_on, grant.clone())?);
     draft.index(CASES_OF_DEPARTMENT, &cases::key_of_department(&case.department, case));
     outbox::file(draft, &case.department, &case.id, &digest, now);
+    if let Some(earlier) = case.grant.replace(grant.id) {
+        // What the department looks at is this package.
+        terms::withdraw(hub, draft, &earlier).await?;
+    }
     case.package = Some(digest);
-    case.grant = Some(grant.id);
     let what = StepKind::Submitted { package: digest };
     let by = who.map_or(StepBy::Hub, cases::step_by);
     case.steps.push(Step { at: now, by, what, reference: None });

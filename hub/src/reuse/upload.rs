@@ -398,6 +398,7 @@ impl Announced<'_> {
             checked,
             valid_until: self.valid_until,
             used_by: Vec::new(),
+            sent_back: false,
         })
     }
 }

@@ -19,14 +19,15 @@ use crate::{
         posted::Posted,
         texts::{Language, fill},
         verification::moment,
-        views::{Badge, Fact, Notice, Tone},
+        views::{Badge, Fact, Notice, Section, Tone},
         visitor::Failure,
+        window::cases as window,
     },
     reuse::{
         Who,
         case::{Case, CaseState, Provided, Step, StepBy, StepKind},
-        cases::{self, CaseError},
-        checklist::{self, Checklist, Item, ItemState, MayFollow, WhyNot},
+        cases::{self, CaseError, View},
+        checklist::{Checklist, Item, ItemState, MayFollow, WhyNot},
     },
 };
 
@@ -325,8 +326,9 @@ async fn saved(me: &Me, id: &str, posted: &Posted) -> Result<(), Failure> {
     let who = who_of(me, id).await?;
     let values: BTreeMap<String, String> =
         posted.under("field.").map(|(field, text)| (field.to_owned(), text.to_owned())).collect();
-    if !values.is_empty() {
-        cases::fill(&me.visitor.hub, &who, id, &values).await?;
+    let confirmed: BTreeSet<String> = posted.all("confirmed").map(str::to_owned).collect();
+    if !(values.is_empty() && confirmed.is_empty()) {
+        cases::fill_and_confirm(&me.visitor.hub, &who, id, &values, &confirmed).await?;
     }
     Ok(())
 }
@@ -376,15 +378,13 @@ pub(crate) fn news(
 async fn case_page(me: &Me, id: &str, notice: Option<Notice>) -> Result<views::CasePage, Failure> {
     let (hub, m) = (&me.visitor.hub, me.m());
     let who = who_of(me, id).await?;
-    let case = cases::case(hub, &who, id).await?.value;
+    let View { case, list, form } = cases::view(hub, &who, id).await?;
     let matter = matter_of(me, &case).ok_or(CaseError::UnknownMatter)?;
-    let list = checklist::checklist(hub, &who, &case.holder, matter, Some(&case)).await?;
-    let fields = cases::form(hub, &who, &case).await?;
     let editable = case.is_editable();
     let mut rows: Vec<ItemRow> = list.items.iter().map(|item| item_row(me, &case, item)).collect();
     // What the person has to do comes first.
     rows.sort_by_key(|row| !row.open);
-    let forms = forms(me, matter, fields);
+    let forms = forms(me, &case, matter, form);
     let follow: Vec<(String, Words, String)> = list
         .items
         .iter()
@@ -435,8 +435,27 @@ async fn case_page(me: &Me, id: &str, notice: Option<Notice>) -> Result<views::C
         missing,
         again: case.state == CaseState::Supplement,
         withdrawable,
+        letters: letters_of(me, &case),
         steps: case.steps.iter().map(|step| step_row(me, matter, step)).collect(),
     })
+}
+
+/// The letters that the case has come to: address and name.
+fn letters_of(me: &Me, case: &Case) -> Vec<(String, &'static str)> {
+    let due = window::letters_of(me.visitor.language, case).into_iter();
+    due.map(|(word, name)| (format!("/me/cases/{}/letters/{word}", case.id), name)).collect()
+}
+
+/// `GET /me/cases/{id}/letters/{letter}`.
+pub(crate) async fn letter(me: Me, path: web::Path<(String, String)>) -> HttpResponse {
+    let (id, word) = path.into_inner();
+    let page = async {
+        let who = who_of(&me, &id).await?;
+        let section = Section::Mine;
+        window::letter_page(&me.visitor, section, &who, &id, &word, format!("/me/cases/{id}")).await
+    };
+    let page = page.await.map_err(own::in_our_words);
+    me.visitor.show(page.map(|page| (StatusCode::OK, page)))
 }
 
 fn promise_notice(me: &Me, day: jiff::civil::Date, late: bool) -> Notice {
@@ -608,6 +627,7 @@ fn why_not(m: &'static MeTexts, why: &WhyNot, a_file_will_do: bool) -> &'static 
 
 fn forms(
     me: &Me,
+    case: &Case,
     matter: &Matter,
     filled: Vec<crate::reuse::prefill::FilledField>,
 ) -> Vec<FormPart> {
@@ -621,6 +641,7 @@ fn forms(
         let place = matter.guide.forms.iter().position(|form| form.id == one.form);
         let Some(part) = place.and_then(|place| parts.get_mut(place)) else { continue };
         part.fields.push(FieldRow {
+            confirm: case.unconfirmed.contains(&one.field.id),
             id: one.field.id,
             label: said(me, &one.field.label),
             most: one.field.most,

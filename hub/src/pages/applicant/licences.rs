@@ -11,7 +11,7 @@ use super::{
     views::{self, LicenceRow, Part},
 };
 use crate::{
-    http::error::Problem,
+    http::{error::Problem, grants::file_answer},
     judge::{Outcome, face},
     pages::{
         home::number,
@@ -22,9 +22,11 @@ use crate::{
         views::{Badge, Choice, Fact, File, Notice, Tone},
         visitor::Failure,
     },
+    pull::PullError,
     reuse::{
-        corrections::{self, Disputed},
+        corrections::{self, CorrectionError, Disputed},
         materials,
+        own::{self as licences, OwnFileError},
     },
 };
 
@@ -158,6 +160,29 @@ pub(crate) async fn one(me: Me, identifier: web::Path<String>) -> HttpResponse {
     me.visitor.show(page.map(|page| (StatusCode::OK, page)))
 }
 
+/// `GET /me/licences/{identifier}/files/{digest}`.
+pub(crate) async fn file(me: Me, path: web::Path<(String, String)>) -> HttpResponse {
+    let (identifier, digest) = path.into_inner();
+    match opened(&me, &identifier, &digest).await {
+        Ok(answer) => answer,
+        Err(failure) => me.visitor.failed(&failure),
+    }
+}
+
+async fn opened(me: &Me, identifier: &str, digest: &str) -> Result<HttpResponse, Failure> {
+    let identifier = identifier.parse().map_err(|_| own::unknown())?;
+    let none = || own::refused(PullError::NoSuchFile.into());
+    let digest = digest.parse().map_err(|_| none())?;
+    for holder in &me.person.account.holders {
+        match licences::file(&me.visitor.hub, &me.who_for(holder), &identifier, &digest).await {
+            Ok((file, bytes)) => return Ok(file_answer(&file.media_type, bytes)),
+            Err(OwnFileError::Look(CorrectionError::UnknownLicence)) => {}
+            Err(error) => return Err(own::refused(error.into())),
+        }
+    }
+    Err(own::unknown())
+}
+
 /// A licence, with what was typed to dispute it.
 pub(crate) async fn page(
     me: &Me,
@@ -194,6 +219,7 @@ pub(crate) async fn page(
         disputed: disputed.map(|disputed| notice(me, &own, &disputed)),
         facts: content.as_ref().map(|content| facts(me, &own, content)).unwrap_or_default(),
         files: content.map(|content| files(&content)).unwrap_or_default(),
+        address: format!("/me/licences/{}", own.stored.identifier),
         dispute: dispute.filter(|dispute| !dispute.fields.is_empty()),
     })
 }

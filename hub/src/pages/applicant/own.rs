@@ -82,7 +82,7 @@ pub(crate) async fn licence(me: &Me, identifier: &str) -> Result<(Own, HolderId)
     Ok((own, holder))
 }
 
-fn unknown() -> Failure {
+pub(crate) fn unknown() -> Failure {
     Failure::of_room(StatusCode::NOT_FOUND, "unknown_licence", |language| {
         MeTexts::of(language).say_unknown_licence
     })
@@ -140,7 +140,11 @@ pub(crate) async fn name_of(me: &Me, place: usize) -> Result<String, Failure> {
 
 /// Words for what failed in a room below, by its stable code.
 pub(crate) fn refused(problem: Problem) -> Failure {
-    let mut failure = Failure::from(problem);
+    in_our_words(Failure::from(problem))
+}
+
+/// The same failure, in the words of these pages.
+pub(crate) fn in_our_words(mut failure: Failure) -> Failure {
     if let Some(say) = MeTexts::of_code(&failure.code) {
         failure.say = crate::pages::visitor::Say::Room(say);
     }

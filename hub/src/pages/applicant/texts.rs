@@ -130,6 +130,8 @@ texts! { MeTexts;
     choose_file: "选择文件", "Choose a file";
     file_hint: "PDF、OFD、JPEG、PNG，最大 500 MB。用手机拍清楚也可以。", "PDF, OFD, JPEG or PNG, at most 500 MB. A clear photograph will do.";
     hand_in: "交这份文件", "Hand in this file";
+    letters: "文书", "Letters";
+    confirm_field: "已经核对，不用改", "Checked: nothing to change";
     form_hint: "已经从您的证照上填好，请看一看对不对。", "Filled in from your licences: see whether it is right.";
     taken_from: "取自", "Taken from";
     optional: "（可以不填）", "(may stay empty)";
@@ -306,6 +308,8 @@ texts! { MeTexts;
     say_many_drafts: "您已有 50 件办件尚未提交，不能再开新件。请先提交或撤回。", "You have 50 cases that are not submitted. Submit or withdraw some first.";
     say_applicant_kind: "这个事项不是给您这类申请人办的。请看办事指南里的“谁可以申请”。", "This matter is not for this kind of applicant. Its guide says who may apply.";
     say_case_state: "这件办件已经往前走了，现在不能做这一步。请看下面的最新状态。", "The case has moved on, and this step cannot be taken now. See below where it stands.";
+    say_form_unconfirmed: "部门问到的内容还没有改，也没有勾选。请改好，或勾选“已经核对，不用改”。", "What the department asked about was neither changed nor ticked. Change it, or tick “Checked: nothing to change”.";
+    say_no_such_file: "这份证照里没有这个文件。", "The licence has no such file.";
     say_form_incomplete: "表格还有必填的地方空着。请填好标为必填的每一项。", "Something in the form is still empty. Fill in every field that is required.";
     say_form_field_too_long: "有一项填写得太长了，请缩短。", "One of the fields is too long: shorten it.";
     say_form_field_characters: "有一项里有不能识别的符号，请重新输入那一项。", "One of the fields holds characters that cannot be used: type it again.";
@@ -351,6 +355,8 @@ impl MeTexts {
             "too_many_drafts" => |language| Self::of(language).say_many_drafts,
             "applicant_kind" => |language| Self::of(language).say_applicant_kind,
             "case_state" => |language| Self::of(language).say_case_state,
+            "form_unconfirmed" => |language| Self::of(language).say_form_unconfirmed,
+            "no_such_file" => |language| Self::of(language).say_no_such_file,
             "form_incomplete" => |language| Self::of(language).say_form_incomplete,
             "form_field_too_long" => |language| Self::of(language).say_form_field_too_long,
             "form_field_characters" => |language| Self::of(language).say_form_field_characters,

@@ -144,6 +144,8 @@ pub(crate) struct LicencePage {
     pub(crate) disputed: Option<Notice>,
     pub(crate) facts: Vec<Fact>,
     pub(crate) files: Vec<File>,
+    /// Of this page.
+    pub(crate) address: String,
     pub(crate) dispute: Option<Dispute>,
 }
 
@@ -198,6 +200,8 @@ pub(crate) struct CasePage {
     /// It was handed over before.
     pub(crate) again: bool,
     pub(crate) withdrawable: bool,
+    /// Letters to read and print: address and name.
+    pub(crate) letters: Vec<(String, &'static str)>,
     pub(crate) steps: Vec<StepRow>,
 }
 
@@ -236,6 +240,8 @@ pub(crate) struct FieldRow {
     pub(crate) most: u16,
     pub(crate) long: bool,
     pub(crate) required: bool,
+    /// The department asked about it: to be changed or confirmed.
+    pub(crate) confirm: bool,
     pub(crate) text: String,
     /// The licence it was taken from: address and name.
     pub(crate) source: Option<(String, String)>,

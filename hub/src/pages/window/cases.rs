@@ -27,14 +27,14 @@ use crate::{
         posted::Posted,
         texts::{Language, fill, holder_kind},
         verification::moment,
-        views::{Badge, Choice, Fact, Notice, Tone},
+        views::{Badge, Choice, Fact, Notice, Section, Tone},
         visitor::{Failure, Visitor},
     },
     reuse::{
         Clerk, Who,
         case::{Case, CaseState, Step, StepBy, StepKind},
-        cases::{self, CaseError},
-        checklist::{self, Checklist, ItemState},
+        cases::{self, CaseError, View},
+        checklist::{Checklist, ItemState},
         prefill::FilledField,
     },
 };
@@ -100,7 +100,9 @@ pub(super) async fn fill_in(
         posted.under("field-").map(|(key, text)| (key.to_owned(), text.to_owned())).collect();
     let done = async {
         let who = Who::Clerk(clerk(&visitor)?);
-        cases::fill(&visitor.hub, &who, &id, &values).await.map_err(wrong)
+        let confirmed = posted.all("confirmed").map(str::to_owned).collect();
+        let filled = cases::fill_and_confirm(&visitor.hub, &who, &id, &values, &confirmed).await;
+        filled.map_err(wrong)
     };
     let done = done.await;
     after(&visitor, &id, done.map(drop)).await
@@ -136,7 +138,8 @@ pub(super) async fn letter(visitor: Visitor, path: web::Path<(String, String)>) 
     let (id, word) = path.into_inner();
     let page = async {
         let who = Who::Clerk(clerk(&visitor)?);
-        letter_page(&visitor, &who, &id, &word, format!("/window/cases/{id}")).await
+        letter_page(&visitor, Section::Window, &who, &id, &word, format!("/window/cases/{id}"))
+            .await
     };
     visitor.show(page.await.map(|page| (StatusCode::OK, page)))
 }
@@ -144,19 +147,18 @@ pub(super) async fn letter(visitor: Visitor, path: web::Path<(String, String)>) 
 /// A letter of a case, for whoever may see the case. `back`: the page it was opened from.
 pub(crate) async fn letter_page(
     visitor: &Visitor,
+    section: Section,
     who: &Who,
     id: &str,
     word: &str,
     back: String,
 ) -> Result<LetterPage, Failure> {
     let hub = &visitor.hub;
-    let held = cases::case(hub, who, id).await.map_err(wrong)?;
-    let case = &held.value;
+    let View { case, list, .. } = cases::view(hub, who, id).await.map_err(wrong)?;
+    let case = &case;
     let matter = cases::matter_of(hub, case).map_err(wrong)?;
     let none = || Failure::of_room(StatusCode::NOT_FOUND, "no_such_letter", say!(letter_none));
     let kind = Kind::from_word(word).filter(|kind| kind.is_due(case)).ok_or_else(none)?;
-    let list =
-        checklist::checklist(hub, who, &case.holder, matter, Some(case)).await.map_err(wrong)?;
     let applicant = applicant_name(hub, case, &list).await?;
     let facts = letters::Facts {
         case,
@@ -168,7 +170,7 @@ pub(crate) async fn letter_page(
     };
     let letter = letters::letter(kind, &facts).ok_or_else(none)?;
     Ok(LetterPage {
-        page: frame(visitor, letter.title),
+        page: visitor.frame(section, letter.title),
         w: WindowTexts::of(visitor.language),
         back,
         letter,
@@ -373,12 +375,9 @@ pub(super) async fn shown(
     let clerk = clerk(visitor)?;
     let desk = desk(visitor, &clerk, Tab::Queue);
     let who = Who::Clerk(clerk.clone());
-    let held = cases::case(hub, &who, id).await.map_err(wrong)?;
-    let case = &held.value;
+    let View { case, list, form: fields } = cases::view(hub, &who, id).await.map_err(wrong)?;
+    let case = &case;
     let matter = cases::matter_of(hub, case).map_err(wrong)?;
-    let list =
-        checklist::checklist(hub, &who, &case.holder, matter, Some(case)).await.map_err(wrong)?;
-    let fields = cases::form(hub, &who, case).await.map_err(wrong)?;
     let stand = stand(hub, &clerk, case);
     let editable = stand.applicant && case.is_editable();
     let open = stand.applicant && (case.is_editable() || case.promise.is_some());
@@ -386,7 +385,7 @@ pub(super) async fn shown(
         case: Some(&case.id),
         hand_in: open,
         editable,
-        may_open: stand.department && case.grant.is_some(),
+        may_open: stand.department && case.grant.is_some() && !case.is_closed(),
     };
     let name = applicant_name(hub, case, &list).await?;
     let rows = rows::rows(hub, language, &list, acts);
@@ -413,20 +412,23 @@ pub(super) async fn shown(
         follows: rows.iter().any(|row| row.follows.is_some()),
         rows,
         submit: editable.then(|| submit(w, case, &list, &fields)),
-        forms: forms(language, matter, fields),
+        forms: forms(language, case, matter, fields),
         editable,
         decide: stand.decides.then(|| decide(visitor, case, matter, &list)).flatten(),
-        letters: Kind::ALL
+        letters: letters_of(language, case)
             .into_iter()
-            .filter(|kind| kind.is_due(case))
-            .map(|kind| {
-                let href = format!("/window/cases/{}/letters/{}", case.id, kind.word());
-                (href, letter_name(w, kind))
-            })
+            .map(|(word, name)| (format!("/window/cases/{}/letters/{word}", case.id), name))
             .collect(),
         steps: case.steps.iter().map(|step| step_row(visitor, matter, step)).collect(),
     };
     Ok((status, page))
+}
+
+/// The letters that a case has come to: the word in the address, and the name.
+pub(crate) fn letters_of(language: Language, case: &Case) -> Vec<(&'static str, &'static str)> {
+    let w = WindowTexts::of(language);
+    let due = Kind::ALL.into_iter().filter(|kind| kind.is_due(case));
+    due.map(|kind| (kind.word(), letter_name(w, kind))).collect()
 }
 
 fn letter_name(w: &WindowTexts, kind: Kind) -> &'static str {
@@ -504,7 +506,12 @@ fn submit(
     Submit { label: if again { w.submit_again } else { w.submit }, missing }
 }
 
-fn forms(language: Language, matter: &Matter, fields: Vec<FilledField>) -> Vec<FormPart> {
+fn forms(
+    language: Language,
+    case: &Case,
+    matter: &Matter,
+    fields: Vec<FilledField>,
+) -> Vec<FormPart> {
     let w = WindowTexts::of(language);
     let mut parts: Vec<(String, FormPart)> = matter
         .guide
@@ -519,6 +526,7 @@ fn forms(language: Language, matter: &Matter, fields: Vec<FilledField>) -> Vec<F
         let row = FieldRow {
             label: said(language, &one.field.label),
             optional: one.field.optional,
+            confirm: case.unconfirmed.contains(&one.field.id),
             most: one.field.most,
             value: one.text,
             source: one.source.map(|(_, name)| fill(w.form_source, &[("name", &name)])),
@@ -547,14 +555,16 @@ fn decide(visitor: &Visitor, case: &Case, matter: &Matter, list: &Checklist) -> 
     match case.state {
         CaseState::Submitted => Some(Decide {
             accept: true,
-            supplement: mends(visitor.language, matter, list),
+            supplement: mends(visitor.language, case, matter, list),
             decline: true,
             ..none
         }),
         CaseState::Supplement => Some(Decide { decline: true, ..none }),
-        CaseState::Accepted => {
-            Some(Decide { decide: true, supplement: mends(visitor.language, matter, list), ..none })
-        }
+        CaseState::Accepted => Some(Decide {
+            decide: true,
+            supplement: mends(visitor.language, case, matter, list),
+            ..none
+        }),
         CaseState::Granted if case.result.is_none() && matter.guide.result.is_some() => {
             Some(Decide { result: true, ..none })
         }
@@ -562,14 +572,19 @@ fn decide(visitor: &Visitor, case: &Case, matter: &Matter, list: &Checklist) -> 
     }
 }
 
-/// Everything that a supplement may ask for: materials that the repository does not hold, then form fields.
-fn mends(language: Language, matter: &Matter, list: &Checklist) -> Vec<Mend> {
+/// Everything that a supplement may ask for: materials that the repository does not hold, then form fields. A second time
+/// only what was asked for or came anew.
+fn mends(language: Language, case: &Case, matter: &Matter, list: &Checklist) -> Vec<Mend> {
     let w = WindowTexts::of(language);
     let held = |state: &ItemState| matches!(state, ItemState::Held { .. } | ItemState::Fact { .. });
-    let materials = list.items.iter().filter(|item| !held(&item.state));
+    let materials = list.items.iter().filter(|item| {
+        let may_be = case.may_be_asked(&item.requirement.id) || !item.state.is_met();
+        may_be && !held(&item.state)
+    });
     let requirements = materials.map(|item| item.requirement.id.as_str());
     let fields =
         matter.guide.forms.iter().flat_map(|form| &form.fields).map(|field| field.id.as_str());
+    let fields = fields.filter(|id| case.may_be_asked(id));
     requirements
         .chain(fields)
         .map(|id| {

@@ -20,6 +20,7 @@ use crate::{
     reuse::{
         Who,
         corrections::{self, Correction, CorrectionError, Outcome},
+        materials,
     },
 };
 
@@ -109,6 +110,7 @@ async fn one(
     let desk = desk(visitor, &clerk, Tab::Corrections);
     let who = Who::Clerk(clerk);
     let correction = corrections::correction(hub, &who, id).await.map_err(wrong)?;
+    let files = files(visitor, &who, &correction).await?;
     let page = CorrectionPage {
         page: frame(visitor, w.correction_title),
         desk,
@@ -116,10 +118,26 @@ async fn one(
         state: badge(visitor, &correction),
         notice: refusal.map(|failure| notice(visitor, failure)),
         facts: facts(visitor, &correction),
+        files,
         open: correction.outcome.is_none(),
         typed,
     };
     Ok((refusal.map_or(StatusCode::OK, |failure| failure.status), page))
+}
+
+/// What the holder attached: address and name.
+async fn files(
+    visitor: &Visitor,
+    who: &Who,
+    one: &Correction,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut files = Vec::with_capacity(one.materials.len());
+    for id in &one.materials {
+        let held = materials::material(&visitor.hub, who, id).await;
+        let held = held.map_err(|error| failure(Problem::from(error)))?;
+        files.push((format!("/window/corrections/{}/files/{id}", one.id), held.value.name));
+    }
+    Ok(files)
 }
 
 fn facts(visitor: &Visitor, one: &Correction) -> Vec<Fact> {

@@ -13,7 +13,7 @@ use crate::{
         materials::{received, say_of_code},
         visitor::{Failure, Visitor},
     },
-    reuse::{Who, cases},
+    reuse::{Who, cases, corrections, materials::MaterialError},
 };
 
 /// `POST /window/cases/{id}/files`: the session's token, the requirement, then the file.
@@ -37,6 +37,24 @@ pub(super) async fn open(visitor: Visitor, path: web::Path<(String, String)>) ->
     opened.await.unwrap_or_else(|failure| visitor.failed(&failure))
 }
 
+/// `GET /window/corrections/{id}/files/{material}`: what a holder attached to a dispute, for who answers it.
+pub(super) async fn open_of_correction(
+    visitor: Visitor,
+    path: web::Path<(String, String)>,
+) -> HttpResponse {
+    let (id, material) = path.into_inner();
+    let opened = async {
+        let who = Who::Clerk(clerk(&visitor)?);
+        let correction = corrections::correction(&visitor.hub, &who, &id).await;
+        let correction = correction.map_err(|error| failure(Problem::from(error)))?;
+        if !correction.materials.contains(&material) {
+            return Err(not_taken(MaterialError::UnknownMaterial.into()));
+        }
+        content(&visitor.hub, &who, &material).await.map_err(|error| not_taken(error.into()))
+    };
+    opened.await.unwrap_or_else(|failure| visitor.failed(&failure))
+}
+
 async fn taken(visitor: &Visitor, id: &str, form: Multipart) -> Result<(), Failure> {
     let clerk = clerk(visitor)?;
     let csrf = clerk.person.csrf.clone();
@@ -52,7 +70,7 @@ fn not_taken(problem: Problem) -> Failure {
     match say_of_code(&problem.code) {
         Some(say) => Failure::of_room(StatusCode::UNPROCESSABLE_ENTITY, &problem.code, say),
         None if problem.code == "unknown_material" => {
-            Failure::of_room(StatusCode::NOT_FOUND, &problem.code, say!(say_unknown_case))
+            Failure::of_room(StatusCode::NOT_FOUND, &problem.code, say!(say_unknown_material))
         }
         None => failure(problem),
     }

@@ -64,7 +64,11 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(
             page("/window/corrections/{id}", read().to(corrections::look))
                 .route(post().to(corrections::answer)),
-        );
+        )
+        .service(page(
+            "/window/corrections/{id}/files/{material}",
+            read().to(files::open_of_correction),
+        ));
 }
 
 /// A sentence of the window.
@@ -107,6 +111,8 @@ fn words(code: &str, status: StatusCode) -> Say {
         "unknown_matter" | "matter_not_run" => say!(no_matter),
         "held_already" => say!(say_held_already),
         "materials_missing" | "form_incomplete" => say!(say_incomplete),
+        "form_unconfirmed" => say!(say_unconfirmed),
+        "supplement_once" => say!(say_supplement_once),
         "case_state" => say!(say_wrong_state),
         "case_busy" | "material_busy" | "consent_busy" | "correction_busy" => say!(say_busy),
         "may_not_follow" | "promise_unkept" => say!(say_promise_refused),
@@ -126,6 +132,7 @@ fn words(code: &str, status: StatusCode) -> Say {
         "scanner_unavailable" => say!(say_scanner),
         "unknown_consent" | "unknown_grant" | "grant_of_another" => say!(say_unknown_consent),
         "consent_until" => say!(consent_day),
+        "unknown_material" => say!(say_unknown_material),
         "unknown_correction" => say!(say_unknown_correction),
         "correction_answered" => say!(say_answered),
         "grant_withdrawn" | "consent_withdrawn" => say!(say_withdrawn),

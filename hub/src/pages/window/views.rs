@@ -177,6 +177,8 @@ pub(crate) struct FieldRow {
     pub(crate) id: String,
     pub(crate) label: Words,
     pub(crate) optional: bool,
+    /// The department asked about it: to be changed or confirmed.
+    pub(crate) confirm: bool,
     pub(crate) most: u16,
     pub(crate) value: String,
     /// Where it was taken from.
@@ -348,6 +350,8 @@ pub(crate) struct CorrectionPage {
     pub(crate) state: Badge,
     pub(crate) notice: Option<Notice>,
     pub(crate) facts: Vec<Fact>,
+    /// What the holder attached: address and name.
+    pub(crate) files: Vec<(String, String)>,
     pub(crate) open: bool,
     /// What was typed before it was refused.
     pub(crate) typed: (String, String),
