@@ -1111,6 +1111,21 @@ async fn a_file_that_was_sent_back_is_offered_nowhere_until_it_is_handed_in_anew
 }
 
 #[actix_web::test]
+async fn what_was_asked_for_again_is_not_met_by_an_older_file() {
+    let town = Town::with_licences().await;
+    let applicant = town.applicant().await;
+    applicant.hand_in("floor-plan", None).await;
+    town.days_pass(1);
+    let applicant = town.applicant().await;
+    let case = applicant.submitted_shop().await;
+    asks_for(&town, &case, &["plan"]).await;
+
+    let refused = applicant.submit(&case).await;
+    assert_eq!(refused.json["defects"], json!(["plan"]));
+    assert_eq!(applicant.checklist(&signboard()).await["plan"]["state"], "reusable");
+}
+
+#[actix_web::test]
 async fn a_field_the_department_asked_about_is_changed_or_confirmed_before_it_goes_back() {
     let town = Town::with_licences().await;
     let applicant = town.applicant().await;

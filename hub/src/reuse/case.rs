@@ -74,6 +74,14 @@ impl Case {
         self.steps.iter().find(|step| step.reference.as_deref() == Some(reference))
     }
 
+    /// When the department last asked for more.
+    #[must_use]
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        let mut steps = self.steps.iter().rev();
+        let asked = steps.find(|step| matches!(step.what, StepKind::SupplementAsked { .. }));
+        asked.map(|step| step.at)
+    }
+
     /// Whether it is at its end without a result: what was opened for it is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {

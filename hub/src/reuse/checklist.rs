@@ -435,7 +435,9 @@ async fn earlier_file(
             continue;
         }
         let Some(file) = materials::newest_of_kind(hub, holder, kind).await? else { continue };
-        if file.sent_back || case.is_some_and(|case| case.sent_back.contains(&file.id)) {
+        // What was asked for again is not met by what was there before.
+        let again = case.filter(|case| case.returned.contains(&requirement.id));
+        if again.and_then(Case::asked_at).is_some_and(|asked| file.handed_in_at <= asked) {
             continue;
         }
         let today = hub.clock.today();

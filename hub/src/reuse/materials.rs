@@ -367,7 +367,7 @@ pub async fn reusable(
     Ok(None)
 }
 
-/// The newest material of this kind, outdated or not.
+/// The newest material of this kind that was not sent back, outdated or not.
 ///
 /// # Errors
 /// The store's.
@@ -377,9 +377,13 @@ pub async fn newest_of_kind(
     kind: &str,
 ) -> Result<Option<Material>, MaterialError> {
     let ids = listed(hub, holder, MOST_LOOKED_THROUGH).await?;
-    let Some((id, _)) = ids.into_iter().find(|(_, its)| its == kind) else { return Ok(None) };
-    let held = records::read::<Material>(&*hub.store, id.as_bytes()).await?;
-    Ok(held.map(|held| held.value))
+    for (id, _) in ids.into_iter().filter(|(_, its)| its == kind).take(MOST_OF_A_KIND) {
+        let held = records::read::<Material>(&*hub.store, id.as_bytes()).await?;
+        if let Some(held) = held.filter(|held| !held.value.sent_back) {
+            return Ok(Some(held.value));
+        }
+    }
+    Ok(None)
 }
 
 /// Notes that a case uses the material; goes into the draft that changes the case. A case counts once.
