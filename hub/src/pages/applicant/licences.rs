@@ -160,7 +160,7 @@ pub(crate) async fn one(me: Me, identifier: web::Path<String>) -> HttpResponse {
     me.visitor.show(page.map(|page| (StatusCode::OK, page)))
 }
 
-/// `GET /me/licences/{identifier}/files/{digest}`.
+/// `GET /me/licences/{identifier}/files/{sha256}`.
 pub(crate) async fn file(me: Me, path: web::Path<(String, String)>) -> HttpResponse {
     let (identifier, digest) = path.into_inner();
     match opened(&me, &identifier, &digest).await {

@@ -25,7 +25,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(page("/me/holder", web::post().to(me::choose)))
         .service(page("/me/licences", read().to(licences::list)))
         .service(page("/me/licences/{identifier}", read().to(licences::one)))
-        .service(page("/me/licences/{identifier}/files/{digest}", read().to(licences::file)))
+        .service(page("/me/licences/{identifier}/files/{sha256}", read().to(licences::file)))
         .service(page("/me/cases", read().to(cases::list)).route(web::post().to(cases::open)))
         .service(page("/me/cases/{id}", read().to(cases::one)))
         .service(page("/me/cases/{id}/letters/{letter}", read().to(cases::letter)))
