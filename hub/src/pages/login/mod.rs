@@ -223,8 +223,8 @@ async fn ended(visitor: &Visitor, session: &str) -> Result<bool, Failure> {
     let (limits, now) = (hub.session_limits(), hub.clock.now());
     let own = sessions::of(&*hub.store, &person.account, limits, now).await?;
     if !own.iter().any(|one| one.key == session) {
-        let code = "unknown_session";
-        return Err(Failure::of_room(StatusCode::NOT_FOUND, code, say!(say_no_session)));
+        let gone = StatusCode::NOT_FOUND;
+        return Err(Failure::of_room(gone, "unknown_session", say!(say_no_session)));
     }
     sessions::end(&*hub.store, session).await?;
     Ok(session == person.session)
