@@ -412,7 +412,10 @@ pub(super) async fn is_shown(
     who: &Who,
     material: &Material,
 ) -> Result<bool, StoreError> {
-    let Some(issuer) = who.department() else { return Ok(false) };
+    let answers = |correction: &Correction| match who {
+        Who::Holder { .. } => false,
+        Who::Clerk(_) | Who::Department(_) => is_of(hub, who, correction),
+    };
     let token = hub.index_key.token(&material.holder);
     let prefix = token.as_bytes();
     let keys = records::keys(&*hub.store, CORRECTIONS_OF_HOLDER, prefix, None, MOST_LOOKED_THROUGH)
@@ -420,9 +423,8 @@ pub(super) async fn is_shown(
     for key in keys {
         let id = key.get(8..).unwrap_or_default();
         let held = records::read::<Correction>(&*hub.store, id).await?;
-        if held.is_some_and(|held| {
-            held.value.issuer == issuer && held.value.materials.contains(&material.id)
-        }) {
+        let attached = |correction: &Correction| correction.materials.contains(&material.id);
+        if held.is_some_and(|held| attached(&held.value) && answers(&held.value)) {
             return Ok(true);
         }
     }
@@ -468,12 +470,16 @@ async fn listed(
 
 async fn read(hub: &Hub, who: &Who, id: &str) -> Result<Held<Correction>, CorrectionError> {
     let held = records::read::<Correction>(&*hub.store, id.as_bytes()).await?;
-    let mine = |correction: &Correction| match who {
+    held.filter(|held| is_of(hub, who, &held.value)).ok_or(CorrectionError::Unknown)
+}
+
+/// Whether somebody is one of the two sides: the holder who disputes, or the issuer who answers.
+fn is_of(hub: &Hub, who: &Who, correction: &Correction) -> bool {
+    match who {
         Who::Holder { .. } => who.acting_holder() == Some(&correction.holder),
         Who::Clerk(clerk) => clerk.department == correction.issuer && clerk.is_of_department(hub),
         Who::Department(caller) => caller.department == correction.issuer,
-    };
-    held.filter(|held| mine(&held.value)).ok_or(CorrectionError::Unknown)
+    }
 }
 
 fn check_text(name: &'static str, text: &str) -> Result<(), CorrectionError> {
