@@ -94,6 +94,8 @@ async fn story(page: Page) {
     page.submit("form[action='/logout'] button").await;
     page.open("/login?next=/connectors").await;
     assert_eq!(page.heading().await, "Choose a demo account");
+    page.fits("the accounts in English").await;
+    page.is_accessible_and_light("the accounts in English").await;
     page.submit("button[value=operator]").await;
     assert_eq!(page.heading().await, "Connectors");
     page.until("every counterpart is up to date", |text| {
@@ -103,6 +105,7 @@ async fn story(page: Page) {
     let city = "section[aria-labelledby=name-city]";
     assert!(page.text_of(city).await.contains("Waiting\n0 records"));
     page.fits("the connectors").await;
+    page.is_accessible_and_light("the connectors").await;
 
     page.press(&format!("{city} form[action*=pause] button")).await;
     page.until("the city is paused", |text| text.contains("Paused")).await;
@@ -114,6 +117,10 @@ async fn story(page: Page) {
     page.press(&format!("{city} form[action*=reconcile] button")).await;
     page.until("the counts agree", |text| text.contains("Both sides hold the same")).await;
     page.fits("the reconciliation").await;
+    page.is_accessible_and_light("the reconciliation").await;
+    page.open("/connectors/province/set-aside").await;
+    page.fits("what was set aside").await;
+    page.is_accessible_and_light("what was set aside").await;
 
     // The keyboard alone: the first stop is the way past the navigation.
     page.open("/?lang=zh").await;

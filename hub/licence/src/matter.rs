@@ -544,6 +544,8 @@ fn rules(matter: &Matter) -> Result<(), (String, &'static str)> {
             let place = format!("{place}, field `{}`", field.id);
             rule(is_name(&field.id), &place, NAMES)?;
             rule(fields.insert(&field.id), &place, "the name stands once in the matter's forms")?;
+            let free = !names.contains(&field.id);
+            rule(free, &place, "no requirement has the same name: either may be asked for anew")?;
             rule(is_text(&field.label.zh), &place, "applicants need a label to read")?;
             let most = (1..=MOST_CHARS).contains(&field.most);
             rule(most, &place, "from 1 to 2000 characters at most")?;

@@ -34,12 +34,18 @@ use actix_web::{
     middleware::from_fn, web,
 };
 
-use crate::login::middleware::find_person;
+use crate::{http::materials as materials_calls, login::middleware::find_person};
 use visitor::{Failure, Visitor};
 
 /// Registers the pages. The application data must hold a [`crate::Hub`].
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(pages().wrap(from_fn(guard::guard)).wrap(from_fn(find_person)));
+    // The interface is not on this listener; what `static/upload.js` calls of it is.
+    let pages = pages()
+        .service(materials_calls::begin_upload)
+        .service(materials_calls::show_upload)
+        .service(materials_calls::append_to_upload)
+        .service(materials_calls::finish_upload);
+    config.service(pages.wrap(from_fn(guard::guard)).wrap(from_fn(find_person)));
 }
 
 /// Registers the pages where the interface is registered too and the session was looked for.

@@ -231,7 +231,7 @@ fn food_shop() -> Guide {
                 ],
             ),
             required(
-                "operator-address",
+                "operator-home",
                 ("经营者住址", "Operator's address"),
                 "《食品经营许可和备案管理办法》第十二条",
                 vec![
@@ -246,7 +246,7 @@ fn food_shop() -> Guide {
                     "Title, or a lease signed by the landlord for one year or more",
                 ),
                 ..required(
-                    "premises",
+                    "premises-right",
                     ("经营场所使用证明", "Right to use the premises"),
                     "《食品经营许可和备案管理办法》第十二条",
                     vec![by(Kind::PropertyTitle), file("lease", 365)],
@@ -337,7 +337,7 @@ fn signboard() -> Guide {
                 vec![by(Kind::IdentityCard), by(Kind::BusinessLicence), file("identity-proof", 0)],
             ),
             required(
-                "premises",
+                "premises-right",
                 ("经营场所使用证明", "Right to use the premises"),
                 "《城市市容和环境卫生管理条例》第十一条",
                 vec![by(Kind::PropertyTitle), file("lease", 365)],
@@ -438,7 +438,7 @@ fn job_refund() -> Guide {
                 vec![by(Kind::BusinessLicence)],
             ),
             required(
-                "representative",
+                "representative-name",
                 ("法定代表人姓名", "Name of the legal representative"),
                 "《失业保险条例》第十条",
                 vec![

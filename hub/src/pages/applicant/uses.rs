@@ -8,32 +8,47 @@ use super::{
     views::{self, Part, UseRow, Words},
 };
 use crate::{
-    pages::{texts::fill, verification::moment, visitor::Failure},
+    pages::{verification::moment, visitor::Failure},
     reuse::uses::{self, SeenUse},
 };
 
-/// Most uses on the page.
-const MOST: usize = 200;
+/// Uses on a page.
+const ON_A_PAGE: usize = 40;
+/// Pages, so that an address cannot ask for more than there may be.
+const MOST_PAGES: usize = 500;
 
-/// `GET /me/uses`; with `?own=1` the holder's own looks too.
+/// `GET /me/uses`; with `?own=1` the holder's own looks too, with `?page=2` earlier ones.
 pub(crate) async fn list(me: Me, request: HttpRequest) -> HttpResponse {
-    let with_own = request.query_string().split('&').any(|member| member == "own=1");
-    me.visitor.show(page(&me, with_own).await)
+    let mut members = request.query_string().split('&');
+    let with_own = members.clone().any(|member| member == "own=1");
+    let number = members.find_map(|member| member.strip_prefix("page=")?.parse().ok());
+    let number = number.unwrap_or(1).clamp(1, MOST_PAGES);
+    me.visitor.show(page(&me, with_own, number).await)
 }
 
-async fn page(me: &Me, with_own: bool) -> Result<(StatusCode, views::Uses), Failure> {
+async fn page(
+    me: &Me,
+    with_own: bool,
+    number: usize,
+) -> Result<(StatusCode, views::Uses), Failure> {
     let (hub, who, m) = (&me.visitor.hub, me.who(), me.m());
+    // One more tells whether there is another page.
+    let most = number * ON_A_PAGE + 1;
     let seen = match with_own {
-        true => uses::seen(hub, &who, MOST).await?,
-        false => uses::seen_by_others(hub, &who, MOST).await?,
+        true => uses::seen(hub, &who, most).await?,
+        false => uses::seen_by_others(hub, &who, most).await?,
     };
     let (mut page, mine) = me.frame(Part::Uses, m.uses).await?;
     if with_own {
         page.keep = "own=1&";
     }
-    let more = (seen.len() == MOST).then(|| fill(m.only_newest_uses, &[("n", &MOST)]));
-    let uses = seen.iter().map(|seen| row(me, seen)).collect();
-    Ok((StatusCode::OK, views::Uses { page, mine, uses, with_own, more }))
+    let own = if with_own { "own=1&" } else { "" };
+    let at = |number: usize| format!("/me/uses?{own}page={number}");
+    let earlier = (seen.len() == most).then(|| at(number + 1));
+    let later = (number > 1).then(|| at(number - 1));
+    let of_page = seen.iter().skip(most - 1 - ON_A_PAGE).take(ON_A_PAGE);
+    let uses = of_page.map(|seen| row(me, seen)).collect();
+    Ok((StatusCode::OK, views::Uses { page, mine, uses, with_own, later, earlier }))
 }
 
 /// The last looks of others, for the overview.

@@ -280,7 +280,10 @@ pub(crate) struct Uses {
     pub(crate) mine: Mine,
     pub(crate) uses: Vec<UseRow>,
     pub(crate) with_own: bool,
-    pub(crate) more: Option<String>,
+    /// Where the page of later uses is.
+    pub(crate) later: Option<String>,
+    /// Where the page of earlier uses is.
+    pub(crate) earlier: Option<String>,
 }
 
 /// One consent in the list.

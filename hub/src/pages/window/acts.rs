@@ -56,7 +56,7 @@ pub(super) async fn withdraw(
     posted: Posted,
 ) -> HttpResponse {
     if posted.text("sure").is_empty() {
-        return refused(&visitor, &id, "confirmation_required", say!(withdraw_confirm)).await;
+        return refused(&visitor, &id, "confirmation_required", say!(withdraw_tick)).await;
     }
     done(&visitor, &id, async |who| cases::withdraw(&visitor.hub, &who, &id).await).await
 }

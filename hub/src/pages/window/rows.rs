@@ -43,8 +43,19 @@ pub(super) fn rows(hub: &Hub, language: Language, list: &Checklist, acts: Acts<'
 pub(super) fn summary(w: &WindowTexts, list: &Checklist) -> String {
     let all = list.items.len();
     let missing = list.to_hand_in().count();
-    match missing {
-        0 => fill(w.needed_nothing, &[("all", &all)]),
+    let states = list.items.iter().map(|item| &item.state);
+    let promised = states.filter(|state| matches!(state, ItemState::Promised { .. })).count();
+    match (missing, promised) {
+        (0, 0) => fill(w.needed_nothing, &[("all", &all)]),
+        (_, 1..) => fill(
+            w.needed_promised,
+            &[
+                ("all", &all),
+                ("held", &(all - missing - promised)),
+                ("missing", &missing),
+                ("promised", &promised),
+            ],
+        ),
         _ => fill(w.needed, &[("all", &all), ("held", &(all - missing)), ("missing", &missing)]),
     }
 }
