@@ -92,7 +92,7 @@ fn row(me: &Me, seen: &SeenUse) -> UseRow {
     UseRow {
         at: moment(seen.at),
         who,
-        place: seen.organisation.clone(),
+        place: seen.organisation.clone().filter(|place| *place != seen.department_name),
         what,
         why,
         allowed,
