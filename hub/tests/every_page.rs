@@ -97,8 +97,8 @@ impl Place {
         page.open("/?lang=zh").await;
         if let Some(person) = person {
             let cookie = json!({ "cookie": {
-                "name": sessions::COOKIE, "value": person.secret, "path": "/", "secure": true,
-                "httpOnly": true,
+                "name": sessions::COOKIE, "value": person.secret, "path": "/", "httpOnly": true,
+                "secure": page.base.starts_with("https"),
             } });
             page.browser.ask(Method::POST, "/cookie", cookie).await;
         }
@@ -173,8 +173,7 @@ impl Place {
     /// Opens a case of the applicant at a window; its path without `/window` or `/me`.
     async fn case(&self, clerk: &PageClient, story: Story) -> String {
         let id = &self.applicant.holder.id;
-        let typed =
-            [("number", id.number()), ("kind", id.kind().code()), ("matter", story.name())];
+        let typed = [("number", id.number()), ("kind", id.kind().code()), ("matter", story.name())];
         let opened = clerk.post("/window/cases", &typed).await;
         assert_eq!(opened.status, 303, "{}", opened.text());
         opened.location().strip_prefix("/window").unwrap().to_owned()
@@ -642,6 +641,27 @@ async fn the_same_form_hands_a_file_in_without_scripts() {
     }
     let asked = page.browser.addresses().await;
     assert!(asked.contains(&format!("{case}/files")) && !asked.contains("/v1/"), "{asked}");
+    place.close().await;
+}
+
+#[actix_web::test]
+async fn the_demos_plain_pages_take_a_file_in_pieces_too() {
+    let mut place = Place::open().await;
+    let holder = place.hub.applicant(place.applicant.index).await;
+    let code = Story::FoodShop.code();
+    let opened = holder.post("/me/cases", &[("matter", code.as_str())]).await;
+    let case = opened.location().to_owned();
+    let file = place.folder.path().join("平面图.pdf");
+    std::fs::write(&file, pdf(9 << 20)).unwrap();
+    place.page.base = place.hub.pages();
+    place.becomes(Some(&holder)).await;
+    let page = &place.page;
+    page.open(&case).await;
+    page.browser.addresses().await;
+    page.type_into("form.hand-in input[type=file]", file.to_str().unwrap()).await;
+    page.press("form.hand-in button").await;
+    page.until("the file is there", |text| text.contains("平面图.pdf")).await;
+    assert_eq!(pieces(page).await, [0, 4 << 20, 8 << 20]);
     place.close().await;
 }
 
