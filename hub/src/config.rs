@@ -25,7 +25,7 @@ pub struct Config {
     /// Where plain-HTTP pages are served: demo mode only, loopback only.
     #[serde(default)]
     pub pages_listen: Option<SocketAddr>,
-    /// Demo mode: pages without login.
+    /// Demo mode: pages over plain HTTP on the loopback, and an OpenID provider of our own.
     #[serde(default)]
     pub demo: bool,
     /// Server certificate and who may connect.
@@ -287,8 +287,8 @@ pub enum ConfigError {
         /// What is wrong with it.
         said: String,
     },
-    /// Pages without login would be reachable from elsewhere.
-    #[error("pages without login are for demo mode on the loopback only; {0} is not")]
+    /// Pages over plain HTTP would be reachable from elsewhere.
+    #[error("pages over plain HTTP are for demo mode on the loopback only; {0} is not")]
     PagesExposed(SocketAddr),
 }
 
