@@ -334,7 +334,11 @@ async fn open_once(
     {
         draft.index(CASES_OF_DEPARTMENT, &key_of_department(&department, &case));
     }
-    Ok(draft.commit(&*hub.store).await?.is_ok().then_some(case))
+    let written = draft.commit(&*hub.store).await?.is_ok();
+    if written {
+        metrics::counter!("yihao_cases_total", "step" => "opened").increment(1);
+    }
+    Ok(written.then_some(case))
 }
 
 /// Nobody fills the store with cases that go nowhere: so many of a holder are in the making, and no more. Cases that are
@@ -740,7 +744,11 @@ async fn submit_once(hub: &Hub, who: &Who, id: &str) -> Result<Option<Case>, Cas
     let days = if days.promised == 0 { days.legal } else { days.promised };
     case.due = Some(promise::working_day(hub, hub.clock.today(), days));
     package::hand_over(hub, Some(who), &mut case, matter, &look, None, &mut draft).await?;
-    save(hub, &held, case, draft).await
+    let saved = save(hub, &held, case, draft).await?;
+    if saved.is_some() {
+        metrics::counter!("yihao_cases_total", "step" => "submitted").increment(1);
+    }
+    Ok(saved)
 }
 
 /// Names all that is missing, at once.
