@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use support::{
     NOW, TestHub,
-    browser::{ENTER, Page, TAB},
+    browser::{ENTER, PATIENCE, Page, TAB},
     stage::{Someone, Stage},
 };
 
@@ -76,9 +76,13 @@ async fn stage() -> (Stage, Applicant) {
 }
 
 fn counterparts(province: &str) -> String {
+    let bureau = support::departments().into_iter().find(|one| one.slug == "government-services");
+    let bureau = bureau.expect("the district has it").code;
     format!(
         "[[connectors]]\nname = \"province\"\nkind = \"frontdb\"\nconnection = \"{province}\"\n\
-         create_tables = true\n"
+         create_tables = true\n\
+         [[connectors]]\nname = \"cases\"\nkind = \"casebase\"\nconnection = \"{province}\"\n\
+         create_tables = true\ndepartments = [\"{bureau}\"]\n"
     )
 }
 
@@ -104,6 +108,26 @@ async fn path(page: &Page) -> String {
 async fn is_well_made(page: &Page, what: &str) {
     page.fits(what).await;
     page.is_accessible_and_light(what).await;
+}
+
+/// Waits until the department's counterpart has the case in its tables, once.
+async fn arrives_in_the_province(stage: &Stage, case: &str) {
+    let question = format!("select count(*) from up_pro_accept where project_no = '{case}'");
+    let waiting = std::time::Instant::now();
+    loop {
+        let asked = Command::new("psql")
+            .arg(stage.province.connection().to_string())
+            .args(["-Atc", &question])
+            .output()
+            .unwrap();
+        match String::from_utf8_lossy(&asked.stdout).trim() {
+            "1" => return,
+            "0" | "" => {}
+            several => panic!("the case arrived {several} times"),
+        }
+        assert!(waiting.elapsed() < PATIENCE, "the case did not arrive in the province");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
 }
 
 /// A file as an applicant has it.
@@ -167,6 +191,7 @@ async fn an_applicant_hands_in_one_of_eight_materials_and_for_the_next_matter_no
     page.submit(&format!("form[action='/me/cases/{case}/submit'] button.primary")).await;
     page.until("submitted", |text| text.contains("已提交")).await;
     is_well_made(page, "a case submitted").await;
+    arrives_in_the_province(&stage, &case).await;
 
     // The department asks for a better drawing, once and all at once.
     stage.log_in("bureau").await;
