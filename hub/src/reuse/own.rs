@@ -71,7 +71,7 @@ impl OwnFileError {
 /// access log before the answer.
 ///
 /// # Errors
-/// As [`licence`]; `NoSuchFile`, `FileGone`; `NotTrusted` if the licence is not what its issuer signed.
+/// As [`licence()`]; `NoSuchFile`, `FileGone`; `NotTrusted` if the licence is not what its issuer signed.
 pub async fn file(
     hub: &Hub,
     who: &Who,

@@ -83,7 +83,9 @@ fn theirs(text: &str) -> Words {
 /// Where a case stands: a badge, and what happens next.
 fn standing(me: &Me, case: &Case) -> (Badge, String) {
     let m = me.m();
+    let today = me.visitor.hub.clock.today();
     let by = |with: &'static str, without: &'static str| match case.due {
+        Some(due) if due < today => fill(m.next_late, &[("day", &due)]),
         Some(due) => fill(with, &[("day", &due)]),
         None => without.to_owned(),
     };

@@ -88,6 +88,7 @@ texts! { MeTexts;
     next_supplement: "部门请您补一些东西，办件里写明了补什么、为什么；补齐后再提交一次。", "The department needs something more; the case says what and why. Add it, then hand it over again.";
     next_accepted: "部门已受理，{day} 前办结。您现在不用做什么。", "The department has accepted it and decides by {day}. There is nothing for you to do now.";
     next_accepted_open: "部门已受理。您现在不用做什么。", "The department has accepted it. There is nothing for you to do now.";
+    next_late: "部门应在 {day} 前办结，现在还没有结果。可以拿办件编号到任一窗口询问。", "The department was to decide by {day} and has not yet. Ask at any window with the case number.";
     next_declined: "部门没有受理，办件里写明了原因。改好之后可以重新申请。", "The department did not accept it; the case says why. You may apply anew when that is mended.";
     next_granted: "办成了。结果证照入库后，会在这里出现。", "Granted. The licence appears here once its issuer has handed it in.";
     next_resulted: "办成了，结果证照已经在您名下。", "Granted. The licence is now yours, and here.";
