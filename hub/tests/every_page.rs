@@ -320,7 +320,7 @@ async fn cases_in_every_state(place: &Place) -> Cases {
     let licence = district::result(Story::FoodShop, holder, fields, today, 1).unwrap();
     let issued = place.hub.issuing("market-regulation").issue(&licence).await;
     assert_eq!(issued.status, 201, "{}", issued.text);
-    act(&granted, "result", &[("licence", &licence.identifier.to_string())]).await;
+    act(&granted, "result", &[("licence", licence.identifier.as_str())]).await;
     let withdrawn = place.submitted(&clerk).await;
     acts(&clerk, &format!("/window{withdrawn}/withdraw"), &[("sure", "1")]).await;
     let stall = place.case(&clerk, Story::FoodStall).await;

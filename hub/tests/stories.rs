@@ -116,7 +116,7 @@ async fn arrives_in_the_province(stage: &Stage, case: &str) {
     let waiting = std::time::Instant::now();
     loop {
         let asked = Command::new("psql")
-            .arg(stage.province.connection().to_string())
+            .arg(stage.province.connection())
             .args(["-Atc", &question])
             .output()
             .unwrap();
