@@ -739,9 +739,10 @@ async fn a_form_without_scripts_hands_a_file_in_for_its_case_and_the_list_says_w
     assert!(!nobody.contains("平面图"), "{nobody}");
 }
 
-/// 500 MB take a while: run by hand, `cargo test -p hub --test materials -- --ignored --nocapture`.
+/// 500 MB have a step of their own in `.ci/run`. By hand:
+/// `cargo test -p hub --test materials -- --ignored --nocapture`.
 #[actix_web::test]
-#[ignore = "writes 1.5 GB"]
+#[ignore = "writes 1.5 GB; .ci/run does, by itself"]
 async fn half_a_gigabyte_goes_through_with_bounded_memory() {
     const PIECE: usize = 1 << 20;
     let hub = TestHub::start().await;
