@@ -60,6 +60,8 @@ struct ExtendedKeyUsage {
     client: bool,
     /// Something else than authenticating a TLS server or client.
     beyond_tls: bool,
+    /// Time-stamping and nothing else, in a critical extension.
+    only_time_stamping: bool,
 }
 
 /// Why bytes are not a certificate we can use.
@@ -261,6 +263,10 @@ impl Certificate {
                 self.0.key_usage.is_none_or(|bits| bits.digital_signature)
                     && self.0.extended.is_none_or(|extended| extended.client)
             }
+            Usage::TimeStamping => {
+                self.0.key_usage.is_none_or(|bits| bits.signs)
+                    && self.0.extended.is_some_and(|extended| extended.only_time_stamping)
+            }
         }
     }
 
@@ -311,6 +317,15 @@ impl Parsed {
                             || usage.time_stamping
                             || usage.ocsp_signing
                             || !usage.other.is_empty(),
+                        only_time_stamping: usage.time_stamping
+                            && extension.critical
+                            && !(usage.any
+                                || usage.server_auth
+                                || usage.client_auth
+                                || usage.code_signing
+                                || usage.email_protection
+                                || usage.ocsp_signing)
+                            && usage.other.is_empty(),
                     });
                 }
                 ParsedExtension::BasicConstraints(constraints) => is_ca = constraints.ca,

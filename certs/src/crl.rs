@@ -44,6 +44,10 @@ pub enum Revocation {
     Revoked {
         /// Revocation date.
         at: Timestamp,
+        /// From when on signatures count no longer: the revocation date, or, where the key got into other
+        /// hands, since when that is known (RFC 5280, 5.3.2, invalidityDate); without that date, always.
+        /// What is proven to be older still stands.
+        since: Timestamp,
     },
     /// Not on the list, but the list is past its nextUpdate.
     Stale {
@@ -164,7 +168,8 @@ impl Crl {
     pub(crate) fn judge(&self, serial: &[u8], now: Timestamp) -> Revocation {
         match self.revoked.get(serial) {
             Some(entry) if entry.at <= now || entry.compromised => {
-                Revocation::Revoked { at: entry.at }
+                let since = if entry.compromised { Timestamp::MIN } else { entry.at };
+                Revocation::Revoked { at: entry.at, since }
             }
             _ if now >= self.next_update => Revocation::Stale { as_of: self.this_update },
             _ => Revocation::Good { as_of: self.this_update },
@@ -252,7 +257,7 @@ impl Revocation {
             Self::Good { .. } => 3,
         };
         let time = |verdict: &Self| match verdict {
-            Self::Revoked { at } => *at,
+            Self::Revoked { since, .. } => *since,
             Self::Stale { as_of } | Self::Good { as_of } => *as_of,
             Self::NoCrl => Timestamp::MIN,
         };

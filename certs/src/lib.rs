@@ -19,6 +19,7 @@ mod suite;
 mod time;
 mod tlv;
 mod trust;
+mod verdict;
 
 pub use authority::{
     AuthorityError, CertIssuer, CertificateTemplate, Profile, issue_certificate, issue_crl,
@@ -36,7 +37,8 @@ pub use evidence::{
 pub use key::{KeySigner, SignError, Signer, SigningIdentity};
 pub use manifest::{MAX_MANIFEST_LICENCES, Manifest, ManifestError};
 pub use suite::{PublicKey, Suite, Verifier, VerifyError};
-pub use trust::{TrustStore, Usage};
+pub use trust::{Assessment, Times, TrustStore, Usage};
+pub use verdict::{FileKind, FileVerdict, LinkVerdict, Outcome, SignatureVerdict};
 
 use licence::Sha256Digest;
 
@@ -65,6 +67,12 @@ pub enum Link {
     Revocation,
     /// The certificate is meant for something else.
     Usage,
+    /// A part of a file is not what was signed, or no signature covers it.
+    Coverage,
+    /// The seal (电子印章) does not hold.
+    Seal,
+    /// The time-stamp does not hold, or there is none.
+    Time,
 }
 
 impl Link {
@@ -77,6 +85,9 @@ impl Link {
             Self::Chain => "chain",
             Self::Revocation => "revocation",
             Self::Usage => "usage",
+            Self::Coverage => "coverage",
+            Self::Seal => "seal",
+            Self::Time => "time",
         }
     }
 }

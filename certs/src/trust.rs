@@ -12,7 +12,7 @@ use crate::chain::{self, Path};
 use crate::crl::Crl;
 use crate::{
     Certificate, ChainCertificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement,
-    Revocation,
+    Link, LinkVerdict, Revocation,
 };
 
 /// How many validated paths are remembered. When full, all are forgotten: only certificates that did
@@ -26,6 +26,8 @@ pub enum Usage {
     IssuingLicences,
     /// Signing certificates of clients (departments' systems); the leaf is a TLS client certificate.
     IssuingClients,
+    /// Making time-stamps (RFC 3161, 2.3): the leaf is good for nothing else.
+    TimeStamping,
 }
 
 impl fmt::Display for Usage {
@@ -33,8 +35,39 @@ impl fmt::Display for Usage {
         f.write_str(match self {
             Self::IssuingLicences => "issuing licences",
             Self::IssuingClients => "authenticating a client",
+            Self::TimeStamping => "time-stamping",
         })
     }
+}
+
+/// When a signature is judged, and since when it is known to exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Now, or the time asked about.
+    pub now: Timestamp,
+    /// A time at which it was there already, as a trusted time-stamp or the registry log proves.
+    pub proven: Option<Timestamp>,
+}
+
+impl Times {
+    /// Nothing proves that the signature is older than `now`.
+    pub fn now(now: Timestamp) -> Self {
+        Self { now, proven: None }
+    }
+
+    /// The time that the path must hold at: the proven one, else now.
+    pub fn of_path(&self) -> Timestamp {
+        self.proven.unwrap_or(self.now)
+    }
+}
+
+/// What is known of a signer's certificate: the links certificate, chain, usage and revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// The links in order; one that is broken ends the list.
+    pub links: Vec<LinkVerdict>,
+    /// The path, if there is one.
+    pub chain: Option<ChainRecord>,
 }
 
 /// Everything a verdict rests on besides the signature itself.
@@ -179,6 +212,53 @@ impl TrustStore {
         }
     }
 
+    /// Assesses a signer link by link: a path to an anchor for `usage` at the time of the signature (as far as
+    /// that is proven), and revocation as known now, which a signature proven to be older outlives.
+    pub fn assess(
+        &self,
+        signer: &Certificate,
+        others: &[Certificate],
+        usage: Usage,
+        times: &Times,
+    ) -> Assessment {
+        let at = times.of_path();
+        let has = |needed: &Certificate| others.contains(needed);
+        let known = self.recall(&signer.sha256(), usage, at, has);
+        let path = known.map_or_else(|| self.path(signer, others, usage, at), Ok);
+        let path = match path {
+            Ok(path) => path,
+            Err(error) => {
+                let links = vec![LinkVerdict::failed(error.link(), error.code())];
+                return Assessment { links, chain: None };
+            }
+        };
+        let holds = [Link::Certificate, Link::Usage, Link::Chain];
+        let mut links: Vec<_> = holds.into_iter().map(LinkVerdict::ok).collect();
+        let judged = self.judge_at(&path.record, times).revocation;
+        links.push(match judged {
+            Revocation::Good { as_of } => LinkVerdict::ok(Link::Revocation).with_time(as_of),
+            Revocation::Revoked { at, .. } => {
+                LinkVerdict::failed(Link::Revocation, "certificate_revoked").with_time(at)
+            }
+            Revocation::Stale { as_of } => {
+                LinkVerdict::undetermined(Link::Revocation, "crl_stale").with_time(as_of)
+            }
+            Revocation::NoCrl => LinkVerdict::undetermined(Link::Revocation, "crl_missing"),
+        });
+        Assessment { links, chain: Some(path.record.clone()) }
+    }
+
+    /// Like [`TrustStore::judge`], for what is proven to be older than a revocation: it still stands.
+    pub fn judge_at(&self, record: &ChainRecord, times: &Times) -> Judgement {
+        let mut judgement = self.judge(record, times.now);
+        if let Revocation::Revoked { at, since } = judgement.revocation
+            && times.proven.is_some_and(|proven| proven < since)
+        {
+            judgement.revocation = Revocation::Good { as_of: at };
+        }
+        judgement
+    }
+
     /// A path remembered for the certificate with this digest, if it holds at `at` with what was handed
     /// in. Revocation is the caller's to judge.
     pub(crate) fn recall(
@@ -200,10 +280,22 @@ impl TrustStore {
         usage: Usage,
         at: Timestamp,
     ) -> Result<Arc<Validated>, ChainError> {
+        let validated = self.path(leaf, others, usage, at)?;
+        self.unless_revoked(&validated, at)?;
+        Ok(validated)
+    }
+
+    /// Finds, validates and remembers a path; revocation is not looked at.
+    fn path(
+        &self,
+        leaf: &Certificate,
+        others: &[Certificate],
+        usage: Usage,
+        at: Timestamp,
+    ) -> Result<Arc<Validated>, ChainError> {
         let anchors: Vec<&Anchor> = self.anchors_for(usage).collect();
         let path = chain::validate(leaf, others, &self.intermediates, &anchors, usage, at)?;
         let validated = Arc::new(self.keep(path, usage));
-        self.unless_revoked(&validated, at)?;
         let mut remembered = self.validated.write().unwrap_or_else(|error| error.into_inner());
         if remembered.len() >= REMEMBERED_PATHS {
             remembered.clear();
@@ -219,7 +311,7 @@ impl TrustStore {
     ) -> Result<&'a Validated, ChainError> {
         for (position, certificate) in path.record.certificates.iter().enumerate() {
             if let Some(list) = self.crls.get(&certificate.issuer)
-                && let Revocation::Revoked { at } = list.judge(&certificate.serial, at)
+                && let Revocation::Revoked { at, .. } = list.judge(&certificate.serial, at)
             {
                 return Err(ChainError::Revoked { position, revoked_at: at });
             }

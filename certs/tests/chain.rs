@@ -265,7 +265,7 @@ fn revocation_is_judged_by_lists_and_the_worst_counts() {
         revoking.add_intermediate(middle.certificate().clone());
         revoking.verify_chain(leaf, &[], LICENCES, now()).unwrap();
         revoking.add_crl(&list(&middle, 2, &[0x80], 14, 20)).unwrap();
-        let revoked = Revocation::Revoked { at: june(10) };
+        let revoked = Revocation::Revoked { at: june(10), since: june(10) };
         assert_eq!(judge(&revoking, "2025-06-15T00:00:00Z"), revoked);
         assert_eq!(judge(&revoking, "2025-12-15T00:00:00Z"), revoked, "stale, but it said so");
         assert_eq!(judge(&revoking, "2025-06-09T00:00:00Z"), Revocation::NoCrl);

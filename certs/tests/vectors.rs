@@ -231,8 +231,8 @@ fn a_real_sm2_revocation_list() {
     assert_eq!(judge("01", "2025-01-01T00:00:00Z"), Revocation::Stale { as_of: issued });
     let revoked = "5224fc62cbcf3e1d092538ca16573486";
     let at = time("2015-11-30T09:46:27Z");
-    assert_eq!(judge(revoked, "2022-05-20T00:00:00Z"), Revocation::Revoked { at });
-    assert_eq!(judge(revoked, "2025-01-01T00:00:00Z"), Revocation::Revoked { at });
+    assert_eq!(judge(revoked, "2022-05-20T00:00:00Z"), Revocation::Revoked { at, since: at });
+    assert_eq!(judge(revoked, "2025-01-01T00:00:00Z"), Revocation::Revoked { at, since: at });
     assert_eq!(judge(revoked, "2015-01-01T00:00:00Z"), Revocation::Good { as_of: issued });
 
     let der = der::pem::decode_vec(&list).map(|(_, der)| der).unwrap_or(list);

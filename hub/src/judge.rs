@@ -218,7 +218,7 @@ fn judge_chain(
 pub fn revocation_link(revocation: &Revocation) -> RevocationLink {
     let (result, as_of) = match revocation {
         Revocation::Good { as_of } => ("good", Some(*as_of)),
-        Revocation::Revoked { at } => ("revoked", Some(*at)),
+        Revocation::Revoked { at, .. } => ("revoked", Some(*at)),
         Revocation::Stale { as_of } => ("stale", Some(*as_of)),
         Revocation::NoCrl => ("no_crl", None),
     };

@@ -139,7 +139,7 @@ pub fn check(
         if revocation.result == "good" { "ok" } else { revocation.result },
         match verdict.judgement.revocation {
             Revocation::Good { as_of } => format!("not revoked, by the list of {as_of}"),
-            Revocation::Revoked { at } => format!("a certificate was revoked at {at}"),
+            Revocation::Revoked { at, .. } => format!("a certificate was revoked at {at}"),
             Revocation::Stale { as_of } => {
                 format!("the list of {as_of} is past its next update: fetch a new one")
             }
