@@ -155,7 +155,8 @@ pub fn issue_certificate(
     }
     let time = |at| time::to_x509(at).ok_or(AuthorityError::Validity);
     let validity = Validity::new(time(template.not_before)?, time(template.not_after)?);
-    let subject = subject(template)?;
+    let subject =
+        name(&template.subject_common_name, &template.organisation_name, template.organisation)?;
     let serial_number = serial(&template.serial)?;
     let extensions = extensions(template, subject_spki, &issuer)?;
     let encode = || {
@@ -222,6 +223,40 @@ pub fn issue_crl(
     signed(issuer.signer(), &encode().map_err(encoding)?)
 }
 
+/// CertificationRequestInfo (RFC 2986, 4.1).
+#[derive(Sequence)]
+struct CertificationRequestInfo {
+    version: u8,
+    subject: RdnSequence,
+    subject_public_key_info: SubjectPublicKeyInfoOwned,
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
+    attributes: SetOfVec<Any>,
+}
+
+/// Asks an authority for a certificate: a PKCS #10 request (RFC 2986) of the key, DER. Names as in
+/// [`CertificateTemplate`]; purpose and times are the authority's affair.
+///
+/// # Errors
+/// `Name`, `Sign`.
+pub fn certificate_request(
+    common_name: &str,
+    organisation_name: &str,
+    organisation: CreditCode,
+    signer: &dyn Signer,
+) -> Result<Vec<u8>, AuthorityError> {
+    let subject = name(common_name, organisation_name, organisation)?;
+    let encode = || {
+        CertificationRequestInfo {
+            version: 0,
+            subject,
+            subject_public_key_info: der::Decode::from_der(&signer.spki())?,
+            attributes: SetOfVec::new(),
+        }
+        .to_der()
+    };
+    signed(signer, &encode().map_err(encoding)?)
+}
+
 /// SEQUENCE of what is signed, algorithm and signature.
 fn signed(signer: &dyn Signer, tbs: &[u8]) -> Result<Vec<u8>, AuthorityError> {
     let signature = signer.sign(tbs)?;
@@ -233,8 +268,12 @@ fn signed(signer: &dyn Signer, tbs: &[u8]) -> Result<Vec<u8>, AuthorityError> {
 }
 
 /// C, O, organizationIdentifier, CN; C is CN for 中国.
-fn subject(template: &CertificateTemplate) -> Result<RdnSequence, AuthorityError> {
-    for text in [&template.subject_common_name, &template.organisation_name] {
+fn name(
+    common_name: &str,
+    organisation_name: &str,
+    organisation: CreditCode,
+) -> Result<RdnSequence, AuthorityError> {
+    for text in [common_name, organisation_name] {
         // The upper bounds of RFC 5280, appendix A.
         if !(1..=64).contains(&text.chars().count()) {
             return Err(AuthorityError::Name);
@@ -242,12 +281,12 @@ fn subject(template: &CertificateTemplate) -> Result<RdnSequence, AuthorityError
     }
     let country = der::asn1::PrintableStringRef::new("CN").map(Any::from);
     let text = |text: &str| Utf8StringRef::new(text).map(Any::from);
-    let name = || {
+    let encode = || {
         let parts = [
             (oids::COUNTRY, country?),
-            (oids::ORGANISATION_NAME, text(&template.organisation_name)?),
-            (oids::ORGANISATION_IDENTIFIER, text(template.organisation.as_str())?),
-            (oids::COMMON_NAME, text(&template.subject_common_name)?),
+            (oids::ORGANISATION_NAME, text(organisation_name)?),
+            (oids::ORGANISATION_IDENTIFIER, text(organisation.as_str())?),
+            (oids::COMMON_NAME, text(common_name)?),
         ];
         let rdns: der::Result<Vec<_>> = parts
             .into_iter()
@@ -258,7 +297,7 @@ fn subject(template: &CertificateTemplate) -> Result<RdnSequence, AuthorityError
             .collect();
         Ok(RdnSequence::from(rdns?))
     };
-    name().map_err(|_: der::Error| AuthorityError::Name)
+    encode().map_err(|_: der::Error| AuthorityError::Name)
 }
 
 fn serial(bytes: &[u8]) -> Result<Any, AuthorityError> {

@@ -2,11 +2,19 @@
 
 use std::fmt;
 
-use der::asn1::{AnyRef, BitString, OctetStringRef};
+use der::asn1::{AnyRef, BitString, OctetString, OctetStringRef};
 use der::{Encode, pem};
-use pkcs8::{DecodePrivateKey, EncodePrivateKey, PrivateKeyInfoRef, SecretDocument};
+use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
+use pkcs8::pkcs5::{EncryptionScheme, scrypt};
+use pkcs8::{
+    DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoOwned, EncryptedPrivateKeyInfoRef,
+    PrivateKeyInfoRef, SecretDocument,
+};
 use ring::rand::{SecureRandom, SystemRandom};
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use ring::rsa;
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+};
 use sm2::dsa::signature::{Signer as _, hazmat::PrehashSigner};
 use spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef, SubjectPublicKeyInfoOwned};
 
@@ -17,13 +25,26 @@ use crate::{Certificate, CertificateError, Suite, Verifier, oids};
 /// The most certificates an identity puts into its signatures.
 pub(crate) const MAX_IDENTITY_CERTIFICATES: usize = 6;
 
+/// The most PBKDF2 rounds that a key file may ask for: 17 times what OWASP recommends for SHA-256.
+const MOST_ROUNDS: u32 = 10_000_000;
+
+/// The most memory that a key file may ask scrypt for (128 · N · r), and the most work (times p).
+const MOST_SCRYPT_MEMORY: u64 = 256 << 20;
+const MOST_SCRYPT_WORK: u64 = 4 * MOST_SCRYPT_MEMORY;
+
 /// Why nothing was signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// The key is damaged, encrypted or of no suite we sign with.
-    #[error("the private key is damaged, encrypted or of an unsupported kind")]
+    /// The key is damaged, of no suite we sign with, or encrypted in a way we do not read.
+    #[error("the private key is damaged or of an unsupported kind")]
     UnsupportedKey,
+    /// The key is encrypted, and no passphrase was given.
+    #[error("the private key is encrypted: a passphrase is needed")]
+    Encrypted,
+    /// The passphrase does not open the key.
+    #[error("the passphrase does not open the private key, or the file is damaged")]
+    Passphrase,
     /// Not PEM, or no private key in it.
     #[error("no private key found")]
     NoKey,
@@ -49,6 +70,8 @@ impl SignError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnsupportedKey => "signing_key_unsupported",
+            Self::Encrypted => "signing_key_encrypted",
+            Self::Passphrase => "signing_key_passphrase",
             Self::NoKey => "signing_key_missing",
             Self::KeyMismatch => "signing_key_mismatch",
             Self::ChainLength => "signing_chain_length",
@@ -91,6 +114,7 @@ pub struct KeySigner {
 enum Key {
     P256(Box<EcdsaKeyPair>),
     Ed25519(Box<Ed25519KeyPair>),
+    Rsa(Box<rsa::KeyPair>),
     Sm2(Box<sm2::dsa::SigningKey>),
 }
 
@@ -101,18 +125,52 @@ impl fmt::Debug for KeySigner {
 }
 
 impl KeySigner {
-    /// Reads an unencrypted PKCS #8 PEM key (P-256, Ed25519 or SM2); other PEM blocks are skipped.
+    /// Reads an unencrypted PKCS #8 PEM key (P-256, Ed25519, SM2, or RSA of 2048 to 4096 bits); other
+    /// PEM blocks are skipped.
     ///
     /// # Errors
-    /// `NoKey`, `UnsupportedKey`.
+    /// `NoKey`, `UnsupportedKey`; `Encrypted` if the only key is.
     pub fn from_pkcs8_pem(pem: &[u8]) -> Result<Self, SignError> {
         let text = std::str::from_utf8(pem).map_err(|_| SignError::NoKey)?;
         let Some(block) = pem_blocks(text, "PRIVATE KEY").next() else {
-            // ENCRYPTED, EC or RSA PRIVATE KEY: a key, but not one we read.
+            if pem_blocks(text, "ENCRYPTED PRIVATE KEY").next().is_some() {
+                return Err(SignError::Encrypted);
+            }
+            // EC or RSA PRIVATE KEY: a key, but not one we read.
             let other = text.contains(" PRIVATE KEY-----");
             return Err(if other { SignError::UnsupportedKey } else { SignError::NoKey });
         };
         let (_, document) = SecretDocument::from_pem(block).map_err(|_| SignError::NoKey)?;
+        Self::from_pkcs8(document)
+    }
+
+    /// Reads an encrypted PKCS #8 PEM key (RFC 5958, 3; PBES2 of RFC 8018, 6.2, with PBKDF2 or scrypt
+    /// (RFC 7914) and AES): what `openssl genpkey -aes256` and [`Self::to_encrypted_pkcs8_pem`] write.
+    /// A file that asks for absurd work is refused before the work.
+    ///
+    /// # Errors
+    /// `NoKey` without such a block; `Passphrase`; `UnsupportedKey` also for PBES1, PBKDF2 with SHA-1,
+    /// DES and too much work.
+    pub fn from_encrypted_pkcs8_pem(pem: &[u8], passphrase: &[u8]) -> Result<Self, SignError> {
+        let text = std::str::from_utf8(pem).map_err(|_| SignError::NoKey)?;
+        let block = pem_blocks(text, "ENCRYPTED PRIVATE KEY").next().ok_or(SignError::NoKey)?;
+        let (_, sealed) = SecretDocument::from_pem(block).map_err(|_| SignError::NoKey)?;
+        let sealed: EncryptedPrivateKeyInfoRef<'_> =
+            sealed.decode_msg().map_err(|_| SignError::UnsupportedKey)?;
+        if !may_be_opened(&sealed.encryption_algorithm) {
+            return Err(SignError::UnsupportedKey);
+        }
+        // Padding alone does not notice one wrong passphrase in 256: neither result is a key then.
+        let document = sealed.decrypt(passphrase).map_err(|error| match error {
+            pkcs8::Error::EncryptedPrivateKey(
+                pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. }
+                | pkcs8::pkcs5::Error::AlgorithmParametersInvalid { .. },
+            ) => SignError::UnsupportedKey,
+            _ => SignError::Passphrase,
+        })?;
+        if document.decode_msg::<PrivateKeyInfoRef<'_>>().is_err() {
+            return Err(SignError::Passphrase);
+        }
         Self::from_pkcs8(document)
     }
 
@@ -162,6 +220,36 @@ impl KeySigner {
             .expect("a fixed label and bytes in memory always encode")
     }
 
+    /// The key as encrypted PKCS #8 PEM: scrypt (N = 2^14, r = 8, p = 5: 16 MiB, within what OpenSSL
+    /// reads) and AES-256-CBC, salt and initial value from `random`.
+    ///
+    /// # Errors
+    /// `Passphrase` if it is empty; `Key` if the random source fails; `Encoding`.
+    pub fn to_encrypted_pkcs8_pem(
+        &self,
+        passphrase: &[u8],
+        random: &dyn SecureRandom,
+    ) -> Result<String, SignError> {
+        if passphrase.is_empty() {
+            return Err(SignError::Passphrase);
+        }
+        let (mut salt, mut iv) = ([0; 16], [0; 16]);
+        random.fill(&mut salt).and_then(|()| random.fill(&mut iv)).map_err(|_| SignError::Key)?;
+        let encrypt = || {
+            let cost = scrypt::Params::new(14, 8, 5).ok()?;
+            let scheme = Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).ok()?;
+            let sealed = scheme.encrypt(passphrase, self.pkcs8.as_bytes()).ok()?;
+            let sealed = EncryptedPrivateKeyInfoOwned {
+                encryption_algorithm: scheme.into(),
+                encrypted_data: OctetString::new(sealed).ok()?,
+            };
+            let sealed = SecretDocument::encode_msg(&sealed).ok()?;
+            let pem = sealed.to_pem("ENCRYPTED PRIVATE KEY", pem::LineEnding::LF).ok()?;
+            Some(pem.to_string())
+        };
+        encrypt().ok_or(SignError::Encoding)
+    }
+
     fn from_pkcs8(pkcs8: SecretDocument) -> Result<Self, SignError> {
         let unsupported = SignError::UnsupportedKey;
         let info: PrivateKeyInfoRef<'_> = pkcs8.decode_msg().map_err(|_| unsupported.clone())?;
@@ -185,9 +273,31 @@ impl KeySigner {
             (oids::ED25519, None) => Key::Ed25519(Box::new(
                 Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| unsupported)?,
             )),
+            // ring signs with 2048 to 4096 bits.
+            (oids::RSA, None) => {
+                Key::Rsa(Box::new(rsa::KeyPair::from_pkcs8(der).map_err(|_| unsupported)?))
+            }
             _ => return Err(unsupported),
         };
         Ok(Self { key, pkcs8 })
+    }
+}
+
+/// Whether the work that an encrypted key asks for is bounded. Also keeps a cost of zero away from
+/// pkcs5 0.8, which takes its logarithm.
+fn may_be_opened(scheme: &EncryptionScheme) -> bool {
+    let Some(scheme) = scheme.pbes2() else { return false };
+    match &scheme.kdf {
+        Kdf::Pbkdf2(work) => (1..=MOST_ROUNDS).contains(&work.iteration_count),
+        Kdf::Scrypt(work) => {
+            let memory = work.cost_parameter.checked_mul(128 * u64::from(work.block_size));
+            let memory = memory.filter(|bytes| (1..=MOST_SCRYPT_MEMORY).contains(bytes));
+            memory.is_some_and(|bytes| {
+                work.parallelization > 0
+                    && bytes.saturating_mul(u64::from(work.parallelization)) <= MOST_SCRYPT_WORK
+            })
+        }
+        _ => false,
     }
 }
 
@@ -196,6 +306,7 @@ impl Signer for KeySigner {
         match &self.key {
             Key::P256(_) => Suite::EcdsaP256Sha256,
             Key::Ed25519(_) => Suite::Ed25519,
+            Key::Rsa(_) => Suite::RsaPkcs1Sha256,
             Key::Sm2(_) => Suite::Sm2Sm3,
         }
     }
@@ -207,6 +318,12 @@ impl Signer for KeySigner {
                 .map(|signature| signature.as_ref().to_vec())
                 .map_err(|_| SignError::Key),
             Key::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
+            Key::Rsa(key) => {
+                let mut signature = vec![0; key.public().modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+                    .map_err(|_| SignError::Key)?;
+                Ok(signature)
+            }
             Key::Sm2(key) => sm2_der(key.try_sign(message)),
         }
     }
@@ -219,18 +336,20 @@ impl Signer for KeySigner {
     }
 
     fn spki(&self) -> Vec<u8> {
-        let (oid, curve, point) = match &self.key {
+        let (oid, parameters, point) = match &self.key {
             Key::P256(key) => {
-                (oids::EC_PUBLIC_KEY, Some(oids::P256), key.public_key().as_ref().to_vec())
+                (oids::EC_PUBLIC_KEY, Some(oids::P256.into()), key.public_key().as_ref().to_vec())
             }
             Key::Ed25519(key) => (oids::ED25519, None, key.public_key().as_ref().to_vec()),
+            // RFC 3279, 2.3.1: the parameters of an RSA key are NULL.
+            Key::Rsa(key) => (oids::RSA, Some(der::Any::null()), key.public().as_ref().to_vec()),
             Key::Sm2(key) => (
                 oids::EC_PUBLIC_KEY,
-                Some(oids::SM2_CURVE),
+                Some(oids::SM2_CURVE.into()),
                 key.verifying_key().to_sec1_bytes().into_vec(),
             ),
         };
-        let algorithm = AlgorithmIdentifierOwned { oid, parameters: curve.map(der::Any::from) };
+        let algorithm = AlgorithmIdentifierOwned { oid, parameters };
         BitString::from_bytes(&point)
             .and_then(|subject_public_key| {
                 SubjectPublicKeyInfoOwned { algorithm, subject_public_key }.to_der()
@@ -275,6 +394,24 @@ impl SigningIdentity {
             return Err(SignError::KeyMismatch);
         }
         Ok(Self { chain, signer })
+    }
+
+    /// Reads chain and key from PEM texts; a passphrase is only used if the key is encrypted.
+    ///
+    /// # Errors
+    /// See [`SignError`]; `Encrypted` if a passphrase is needed and there is none.
+    pub fn from_pem_with(
+        chain: &[u8],
+        key: &[u8],
+        passphrase: Option<&[u8]>,
+    ) -> Result<Self, SignError> {
+        let signer = match (KeySigner::from_pkcs8_pem(key), passphrase) {
+            (Err(SignError::Encrypted), Some(passphrase)) => {
+                KeySigner::from_encrypted_pkcs8_pem(key, passphrase)?
+            }
+            (signer, _) => signer?,
+        };
+        Self::new(Certificate::many_from_pem(chain)?, Box::new(signer))
     }
 
     /// Reads chain and key from PEM texts.

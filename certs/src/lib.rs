@@ -22,7 +22,8 @@ mod trust;
 mod verdict;
 
 pub use authority::{
-    AuthorityError, CertIssuer, CertificateTemplate, Profile, issue_certificate, issue_crl,
+    AuthorityError, CertIssuer, CertificateTemplate, Profile, certificate_request,
+    issue_certificate, issue_crl,
 };
 pub use certificate::{Certificate, CertificateError};
 pub use chain::{ChainCertificate, ChainError, ChainRecord};

@@ -41,6 +41,10 @@ fn keys_that_cannot_be_used() {
         ("-----BEGIN PRIVATE KEY-----\n", SignError::NoKey),
         (
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            SignError::Encrypted,
+        ),
+        (
+            "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n",
             SignError::UnsupportedKey,
         ),
     ] {
