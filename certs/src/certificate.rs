@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use certval::PDVCertificate;
-use const_oid::ObjectIdentifier;
 use der::pem;
 use jiff::Timestamp;
 use licence::{CreditCode, Sha256Digest};
+use spki::AlgorithmIdentifierRef;
 use x509_parser::oid_registry::{Oid, asn1_rs::oid};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 use x509_parser::x509::X509Name;
 
+use crate::tlv::Members;
 use crate::{PublicKey, Usage, sha256, time};
 
 /// The largest certificate taken in, in bytes.
@@ -34,9 +35,8 @@ struct Parsed {
     subject_text: String,
     not_before: Timestamp,
     not_after: Timestamp,
-    signature_algorithm: Option<ObjectIdentifier>,
     spki: Vec<u8>,
-    key: Option<PublicKey>,
+    key: Result<PublicKey, CertificateError>,
     organisation: Option<CreditCode>,
     organisation_name: Option<String>,
     key_usage: Option<KeyUsage>,
@@ -52,12 +52,15 @@ struct Parsed {
 struct KeyUsage {
     signs: bool,
     digital_signature: bool,
+    /// Key encipherment or agreement: how old TLS servers use their key.
+    agrees: bool,
     signs_lists: bool,
 }
 
 #[derive(Clone, Copy)]
 struct ExtendedKeyUsage {
     client: bool,
+    server: bool,
     /// Something else than authenticating a TLS server or client.
     beyond_tls: bool,
     /// Time-stamping and nothing else, in a critical extension.
@@ -86,6 +89,12 @@ pub enum CertificateError {
     /// The public key is of no supported suite.
     #[error("the certificate's public key algorithm is not supported")]
     UnsupportedKey,
+    /// An RSA key under 2048 bits (NIST SP 800-131A).
+    #[error("the certificate's RSA key has {bits} bits, fewer than 2048")]
+    RsaTooShort {
+        /// Size found.
+        bits: usize,
+    },
 }
 
 impl CertificateError {
@@ -97,6 +106,7 @@ impl CertificateError {
             Self::Pem => "certificate_pem",
             Self::Empty => "certificate_missing",
             Self::UnsupportedKey => "certificate_key_unsupported",
+            Self::RsaTooShort { .. } => "certificate_rsa_too_short",
         }
     }
 }
@@ -204,9 +214,9 @@ impl Certificate {
     /// The public key.
     ///
     /// # Errors
-    /// `UnsupportedKey`.
+    /// `UnsupportedKey`, `RsaTooShort`.
     pub fn public_key(&self) -> Result<&PublicKey, CertificateError> {
-        self.0.key.as_ref().ok_or(CertificateError::UnsupportedKey)
+        self.0.key.as_ref().map_err(Clone::clone)
     }
 
     /// Big-endian, without leading zeros.
@@ -236,8 +246,24 @@ impl Certificate {
         self.0.key_usage.is_none_or(|usage| usage.signs_lists)
     }
 
-    pub(crate) fn signature_algorithm(&self) -> Option<ObjectIdentifier> {
-        self.0.signature_algorithm
+    /// What is signed, with which algorithm, and the signature (RFC 5280, 4.1.1); `None` if that is not
+    /// strict DER, or if what is signed names another algorithm (4.1.1.2).
+    pub(crate) fn signed_parts(&self) -> Option<(&[u8], AlgorithmIdentifierRef<'_>, &[u8])> {
+        let read = || {
+            let mut outer = Members::of_sequence(&self.0.der)?;
+            let tbs = outer.next_bytes()?;
+            let (algorithm, signature) = (outer.next_algorithm()?, outer.next_bits()?);
+            outer.finish()?;
+            let mut inner = Members::of_sequence(tbs)?;
+            inner.next_context(0)?;
+            inner.next()?;
+            Ok((tbs, algorithm, signature, inner.next_algorithm()? == algorithm))
+        };
+        let parts: der::Result<_> = read();
+        parts
+            .ok()
+            .filter(|(.., same)| *same)
+            .map(|(tbs, algorithm, signature, _)| (tbs, algorithm, signature))
     }
 
     pub(crate) fn subject_key_id(&self) -> Option<&[u8]> {
@@ -266,6 +292,10 @@ impl Certificate {
             Usage::TimeStamping => {
                 self.0.key_usage.is_none_or(|bits| bits.signs)
                     && self.0.extended.is_some_and(|extended| extended.only_time_stamping)
+            }
+            Usage::AuthenticatingServers => {
+                self.0.key_usage.is_none_or(|bits| bits.signs || bits.agrees)
+                    && self.0.extended.is_none_or(|extended| extended.server)
             }
         }
     }
@@ -305,12 +335,14 @@ impl Parsed {
                     key_usage = Some(KeyUsage {
                         signs: bits.digital_signature() || bits.non_repudiation(),
                         digital_signature: bits.digital_signature(),
+                        agrees: bits.key_encipherment() || bits.key_agreement(),
                         signs_lists: bits.crl_sign(),
                     });
                 }
                 ParsedExtension::ExtendedKeyUsage(usage) => {
                     extended = Some(ExtendedKeyUsage {
                         client: usage.client_auth || usage.any,
+                        server: usage.server_auth || usage.any,
                         beyond_tls: usage.any
                             || usage.code_signing
                             || usage.email_protection
@@ -352,12 +384,11 @@ impl Parsed {
             subject_text: x509.subject().to_string(),
             not_before: time::from_seconds(x509.validity().not_before.timestamp())?,
             not_after: time::from_seconds(x509.validity().not_after.timestamp())?,
-            signature_algorithm: ObjectIdentifier::from_bytes(
-                x509.signature_algorithm.algorithm.as_bytes(),
-            )
-            .ok(),
             spki: spki.to_vec(),
-            key: PublicKey::from_spki(spki).ok(),
+            key: PublicKey::from_spki(spki).map_err(|error| match error {
+                short @ CertificateError::RsaTooShort { .. } => short,
+                _ => CertificateError::UnsupportedKey,
+            }),
             organisation: only_attribute(x509.subject(), &organisation_oid)
                 .and_then(|text| text.parse().ok()),
             organisation_name: only_attribute(x509.subject(), &oid!(2.5.4.10)),

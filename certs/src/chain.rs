@@ -12,7 +12,7 @@ use licence::Sha256Digest;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use crate::trust::Anchor;
-use crate::{Certificate, CertificateError, Link, PublicKey, Usage, oids, suite, time};
+use crate::{Certificate, CertificateError, Link, PublicKey, Suite, Usage, oids, suite, time};
 
 /// The most certificates of a path, the anchor not counted.
 pub(crate) const MAX_PATH: usize = 6;
@@ -97,9 +97,39 @@ pub enum ChainError {
     /// Certificate policies of the path do not allow it.
     #[error("the certificate policies of the path do not allow it")]
     Policy,
-    /// A critical extension is not understood.
-    #[error("a certificate carries a critical extension that is not understood")]
-    CriticalExtension,
+    /// A critical extension is not understood (RFC 5280, 4.2).
+    #[error(
+        "certificate {position} of the path carries a critical extension that is not understood"
+    )]
+    CriticalExtension {
+        /// 0 is the signer's certificate; one more than its issuers' is the anchor.
+        position: usize,
+    },
+    /// A certificate is signed over MD5, SHA-1 or an older digest: it could be forged.
+    #[error("certificate {position} of the path is signed over a digest that can be forged")]
+    DigestWeak {
+        /// 0 is the signer's certificate.
+        position: usize,
+    },
+    /// Finding a path would take more paths or signature checks than one verification may cost.
+    #[error("too many paths had to be tried")]
+    Budget,
+    /// The anchor was not yet trusted at that time.
+    #[error("the trust anchor counts from {from} on, the path was judged at {at}")]
+    AnchorNotYet {
+        /// The moment judged.
+        at: Timestamp,
+        /// From when on the anchor is trusted.
+        from: Timestamp,
+    },
+    /// The anchor was no longer trusted at that time.
+    #[error("the trust anchor counts only before {until}, the path was judged at {at}")]
+    AnchorEnded {
+        /// The moment judged.
+        at: Timestamp,
+        /// The first moment at which the anchor is no longer trusted.
+        until: Timestamp,
+    },
     /// A certificate is signed with an algorithm we do not accept.
     #[error("a certificate's signature algorithm is not supported")]
     UnsupportedAlgorithm,
@@ -132,7 +162,11 @@ impl ChainError {
             Self::NotCa { .. } => "certificate_issuer_not_ca",
             Self::NameConstraints => "certificate_name_constraints",
             Self::Policy => "certificate_policy",
-            Self::CriticalExtension => "certificate_critical_extension",
+            Self::CriticalExtension { .. } => "certificate_critical_extension",
+            Self::DigestWeak { .. } => "certificate_digest_weak",
+            Self::Budget => "certificate_budget",
+            Self::AnchorNotYet { .. } => "certificate_anchor_not_yet_valid",
+            Self::AnchorEnded { .. } => "certificate_anchor_ended",
             Self::UnsupportedAlgorithm => "certificate_algorithm_unsupported",
             Self::Revoked { .. } => "certificate_revoked",
             Self::Certificate(error) => error.code(),
@@ -175,6 +209,7 @@ pub(crate) fn validate<'a>(
 ) -> Result<Path<'a>, ChainError> {
     if let Some(anchor) = anchors.iter().copied().find(|anchor| anchor.certificate == *leaf) {
         check_times(leaf, at)?;
+        anchor.window.check(at)?;
         check_usage(leaf, usage)?;
         return Ok(Path { certificates: Vec::new(), anchor });
     }
@@ -244,6 +279,7 @@ fn check(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), ChainError>
         check_times(certificate, at)?;
     }
     check_times(&path.anchor.certificate, at)?;
+    path.anchor.window.check(at)?;
     if !path.anchor.certificate.is_ca() {
         return Err(ChainError::NotCa { position: path.certificates.len() });
     }
@@ -283,9 +319,16 @@ fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), Cha
     settings.set_enforce_trust_anchor_constraints(true);
     // The anchor comes from our own store, not from certval's.
     settings.set_require_ta_store(false);
-    if usage == Usage::IssuingClients {
+    // RFC 5280 leaves open what an extended key usage means on a CA; for TLS everybody reads it as a
+    // limit to what the CA may issue.
+    let extended = match usage {
+        Usage::IssuingClients => Some(oids::CLIENT_AUTH),
+        Usage::AuthenticatingServers => Some(oids::SERVER_AUTH),
+        Usage::IssuingLicences | Usage::TimeStamping => None,
+    };
+    if let Some(extended) = extended {
         settings.set_extended_key_usage_path(true);
-        settings.set_extended_key_usage(vec![oids::CLIENT_AUTH.to_string()]);
+        settings.set_extended_key_usage(vec![extended.to_string()]);
     }
     let settings = enforce_trust_anchor_constraints(&settings, &anchor)
         .map_err(|error| refusal(error, 0, length, usage))?;
@@ -296,20 +339,27 @@ fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), Cha
     validate_path_rfc5280(&environment, &settings, &candidate, &mut results).map_err(|error| {
         let index = results.get_failure_index().unwrap_or(0);
         match refusal(error, index as usize, length, usage) {
-            ChainError::BadSignature { position } if !is_checkable(path, position) => {
-                ChainError::UnsupportedAlgorithm
-            }
+            ChainError::BadSignature { position } => why_bad(path, position),
             error => error,
         }
     })
 }
 
-/// Whether the signature on a certificate is of an algorithm, and by a key, that we know.
-fn is_checkable(path: &Path<'_>, position: usize) -> bool {
+/// Whether a signature that was not accepted is wrong, or of an algorithm that is not.
+fn why_bad(path: &Path<'_>, position: usize) -> ChainError {
     let issuer = path.certificates.get(position + 1).copied();
-    let issuer = issuer.unwrap_or(&path.anchor.certificate);
-    let algorithm = path.certificates.get(position).and_then(|found| found.signature_algorithm());
-    issuer.public_key().is_ok() && algorithm.is_some_and(suite::is_signature_algorithm)
+    let key = issuer.unwrap_or(&path.anchor.certificate).public_key();
+    let signed = path.certificates.get(position).and_then(|found| found.signed_parts());
+    match (key, signed) {
+        (_, Some((_, algorithm, _))) if suite::is_weak(algorithm) => {
+            ChainError::DigestWeak { position }
+        }
+        (Err(error @ CertificateError::RsaTooShort { .. }), _) => error.into(),
+        (Ok(key), Some((_, algorithm, _))) if Suite::of(key, algorithm).is_some() => {
+            ChainError::BadSignature { position }
+        }
+        _ => ChainError::UnsupportedAlgorithm,
+    }
 }
 
 /// The signatures on certificates, for certval, which takes every error for a failed signature.
@@ -348,7 +398,7 @@ fn refusal(error: Error, index: usize, length: usize, usage: Usage) -> ChainErro
             Status::InvalidKeyUsage => ChainError::NotCa { position },
             Status::NameConstraintsViolation => ChainError::NameConstraints,
             Status::NullPolicySet | Status::InvalidPolicyMapping => ChainError::Policy,
-            Status::UnprocessedCriticalExtension => ChainError::CriticalExtension,
+            Status::UnprocessedCriticalExtension => ChainError::CriticalExtension { position },
             _ => ChainError::NotConforming,
         },
         _ => ChainError::NotConforming,

@@ -30,6 +30,10 @@ pub enum ChainVerdict {
     Ok,
     /// It was removed from the trust store since.
     AnchorWithdrawn,
+    /// It is there, but was not yet trusted at the time that counts.
+    AnchorNotYet,
+    /// It is there, but was no longer trusted at the time that counts.
+    AnchorEnded,
 }
 
 /// What revocation lists say. For a path, the worst counts: `Revoked`, `NoCrl`, `Stale`, `Good`.

@@ -177,7 +177,7 @@ impl KeySigner {
     /// Makes a new key from `random`.
     ///
     /// # Errors
-    /// `UnsupportedKey` for RSA, `Key` if the random source fails.
+    /// `UnsupportedKey` for a suite that is only verified, `Key` if the random source fails.
     pub fn generate(suite: Suite, random: &dyn SecureRandom) -> Result<Self, SignError> {
         let pkcs8 = match suite {
             Suite::EcdsaP256Sha256 => {
@@ -207,7 +207,7 @@ impl KeySigner {
                     break key.to_pkcs8_der().map_err(|_| SignError::Encoding)?;
                 }
             },
-            Suite::RsaPkcs1Sha256 => return Err(SignError::UnsupportedKey),
+            _ => return Err(SignError::UnsupportedKey),
         };
         Self::from_pkcs8(pkcs8)
     }

@@ -16,6 +16,7 @@ pub(crate) const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");
 pub(crate) const SIGNING_TIME: ObjectIdentifier = oid("1.2.840.113549.1.9.5");
 
 pub(crate) const SHA_256: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.1");
+pub(crate) const SHA_384: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.2");
 pub(crate) const SHA_512: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.3");
 pub(crate) const SM3: ObjectIdentifier = oid("1.2.156.10197.1.401");
 /// SM3 with a key; some signers name it where plain SM3 is meant.
@@ -23,17 +24,39 @@ pub(crate) const SM3_KEYED: ObjectIdentifier = oid("1.2.156.10197.1.401.2");
 
 pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = oid("1.2.840.10045.2.1");
 pub(crate) const P256: ObjectIdentifier = oid("1.2.840.10045.3.1.7");
+pub(crate) const P384: ObjectIdentifier = oid("1.3.132.0.34");
 pub(crate) const SM2_CURVE: ObjectIdentifier = oid("1.2.156.10197.1.301");
 pub(crate) const ED25519: ObjectIdentifier = oid("1.3.101.112");
 pub(crate) const RSA: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
 
 pub(crate) const ECDSA_SHA_256: ObjectIdentifier = oid("1.2.840.10045.4.3.2");
+pub(crate) const ECDSA_SHA_384: ObjectIdentifier = oid("1.2.840.10045.4.3.3");
+pub(crate) const RSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+pub(crate) const MGF_1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
 pub(crate) const RSA_SHA_256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
 pub(crate) const RSA_SHA_384: ObjectIdentifier = oid("1.2.840.113549.1.1.12");
 pub(crate) const RSA_SHA_512: ObjectIdentifier = oid("1.2.840.113549.1.1.13");
 pub(crate) const SM2_WITH_SM3: ObjectIdentifier = oid("1.2.156.10197.1.501");
 /// SM2-1, the signature algorithm alone: what GM/T 0010 names as digestEncryptionAlgorithm.
 pub(crate) const SM2_SIGN: ObjectIdentifier = oid("1.2.156.10197.1.301.1");
+
+pub(crate) const SHA_1: ObjectIdentifier = oid("1.3.14.3.2.26");
+/// Digests that can be forged, and the signatures over them: known to be refused by name.
+pub(crate) const WEAK: [ObjectIdentifier; 13] = [
+    SHA_1,
+    oid("1.2.840.113549.2.2"),
+    oid("1.2.840.113549.2.4"),
+    oid("1.2.840.113549.2.5"),
+    oid("1.2.840.113549.1.1.2"),
+    oid("1.2.840.113549.1.1.3"),
+    oid("1.2.840.113549.1.1.4"),
+    oid("1.2.840.113549.1.1.5"),
+    oid("1.3.14.3.2.3"),
+    oid("1.3.14.3.2.27"),
+    oid("1.3.14.3.2.29"),
+    oid("1.2.840.10040.4.3"),
+    oid("1.2.840.10045.4.1"),
+];
 
 pub(crate) const COMMON_NAME: ObjectIdentifier = oid("2.5.4.3");
 pub(crate) const COUNTRY: ObjectIdentifier = oid("2.5.4.6");

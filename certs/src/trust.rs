@@ -28,6 +28,8 @@ pub enum Usage {
     IssuingClients,
     /// Making time-stamps (RFC 3161, 2.3): the leaf is good for nothing else.
     TimeStamping,
+    /// Authenticating TLS servers; whether the name is the right one is for the caller to compare.
+    AuthenticatingServers,
 }
 
 impl fmt::Display for Usage {
@@ -36,6 +38,7 @@ impl fmt::Display for Usage {
             Self::IssuingLicences => "issuing licences",
             Self::IssuingClients => "authenticating a client",
             Self::TimeStamping => "time-stamping",
+            Self::AuthenticatingServers => "authenticating a server",
         })
     }
 }
@@ -88,6 +91,30 @@ pub(crate) struct Anchor {
     pub(crate) certificate: Certificate,
     /// As the path validator reads it; `None` if it cannot.
     pub(crate) validated_form: Option<PDVTrustAnchorChoice>,
+    pub(crate) window: Window,
+}
+
+/// When an anchor is trusted, beside its certificate's own validity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// The first moment; always before, if absent.
+    from: Option<Timestamp>,
+    /// The first moment after it; for ever, if absent.
+    until: Option<Timestamp>,
+}
+
+impl Window {
+    pub(crate) fn check(&self, at: Timestamp) -> Result<(), ChainError> {
+        match *self {
+            Self { from: Some(from), .. } if at < from => {
+                Err(ChainError::AnchorNotYet { at, from })
+            }
+            Self { until: Some(until), .. } if at >= until => {
+                Err(ChainError::AnchorEnded { at, until })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A path that was validated, and when that holds.
@@ -100,6 +127,7 @@ pub(crate) struct Validated {
     /// Every certificate of the path and the anchor are valid from here to there, both included.
     from: Timestamp,
     until: Timestamp,
+    window: Window,
 }
 
 impl Validated {
@@ -108,6 +136,7 @@ impl Validated {
         let second = at.as_second();
         self.from.as_second() <= second
             && second <= self.until.as_second()
+            && self.window.check(at).is_ok()
             && self.handed_in.iter().all(has)
     }
 }
@@ -121,9 +150,25 @@ impl TrustStore {
     /// Trusts `anchor` for `usage`. It may issue only if it says of itself that it is a CA; one that does
     /// not is trusted as a signer alone.
     pub fn add_anchor(&mut self, usage: Usage, anchor: Certificate) {
+        self.add_anchor_between(usage, anchor, None, None);
+    }
+
+    /// Trusts `anchor` for `usage` from `from` on and before `until`, as its certificate's own validity
+    /// allows. It replaces the same anchor with another time.
+    ///
+    /// A path is judged at the time that its signature is proven to exist: what is older than `until`
+    /// outlives it, see [`TrustStore::judge_at`].
+    pub fn add_anchor_between(
+        &mut self,
+        usage: Usage,
+        anchor: Certificate,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) {
         self.remove_anchor(usage, &anchor.sha256());
         let validated_form = PDVTrustAnchorChoice::try_from(anchor.der()).ok();
-        self.anchors.push(Anchor { usage, certificate: anchor, validated_form });
+        let window = Window { from, until };
+        self.anchors.push(Anchor { usage, certificate: anchor, validated_form, window });
         self.forget();
     }
 
@@ -193,23 +238,10 @@ impl TrustStore {
         Ok(validated.record.clone())
     }
 
-    /// Judges a path validated before by what is known now: hash look-ups only. A record of another use
-    /// or anchor than the store has comes out as `AnchorWithdrawn`.
+    /// Judges a path validated before by what is known now: hash look-ups only. Nothing proves that
+    /// what it signed is older; for what is, see [`TrustStore::judge_at`].
     pub fn judge(&self, record: &ChainRecord, now: Timestamp) -> Judgement {
-        let stands = self
-            .anchors_for(record.usage)
-            .any(|anchor| anchor.certificate.sha256() == record.anchor);
-        let verdicts = record.certificates.iter().map(|certificate| {
-            let list = self.crls.get(&certificate.issuer);
-            list.map_or(Revocation::NoCrl, |list| list.judge(&certificate.serial, now))
-        });
-        Judgement {
-            chain: if stands { ChainVerdict::Ok } else { ChainVerdict::AnchorWithdrawn },
-            // An anchor that signs by itself is on no list; withdrawing it is what revokes it.
-            revocation: verdicts
-                .reduce(Revocation::worse)
-                .unwrap_or(Revocation::Good { as_of: now }),
-        }
+        self.judge_at(record, &Times::now(now))
     }
 
     /// Assesses a signer link by link: a path to an anchor for `usage` at the time of the signature (as far as
@@ -248,15 +280,32 @@ impl TrustStore {
         Assessment { links, chain: Some(path.record.clone()) }
     }
 
-    /// Like [`TrustStore::judge`], for what is proven to be older than a revocation: it still stands.
+    /// Judges a path validated before, whose signature is proven to be older: it outlives a revocation
+    /// and the end of its anchor's time, but not that the anchor was removed. A record of another use
+    /// or anchor than the store has comes out as `AnchorWithdrawn`.
     pub fn judge_at(&self, record: &ChainRecord, times: &Times) -> Judgement {
-        let mut judgement = self.judge(record, times.now);
-        if let Revocation::Revoked { at, since } = judgement.revocation
+        let mut anchors = self.anchors_for(record.usage);
+        let anchor = anchors.find(|anchor| anchor.certificate.sha256() == record.anchor);
+        let chain = anchor.map_or(ChainVerdict::AnchorWithdrawn, |anchor| {
+            match anchor.window.check(times.of_path()) {
+                Ok(()) => ChainVerdict::Ok,
+                Err(ChainError::AnchorNotYet { .. }) => ChainVerdict::AnchorNotYet,
+                Err(_) => ChainVerdict::AnchorEnded,
+            }
+        });
+        let verdicts = record.certificates.iter().map(|certificate| {
+            let list = self.crls.get(&certificate.issuer);
+            list.map_or(Revocation::NoCrl, |list| list.judge(&certificate.serial, times.now))
+        });
+        // An anchor that signs by itself is on no list; withdrawing it is what revokes it.
+        let mut revocation =
+            verdicts.reduce(Revocation::worse).unwrap_or(Revocation::Good { as_of: times.now });
+        if let Revocation::Revoked { at, since } = revocation
             && times.proven.is_some_and(|proven| proven < since)
         {
-            judgement.revocation = Revocation::Good { as_of: at };
+            revocation = Revocation::Good { as_of: at };
         }
-        judgement
+        Judgement { chain, revocation }
     }
 
     /// A path remembered for the certificate with this digest, if it holds at `at` with what was handed
@@ -336,6 +385,7 @@ impl TrustStore {
             .collect();
         let all = || path.certificates.iter().copied().chain([anchor]);
         Validated {
+            window: path.anchor.window,
             leaf: path.certificates.first().copied().unwrap_or(anchor).clone(),
             handed_in: path
                 .certificates

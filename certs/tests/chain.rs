@@ -4,7 +4,7 @@ mod support;
 
 use certs::{
     Certificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement, Link, Profile,
-    Revocation, SigningIdentity, Suite, TrustStore, Usage, issue_crl, sign_detached,
+    Revocation, SigningIdentity, Suite, Times, TrustStore, Usage, issue_crl, sign_detached,
     verify_detached,
 };
 use der::asn1::{Any, BitString};
@@ -341,4 +341,38 @@ fn records_survive_storage() {
     assert_eq!(postcard::from_bytes::<ChainRecord>(&bytes).unwrap(), record);
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<ChainRecord>(&text).unwrap(), record);
+}
+
+#[test]
+fn an_anchor_counts_for_its_own_time_only() {
+    let root = root(Suite::EcdsaP256Sha256, "样例根");
+    let issuer = below(&root, Suite::EcdsaP256Sha256, &template("签发", Profile::LicenceIssuer, 2));
+    let (leaf, anchor) = (issuer.certificate(), root.certificate());
+    let (from, until) = (time("2025-03-01T00:00:00Z"), time("2025-09-01T00:00:00Z"));
+    let mut trust = TrustStore::new();
+    trust.add_anchor_between(LICENCES, anchor.clone(), Some(from), Some(until));
+    for _ in ["first", "remembered"] {
+        for (at, expected) in [
+            (from, Ok(())),
+            (time("2025-08-31T23:59:59.9Z"), Ok(())),
+            (until, Err("certificate_anchor_ended")),
+            (time("2025-02-28T23:59:59.9Z"), Err("certificate_anchor_not_yet_valid")),
+        ] {
+            let verdict = trust.verify_chain(leaf, &[], LICENCES, at);
+            assert_eq!(verdict.map(drop).map_err(|error| error.code()), expected, "{at}");
+            let verdict = trust.verify_chain(anchor, &[], CLIENTS, at);
+            assert_eq!(verdict.err(), Some(ChainError::UnknownIssuer));
+        }
+    }
+    let record = trust.verify_chain(leaf, &[], LICENCES, from).unwrap();
+    let judge = |proven: Option<&str>, now| {
+        trust.judge_at(&record, &Times { now, proven: proven.map(time) }).chain
+    };
+    assert_eq!(judge(None, from), ChainVerdict::Ok);
+    assert_eq!(judge(None, until), ChainVerdict::AnchorEnded);
+    assert_eq!(judge(Some("2025-08-01T00:00:00Z"), until), ChainVerdict::Ok, "older than the end");
+    assert_eq!(judge(Some("2025-02-01T00:00:00Z"), until), ChainVerdict::AnchorNotYet);
+    trust.remove_anchor(LICENCES, &anchor.sha256());
+    let times = Times { now: until, proven: Some(from) };
+    assert_eq!(trust.judge_at(&record, &times).chain, ChainVerdict::AnchorWithdrawn);
 }

@@ -326,7 +326,7 @@ fn paths_that_rfc_5280_refuses() {
         (
             ca.to_owned(),
             format!("{leaf}1.2.3.4=critical,DER:0500\n"),
-            Some(ChainError::CriticalExtension),
+            Some(ChainError::CriticalExtension { position: 0 }),
         ),
         (ca.to_owned(), format!("{leaf}1.2.3.4=DER:0500\n"), None),
         (
@@ -397,7 +397,7 @@ fn a_path_length_of_zero_and_an_algorithm_we_do_not_know() {
     let error = trust.verify_chain(&too_long, &others, usage, Timestamp::now()).err();
     assert_eq!(error, Some(ChainError::TooLong));
 
-    // P-256 with SHA-512, and a key on P-384.
+    // P-256 with SHA-512, and a key on P-521.
     desk.run(
         "openssl x509 -req -in long.csr -CA root.pem -CAkey root.key -set_serial 9 -sha512 -days 2 \
               -extfile long.ext -out sha512.pem",
@@ -408,7 +408,7 @@ fn a_path_length_of_zero_and_an_algorithm_we_do_not_know() {
     assert_eq!(error, Some(ChainError::UnsupportedAlgorithm));
 
     let other = Desk::new();
-    let trust = other.theirs("-algorithm EC -pkeyopt ec_paramgen_curve:P-384");
+    let trust = other.theirs("-algorithm EC -pkeyopt ec_paramgen_curve:P-521");
     let leaf = Certificate::from_pem(&other.read("chain.pem")).unwrap();
     let error = trust.verify_chain(&leaf, &[], usage, Timestamp::now()).err();
     assert_eq!(error, Some(ChainError::UnsupportedAlgorithm));

@@ -70,7 +70,7 @@ pub struct Verification {
     pub checked_at: Timestamp,
     /// `ok`, or `damaged`: the bytes are not those that were verified at intake.
     pub signature: &'static str,
-    /// `ok`, `anchor_withdrawn`, or `damaged`.
+    /// `ok`, `anchor_withdrawn`, `anchor_not_yet_valid`, `anchor_ended`, or `damaged`.
     pub chain: &'static str,
     /// Revocation of the signer's certificates.
     pub revocation: RevocationLink,
@@ -209,6 +209,8 @@ fn judge_chain(
     let chain = match judged.chain {
         ChainVerdict::Ok => "ok",
         ChainVerdict::AnchorWithdrawn => "anchor_withdrawn",
+        ChainVerdict::AnchorNotYet => "anchor_not_yet_valid",
+        ChainVerdict::AnchorEnded => "anchor_ended",
     };
     (chain, revocation_link(&judged.revocation))
 }

@@ -235,6 +235,7 @@ texts! { Texts;
     link_chain: "证书链", "Certificate chain";
     chain_ok: "签名证书可追溯到受信任的根证书。", "The signer's certificate leads to a trusted root.";
     chain_anchor_withdrawn: "签名证书所依据的根证书已不再受信任。", "The root that the signer's certificate leads to is no longer trusted.";
+    chain_anchor_other_time: "签名证书所依据的根证书在签名时不受信任。", "The root that the signer's certificate leads to was not trusted at the time of the signature.";
     chain_damaged: "证书链记录已损坏，无法读取。", "The record of the certificate chain is damaged.";
     link_revocation: "证书吊销", "Certificate revocation";
     revocation_good: "签名证书未被吊销（依据 {at} 的吊销列表）。", "The signer's certificate is not revoked (list of {at}).";

@@ -71,6 +71,7 @@ fn chain(t: &'static Texts, verification: &Verification) -> Link {
     let (mark, says) = match verification.chain {
         "ok" => (Mark::Holds, t.chain_ok),
         "anchor_withdrawn" => (Mark::Broken, t.chain_anchor_withdrawn),
+        "anchor_not_yet_valid" | "anchor_ended" => (Mark::Broken, t.chain_anchor_other_time),
         _ => (Mark::Broken, t.chain_damaged),
     };
     link(t, mark, t.link_chain, says)
