@@ -23,20 +23,29 @@ use der::{Decode, Encode, Tag, TagNumber, pem};
 use jiff::Timestamp;
 use licence::CreditCode;
 use sm3::{Digest, Sm3};
+use spki::AlgorithmIdentifierRef;
 use x509_cert::time::Time;
 
 use crate::certificate::{pem_blocks, to_pem};
 use crate::tlv::{INTEGER, Members, OCTET_STRING, SEQUENCE, SET, context, set_of, tlv};
 use crate::{
-    Certificate, CertificateError, ChainError, ChainRecord, Link, PublicKey, SignError,
-    SigningIdentity, Suite, TrustStore, Usage, Verifier, oids, sha256, time,
+    Certificate, CertificateError, ChainError, ChainRecord, HashAlgorithm, Link, PublicKey,
+    SignError, SigningIdentity, Suite, TrustStore, Usage, Verifier, oids, sha256, suite, time,
 };
 
 /// The largest signature taken in, in bytes, embedded content not counted.
 pub const MAX_CMS_BYTES: usize = 64 * 1024;
 
-/// The most certificates in a signature.
+/// The most certificates in a licence's signature.
 const MAX_CERTIFICATES: usize = 8;
+
+/// How large a container may be: for licences, and for what other programs put into their files.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) bytes: usize,
+    pub(crate) certificates: usize,
+    pub(crate) signers: usize,
+}
 
 /// A signature that fits content and certificate; who the certificate belongs to is not yet known.
 #[derive(Clone)]
@@ -94,7 +103,22 @@ pub enum SignatureError {
         /// Signers found.
         count: usize,
     },
-    /// More than 8 certificates.
+    /// A detached signature, and nothing that it could be over.
+    #[error("the content that was signed is not at hand")]
+    ContentMissing,
+    /// More signers than a file is checked for.
+    #[error("the signature names {count} signers, more than allowed")]
+    TooManySigners {
+        /// Signers found.
+        count: usize,
+    },
+    /// MD5 or SHA-1: whoever wants to can make two contents with one digest.
+    #[error("the signature rests on a digest that is broken")]
+    WeakDigest,
+    /// The signed attribute that names the signer's certificate (RFC 5035) names another one.
+    #[error("the signature names another certificate than the signer's")]
+    SigningCertificate,
+    /// More than 8 certificates; in other files than licences, 64.
     #[error("the signature carries {count} certificates, more than allowed")]
     TooManyCertificates {
         /// Certificates found.
@@ -139,6 +163,10 @@ impl SignatureError {
             Self::ContentType => "signature_content_type",
             Self::NoSigner => "signature_no_signer",
             Self::SeveralSigners { .. } => "signature_several_signers",
+            Self::ContentMissing => "signature_content_missing",
+            Self::TooManySigners { .. } => "signature_too_many_signers",
+            Self::WeakDigest => "signature_digest_weak",
+            Self::SigningCertificate => "signature_signing_certificate",
             Self::TooManyCertificates { .. } => "signature_too_many_certificates",
             Self::Certificate(error) => error.code(),
             Self::SignerCertificateMissing => "signature_signer_certificate_missing",
@@ -156,8 +184,12 @@ impl SignatureError {
     pub fn link(&self) -> Link {
         match self {
             Self::Chain(error) => error.link(),
-            Self::Certificate(_) | Self::SignerCertificateMissing => Link::Certificate,
-            Self::EmbeddedContentDiffers
+            Self::Certificate(_) | Self::SignerCertificateMissing | Self::SigningCertificate => {
+                Link::Certificate
+            }
+            Self::ContentMissing => Link::Coverage,
+            Self::WeakDigest
+            | Self::EmbeddedContentDiffers
             | Self::DigestMismatch
             | Self::BadSignature
             | Self::AlgorithmMismatch
@@ -207,10 +239,9 @@ pub fn sign_attached(
 /// # Errors
 /// See [`SignatureError`]; never `Chain`.
 pub fn check_signature(cms: &[u8], content: &[u8]) -> Result<UnchainedSignature, SignatureError> {
-    let signed = SignedData::read(cms, content)?;
-    let signer = Certificate::from_der(signed.signer_certificate()?)?;
-    let suite = signer.public_key()?.suite();
-    let signing_time = signed.check(signer.public_key()?, content)?;
+    let (signed, info) = read_one(cms, content)?;
+    let signer = Certificate::from_der(signed.certificate_of(&info)?)?;
+    let Signed { suite, signing_time, .. } = signed.check(&info, &signer, &[content])?;
     let others = signed.others(&signer);
     Ok(UnchainedSignature { signer, others, suite, signing_time })
 }
@@ -228,27 +259,27 @@ pub fn verify_detached(
     at: Timestamp,
 ) -> Result<VerifiedSignature, SignatureError> {
     let usage = Usage::IssuingLicences;
-    let signed = SignedData::read(cms, content)?;
-    let leaf = signed.signer_certificate()?;
+    let (signed, info) = read_one(cms, content)?;
+    let leaf = signed.certificate_of(&info)?;
     let has = |needed: &Certificate| signed.certificates.contains(&needed.der());
-    let (path, signing_time) = match trust.recall(&sha256(leaf), usage, at, has) {
+    let (path, found) = match trust.recall(&sha256(leaf), usage, at, has) {
         Some(known) => {
-            let signing_time = signed.check(known.leaf.public_key()?, content)?;
+            let found = signed.check(&info, &known.leaf, &[content])?;
             trust.unless_revoked(&known, at)?;
-            (known, signing_time)
+            (known, found)
         }
         None => {
             let signer = Certificate::from_der(leaf)?;
-            let signing_time = signed.check(signer.public_key()?, content)?;
-            (trust.validate(&signer, &signed.others(&signer), usage, at)?, signing_time)
+            let found = signed.check(&info, &signer, &[content])?;
+            (trust.validate(&signer, &signed.others(&signer), usage, at)?, found)
         }
     };
     let signer = path.leaf.clone();
     Ok(VerifiedSignature {
         organisation: signer.organisation(),
-        suite: signer.public_key()?.suite(),
+        suite: found.suite,
         chain: path.record.clone(),
-        signing_time,
+        signing_time: found.signing_time,
         signer,
     })
 }
@@ -270,23 +301,25 @@ pub fn cms_from_pem(text: &[u8]) -> Result<Vec<u8>, SignatureError> {
 }
 
 /// A container, read without copying; the bytes under the signature are as they came.
-struct SignedData<'a> {
-    content_type: ObjectIdentifier,
+pub(crate) struct SignedData<'a> {
+    version: u8,
+    pub(crate) content_type: ObjectIdentifier,
     /// EncapsulatedContentInfo with tag and length.
     encapsulated: &'a [u8],
-    is_attached: bool,
+    /// The content inside, if it is there.
+    pub(crate) embedded: Option<&'a [u8]>,
     digests: Vec<ObjectIdentifier>,
     certificates: Vec<&'a [u8]>,
-    signer: SignerInfo<'a>,
+    pub(crate) signers: Vec<SignerInfo<'a>>,
 }
 
-struct SignerInfo<'a> {
+pub(crate) struct SignerInfo<'a> {
     id: SignerId<'a>,
     digest: ObjectIdentifier,
     /// The members of the SET, without its tag and length.
     attributes: Option<&'a [u8]>,
-    algorithm: ObjectIdentifier,
-    signature: &'a [u8],
+    algorithm: AlgorithmIdentifierRef<'a>,
+    pub(crate) signature: &'a [u8],
 }
 
 enum SignerId<'a> {
@@ -295,9 +328,53 @@ enum SignerId<'a> {
     KeyIdentifier(&'a [u8]),
 }
 
+/// What the signed attributes say, once the signature over them was checked.
+pub(crate) struct Signed {
+    /// The suite of the signature; a key may have several.
+    pub(crate) suite: Suite,
+    /// The time the signer claims.
+    pub(crate) signing_time: Option<Timestamp>,
+    /// The signer's certificate is named under the signature (RFC 5035), and is the one.
+    pub(crate) names_certificate: bool,
+    /// The hash function that the content was signed with.
+    pub(crate) hash: HashAlgorithm,
+}
+
+/// Reads the signature of a licence: one signer, over plain data, which if it is inside is `content`.
+fn read_one<'a>(
+    cms: &'a [u8],
+    content: &[u8],
+) -> Result<(SignedData<'a>, SignerInfo<'a>), SignatureError> {
+    let bounds = Bounds {
+        bytes: MAX_CMS_BYTES.saturating_add(content.len()),
+        certificates: MAX_CERTIFICATES,
+        signers: usize::MAX,
+    };
+    let mut signed = SignedData::read(cms, bounds)?;
+    let count = signed.signers.len();
+    let signer = signed.signers.pop().ok_or(SignatureError::NoSigner)?;
+    if count > 1 {
+        return Err(SignatureError::SeveralSigners { count });
+    }
+    if signed.content_type != oids::ID_DATA && signed.content_type != oids::GM_DATA {
+        return Err(SignatureError::ContentType);
+    }
+    // RFC 5652, 5.1: version 1 for plain data by issuer and serial number, else 3; GM/T 0010 knows
+    // only 1.
+    let by_key = matches!(signer.id, SignerId::KeyIdentifier(_));
+    let gm = signed.content_type == oids::GM_DATA;
+    if !matches!((signed.version, by_key, gm), (1, false, _) | (3, true, _) | (3, _, true)) {
+        return Err(SignatureError::Malformed);
+    }
+    if signed.embedded.is_some_and(|embedded| embedded != content) {
+        return Err(SignatureError::EmbeddedContentDiffers);
+    }
+    Ok((signed, signer))
+}
+
 impl<'a> SignedData<'a> {
-    fn read(cms: &'a [u8], content: &[u8]) -> Result<Self, SignatureError> {
-        if cms.len() > MAX_CMS_BYTES.saturating_add(content.len()) {
+    pub(crate) fn read(cms: &'a [u8], bounds: Bounds) -> Result<Self, SignatureError> {
+        if cms.len() > bounds.bytes {
             return Err(SignatureError::TooLarge { bytes: cms.len() });
         }
         // ContentInfo (RFC 5652, 3).
@@ -312,54 +389,39 @@ impl<'a> SignedData<'a> {
         // SignedData (5.1).
         let mut data = Members::of_sequence(inner)?;
         let version = data.next_small()?;
+        if !matches!(version, 1 | 3 | 4 | 5) {
+            return Err(SignatureError::Malformed);
+        }
         let digests = digest_algorithms(data.next_as(Tag::Set)?)?;
         let encapsulated = data.next_bytes()?;
-        let certificates = certificates(data.next_context(0)?)?;
+        let certificates = certificates(data.next_context(0)?, bounds.certificates)?;
         let _lists = data.next_context(1)?;
-        let mut signers = Members::of(data.next_as(Tag::Set)?)?;
+        let mut members = Members::of(data.next_as(Tag::Set)?)?;
         data.finish()?;
 
-        let mut count = 0;
-        let mut signer = Err(SignatureError::NoSigner);
-        while !signers.is_finished() {
-            let members = signers.next_sequence()?;
-            count += 1;
-            if count == 1 {
-                signer = SignerInfo::read(members);
-            }
+        let mut signers = Vec::with_capacity(1);
+        while !members.is_finished() {
+            signers.push(SignerInfo::read(members.next_sequence()?)?);
         }
-        if count > 1 {
-            return Err(SignatureError::SeveralSigners { count });
+        if signers.len() > bounds.signers {
+            return Err(SignatureError::TooManySigners { count: signers.len() });
         }
-        let signer = signer?;
 
         let mut inner = Members::of_sequence(encapsulated)?;
         let content_type = inner.next_oid()?;
         let embedded = inner.next_context(0)?;
         inner.finish()?;
-        if content_type != oids::ID_DATA && content_type != oids::GM_DATA {
-            return Err(SignatureError::ContentType);
-        }
-        // RFC 5652, 5.1: version 1 for plain data by issuer and serial number, else 3; GM/T 0010 knows
-        // only 1.
-        let by_key = matches!(signer.id, SignerId::KeyIdentifier(_));
-        let gm = content_type == oids::GM_DATA;
-        let as_rfc_5652 =
-            matches!((version, by_key, gm), (1, false, _) | (3, true, _) | (3, _, true));
-        if !as_rfc_5652 {
-            return Err(SignatureError::Malformed);
-        }
-        if let Some(embedded) = embedded
-            && <&OctetStringRef>::from_der(embedded)?.as_bytes() != content
-        {
-            return Err(SignatureError::EmbeddedContentDiffers);
-        }
-        let is_attached = embedded.is_some();
-        Ok(Self { content_type, encapsulated, is_attached, digests, certificates, signer })
+        let embedded = embedded.map(<&OctetStringRef>::from_der).transpose()?;
+        let embedded = embedded.map(OctetStringRef::as_bytes);
+        Ok(Self { version, content_type, encapsulated, embedded, digests, certificates, signers })
     }
 
-    fn signer_certificate(&self) -> Result<&'a [u8], SignatureError> {
-        let is_signer = |certificate: &&&[u8]| match self.signer.id {
+    /// The certificate that a signer names.
+    pub(crate) fn certificate_of(
+        &self,
+        signer: &SignerInfo<'_>,
+    ) -> Result<&'a [u8], SignatureError> {
+        let is_signer = |certificate: &&&[u8]| match signer.id {
             SignerId::IssuerAndSerial(issuer, serial) => {
                 issuer_and_serial(certificate).is_ok_and(|found| found == (issuer, serial))
             }
@@ -372,38 +434,67 @@ impl<'a> SignedData<'a> {
 
     /// The certificates besides the signer's. One that cannot be read is of no use to a path, and left
     /// out.
-    fn others(&self, signer: &Certificate) -> Vec<Certificate> {
+    pub(crate) fn others(&self, signer: &Certificate) -> Vec<Certificate> {
         let others = self.certificates.iter().filter(|der| **der != signer.der());
         others.filter_map(|der| Certificate::from_der(der).ok()).collect()
     }
 
-    /// Checks algorithms, attributes and signature value; returns the signing time.
-    fn check(&self, key: &PublicKey, content: &[u8]) -> Result<Option<Timestamp>, SignatureError> {
-        let signer = &self.signer;
-        let suite = key.suite();
-        if !is_digest_of(suite, signer.digest)
-            || !self.digests.iter().any(|digest| is_digest_of(suite, *digest))
-            || !is_signature_of(suite, signer.algorithm)
-        {
+    /// Checks algorithms, attributes and signature value against the signer's certificate.
+    ///
+    /// * `content`: in one or more pieces, one after the other; it is hashed where it lies.
+    pub(crate) fn check(
+        &self,
+        signer: &SignerInfo<'_>,
+        certificate: &Certificate,
+        content: &[&[u8]],
+    ) -> Result<Signed, SignatureError> {
+        let key = certificate.public_key()?;
+        let hash = hash_of(key.suite(), signer.digest)?;
+        if !self.digests.iter().any(|digest| hash_of(key.suite(), *digest) == Ok(hash)) {
             return Err(SignatureError::AlgorithmMismatch);
         }
+        let suite = suite_of(key, hash, signer)?;
         let Some(members) = signer.attributes else {
-            return self.check_bare(key, content).map(|()| None);
+            self.check_bare(signer, key, suite, content)?;
+            return Ok(Signed { suite, signing_time: None, names_certificate: false, hash });
         };
         let attributes = Attributes::read(members)?;
         if attributes.content_type != self.content_type {
             return Err(SignatureError::SignedAttributes);
         }
-        if attributes.digest != suite.digest(content) {
+        if attributes.digest != hash.digest(content) {
             return Err(SignatureError::DigestMismatch);
         }
+        for named in &attributes.certificates {
+            if !named.is(certificate) {
+                return Err(SignatureError::SigningCertificate);
+            }
+        }
         // RFC 5652, 5.4: signed as a SET OF, not under the tag [0] it is carried with.
-        let message = tlv(SET, &[members])?;
-        key.verify(&message, signer.signature).map_err(|_| SignatureError::BadSignature)?;
-        Ok(attributes.signing_time)
+        verify_value(key, suite, signer, &tlv(SET, &[members])?)?;
+        Ok(Signed {
+            suite,
+            signing_time: attributes.signing_time,
+            names_certificate: !attributes.certificates.is_empty(),
+            hash,
+        })
     }
 
-    fn check_bare(&self, key: &PublicKey, content: &[u8]) -> Result<(), SignatureError> {
+    fn check_bare(
+        &self,
+        signer: &SignerInfo<'_>,
+        key: &PublicKey,
+        suite: Suite,
+        content: &[&[u8]],
+    ) -> Result<(), SignatureError> {
+        let joined;
+        let content = match content {
+            [whole] => whole,
+            pieces => {
+                joined = pieces.concat();
+                joined.as_slice()
+            }
+        };
         // A signature over attributes, shown again as one over content that is those attributes.
         let mut looks_like_attributes = false;
         if content.first() == Some(&SET) {
@@ -412,15 +503,49 @@ impl<'a> SignedData<'a> {
         if looks_like_attributes {
             return Err(SignatureError::AmbiguousContent);
         }
-        let signature = self.signer.signature;
-        if key.suite() == Suite::Sm2Sm3 && self.is_attached && self.content_type == oids::GM_DATA {
+        let is_attached = self.embedded.is_some();
+        if suite == Suite::Sm2Sm3 && is_attached && self.content_type == oids::GM_DATA {
             let e = Sm3::digest(self.encapsulated);
-            if key.verify_sm2_digest(&e, signature).is_ok() {
+            if key.verify_sm2_digest(&e, signer.signature).is_ok() {
                 return Ok(());
             }
         }
-        key.verify(content, signature).map_err(|_| SignatureError::BadSignature)
+        verify_value(key, suite, signer, content)
     }
+}
+
+/// Checks a signature value.
+fn verify_value(
+    key: &PublicKey,
+    suite: Suite,
+    signer: &SignerInfo<'_>,
+    message: &[u8],
+) -> Result<(), SignatureError> {
+    key.verify_with(suite, message, signer.signature).map_err(|_| SignatureError::BadSignature)
+}
+
+/// The suite that a signer means.
+fn suite_of(
+    key: &PublicKey,
+    hash: HashAlgorithm,
+    signer: &SignerInfo<'_>,
+) -> Result<Suite, SignatureError> {
+    let oid = match (signer.algorithm.oid, hash) {
+        // RFC 3370, 3.2: the digest is named apart.
+        (oids::RSA, HashAlgorithm::Sha256) => oids::RSA_SHA_256,
+        (oids::RSA, HashAlgorithm::Sha384) => oids::RSA_SHA_384,
+        (oids::RSA, HashAlgorithm::Sha512) => oids::RSA_SHA_512,
+        (oids::SM2_SIGN, _) => oids::SM2_WITH_SM3,
+        (oid, _) => oid,
+    };
+    // NULL is seen where nothing should be, and is as good.
+    let parameters = signer.algorithm.parameters.filter(|parameters| !parameters.is_null());
+    let algorithm = AlgorithmIdentifierRef { oid, parameters };
+    if suite::is_weak(algorithm) {
+        return Err(SignatureError::WeakDigest);
+    }
+    let suite = Suite::of(key, algorithm).filter(|suite| suite.digest_oid() == hash.oid());
+    suite.ok_or(SignatureError::AlgorithmMismatch)
 }
 
 impl<'a> SignerInfo<'a> {
@@ -442,7 +567,7 @@ impl<'a> SignerInfo<'a> {
         }
         let digest = plain_algorithm(&mut members)?;
         let attributes = members.next_context(0)?;
-        let algorithm = plain_algorithm(&mut members)?;
+        let algorithm = members.next_algorithm()?;
         let signature = members.next_as(Tag::OctetString)?;
         let _unsigned = members.next_context(1)?;
         members.finish()?;
@@ -454,13 +579,16 @@ struct Attributes<'a> {
     content_type: ObjectIdentifier,
     digest: &'a [u8],
     signing_time: Option<Timestamp>,
+    /// As signing-certificate (RFC 2634, 5.4) and signing-certificate-v2 (RFC 5035, 3) name it.
+    certificates: Vec<NamedCertificate<'a>>,
 }
 
 impl<'a> Attributes<'a> {
-    /// RFC 5652, 11: each of the three at most once, with one value; the first two must be there.
+    /// RFC 5652, 11, and RFC 5035: each at most once, with one value; the first two must be there.
     fn read(members: &'a [u8]) -> Result<Self, SignatureError> {
         let wrong = || SignatureError::SignedAttributes;
         let (mut content_type, mut digest, mut signing_time) = (None, None, None);
+        let (mut by_sha1, mut by_hash) = (None, None);
         let mut members = Members::of(members)?;
         while !members.is_finished() {
             let mut attribute = members.next_sequence()?;
@@ -474,6 +602,14 @@ impl<'a> Attributes<'a> {
                     let value = Time::from_der(values.next_bytes()?)?;
                     signing_time.replace(time::from_x509(value).ok_or_else(wrong)?).is_some()
                 }
+                oids::SIGNING_CERTIFICATE => {
+                    let value = values.next_bytes()?;
+                    by_sha1.replace(NamedCertificate::read(value, false)?).is_some()
+                }
+                oids::SIGNING_CERTIFICATE_V2 => {
+                    let value = values.next_bytes()?;
+                    by_hash.replace(NamedCertificate::read(value, true)?).is_some()
+                }
                 _ => continue,
             };
             if repeated || !values.is_finished() {
@@ -484,7 +620,61 @@ impl<'a> Attributes<'a> {
             content_type: content_type.ok_or_else(wrong)?,
             digest: digest.ok_or_else(wrong)?,
             signing_time,
+            certificates: by_sha1.into_iter().chain(by_hash).collect(),
         })
+    }
+}
+
+/// The signer's certificate as it is named under the signature: ESSCertID or ESSCertIDv2.
+struct NamedCertificate<'a> {
+    /// `None`: SHA-1, which only picks out one of the certificates at hand (RFC 5816, 3, keeps it).
+    hash: Option<HashAlgorithm>,
+    value: &'a [u8],
+    /// Issuer's GeneralNames with tag and length, and serial number.
+    issuer_and_serial: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl<'a> NamedCertificate<'a> {
+    /// Reads SigningCertificate or SigningCertificateV2; the first entry is the signer's.
+    fn read(value: &'a [u8], second: bool) -> Result<Self, SignatureError> {
+        let mut outer = Members::of_sequence(value)?;
+        let mut entries = outer.next_sequence()?;
+        let mut entry = entries.next_sequence()?;
+        let mut hash = second.then_some(HashAlgorithm::Sha256);
+        if second && entry.next_tag()? == Tag::Sequence {
+            let named = plain_algorithm(&mut entry)?;
+            hash = Some(HashAlgorithm::of_oid(named).ok_or(SignatureError::WeakDigest)?);
+        }
+        let value = entry.next_as(Tag::OctetString)?;
+        let mut issuer_and_serial = None;
+        if !entry.is_finished() {
+            let mut named = entry.next_sequence()?;
+            issuer_and_serial = Some((named.next_bytes()?, named.next_as(Tag::Integer)?));
+            named.finish()?;
+        }
+        entry.finish()?;
+        Ok(Self { hash, value, issuer_and_serial })
+    }
+
+    fn is(&self, certificate: &Certificate) -> bool {
+        let der = certificate.der();
+        let digest = match self.hash {
+            Some(hash) => hash.digest(&[der]),
+            None => {
+                let sha1 = &ring::digest::SHA1_FOR_LEGACY_USE_ONLY;
+                ring::digest::digest(sha1, der).as_ref().to_vec()
+            }
+        };
+        let agrees = |(names, serial): (&[u8], &[u8])| {
+            let found = issuer_and_serial(der);
+            // GeneralNames of one directoryName [4].
+            found.is_ok_and(|(issuer, number)| {
+                let name = tlv(context(4), &[issuer]);
+                let expected = name.and_then(|name| tlv(SEQUENCE, &[&name]));
+                number == serial && expected.is_ok_and(|expected| expected == names)
+            })
+        };
+        self.value == digest && self.issuer_and_serial.is_none_or(agrees)
     }
 }
 
@@ -503,15 +693,21 @@ fn digest_algorithms(set: &[u8]) -> Result<Vec<ObjectIdentifier>, SignatureError
     Ok(found)
 }
 
-fn certificates(set: Option<&[u8]>) -> Result<Vec<&[u8]>, SignatureError> {
+/// Of the kinds of RFC 5652, 10.2.2, X.509 certificates count; attribute certificates are passed over.
+fn certificates(set: Option<&[u8]>, most: usize) -> Result<Vec<&[u8]>, SignatureError> {
     let mut members = Members::of(set.unwrap_or_default())?;
     let mut found = Vec::with_capacity(2);
+    let mut count = 0;
     while !members.is_finished() {
-        members.next_tag()?.assert_eq(Tag::Sequence)?;
-        found.push(members.next_bytes()?);
+        count += 1;
+        let is_certificate = members.next_tag()? == Tag::Sequence;
+        let certificate = members.next_bytes()?;
+        if is_certificate {
+            found.push(certificate);
+        }
     }
-    if found.len() > MAX_CERTIFICATES {
-        return Err(SignatureError::TooManyCertificates { count: found.len() });
+    if count > most {
+        return Err(SignatureError::TooManyCertificates { count });
     }
     Ok(found)
 }
@@ -534,20 +730,16 @@ fn issuer_and_serial(certificate: &[u8]) -> der::Result<(&[u8], &[u8])> {
     Ok((tbs.next_bytes()?, serial))
 }
 
-/// The keyed SM3 and SM2-with-SM3 are seen where SM3 is meant.
-fn is_digest_of(suite: Suite, oid: ObjectIdentifier) -> bool {
-    oid == suite.digest_oid()
-        || (suite == Suite::Sm2Sm3 && (oid == oids::SM3_KEYED || oid == oids::SM2_WITH_SM3))
-}
-
-fn is_signature_of(suite: Suite, oid: ObjectIdentifier) -> bool {
-    oid == suite.signature_algorithm().oid
-        || match suite {
-            // RFC 3370, 3.2: the digest is named apart.
-            Suite::RsaPkcs1Sha256 => oid == oids::RSA,
-            Suite::Sm2Sm3 => oid == oids::SM2_SIGN,
-            _ => false,
-        }
+/// The hash function that a signer with a key of this suite means. The keyed SM3 and SM2-with-SM3 are
+/// seen where SM3 is meant.
+fn hash_of(suite: Suite, oid: ObjectIdentifier) -> Result<HashAlgorithm, SignatureError> {
+    if oids::WEAK.contains(&oid) {
+        return Err(SignatureError::WeakDigest);
+    }
+    if suite == Suite::Sm2Sm3 && (oid == oids::SM3_KEYED || oid == oids::SM2_WITH_SM3) {
+        return Ok(HashAlgorithm::Sm3);
+    }
+    HashAlgorithm::of_oid(oid).ok_or(SignatureError::AlgorithmMismatch)
 }
 
 fn content_type_of(suite: Suite) -> ObjectIdentifier {

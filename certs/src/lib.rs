@@ -9,9 +9,11 @@
 mod authority;
 mod certificate;
 mod chain;
+mod check;
 mod cms;
 mod crl;
 mod evidence;
+mod hash;
 mod key;
 mod manifest;
 mod oids;
@@ -27,6 +29,7 @@ pub use authority::{
 };
 pub use certificate::{Certificate, CertificateError};
 pub use chain::{ChainCertificate, ChainError, ChainRecord};
+pub use check::{CheckedCms, CheckedSigner, check_cms, check_cms_over};
 pub use cms::{
     MAX_CMS_BYTES, SignatureError, UnchainedSignature, VerifiedSignature, check_signature,
     cms_from_pem, cms_to_pem, sign_attached, sign_detached, verify_detached,
@@ -35,6 +38,7 @@ pub use crl::{ChainVerdict, CrlError, Judgement, Revocation};
 pub use evidence::{
     Evidence, EvidenceError, EvidenceOrder, EvidenceVerdict, OrderError, VerifiedOrder,
 };
+pub use hash::HashAlgorithm;
 pub use key::{KeySigner, SignError, Signer, SigningIdentity};
 pub use manifest::{MAX_MANIFEST_LICENCES, Manifest, ManifestError};
 pub use suite::{PublicKey, Suite, Verifier, VerifyError};

@@ -1,0 +1,167 @@
+//! CMS signatures in files of others: a verdict for each signer and each link.
+
+use crate::cms::{Bounds, SignedData, SignerInfo};
+use crate::{
+    Certificate, FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, SignatureError,
+    SignatureVerdict, Times, TrustStore, Usage, Verifier, oids,
+};
+
+/// What is taken in from other programs: time-stamps and revocation lists inside make containers large.
+const BOUNDS: Bounds = Bounds { bytes: 1024 * 1024, certificates: 64, signers: 16 };
+
+/// A CMS container whose signers were judged.
+#[derive(Clone, Debug)]
+pub struct CheckedCms {
+    /// The content is not inside.
+    pub is_detached: bool,
+    /// The signers, as they stand in the container; at least one.
+    pub signers: Vec<CheckedSigner>,
+}
+
+/// A signer of a CMS container.
+#[derive(Clone, Debug)]
+pub struct CheckedSigner {
+    /// The verdict.
+    pub verdict: SignatureVerdict,
+    /// The hash function the content was signed with; `None` where the signature does not hold.
+    pub hash: Option<HashAlgorithm>,
+    /// The signer's certificate is named under the signature (signing-certificate, RFC 5035), as CAdES and
+    /// PAdES require.
+    pub names_certificate: bool,
+}
+
+/// Checks a CMS file (RFC 5652, GM/T 0010): every signer, link by link.
+///
+/// * `cms`: DER, at most 1 MiB besides the content inside, 64 certificates and 16 signers.
+/// * `content`: what it is over. If it is inside too, both must be equal; without it the content inside
+///   counts, and a detached signature cannot be judged.
+pub fn check_cms(
+    cms: &[u8],
+    content: Option<&[u8]>,
+    trust: &TrustStore,
+    times: &Times,
+) -> FileVerdict {
+    let checked = match content {
+        Some(content) => check_cms_over(cms, &[content], trust, times),
+        None => check(cms, None, trust, times),
+    };
+    let (links, signatures) = match checked {
+        Ok(checked) => {
+            let signatures = checked.signers.into_iter().map(|signer| signer.verdict);
+            (vec![LinkVerdict::ok(Link::Format)], signatures.collect())
+        }
+        Err(SignatureError::ContentMissing) => {
+            let error = SignatureError::ContentMissing;
+            (vec![LinkVerdict::undetermined(error.link(), error.code())], Vec::new())
+        }
+        Err(error) => (vec![LinkVerdict::failed(error.link(), error.code())], Vec::new()),
+    };
+    FileVerdict { kind: FileKind::Cms, links, signatures }
+}
+
+/// Checks a CMS signature over content that lies in pieces, one after the other: the byte ranges of a
+/// PDF. They are hashed where they lie.
+///
+/// # Errors
+/// What concerns the container as a whole; what concerns a signer is in its verdict.
+pub fn check_cms_over(
+    cms: &[u8],
+    pieces: &[&[u8]],
+    trust: &TrustStore,
+    times: &Times,
+) -> Result<CheckedCms, SignatureError> {
+    check(cms, Some(pieces), trust, times)
+}
+
+fn check(
+    cms: &[u8],
+    pieces: Option<&[&[u8]]>,
+    trust: &TrustStore,
+    times: &Times,
+) -> Result<CheckedCms, SignatureError> {
+    let length = pieces.map_or(cms.len(), |pieces| pieces.iter().map(|piece| piece.len()).sum());
+    let bounds = Bounds { bytes: BOUNDS.bytes.saturating_add(length), ..BOUNDS };
+    let signed = SignedData::read(cms, bounds)?;
+    if signed.signers.is_empty() {
+        return Err(SignatureError::NoSigner);
+    }
+    if signed.content_type != oids::ID_DATA && signed.content_type != oids::GM_DATA {
+        return Err(SignatureError::ContentType);
+    }
+    let inside;
+    let pieces = match (pieces, signed.embedded) {
+        (Some(pieces), Some(embedded)) if !is_joined(embedded, pieces) => {
+            return Err(SignatureError::EmbeddedContentDiffers);
+        }
+        (Some(pieces), _) => pieces,
+        (None, Some(embedded)) => {
+            inside = [embedded];
+            &inside
+        }
+        (None, None) => return Err(SignatureError::ContentMissing),
+    };
+    let signers = signed.signers.iter().map(|signer| judge(&signed, signer, pieces, trust, times));
+    Ok(CheckedCms { is_detached: signed.embedded.is_none(), signers: signers.collect() })
+}
+
+fn judge(
+    signed: &SignedData<'_>,
+    signer: &SignerInfo<'_>,
+    pieces: &[&[u8]],
+    trust: &TrustStore,
+    times: &Times,
+) -> CheckedSigner {
+    let mut checked = CheckedSigner {
+        verdict: SignatureVerdict {
+            name: String::new(),
+            signer: None,
+            suite: None,
+            claimed_at: None,
+            proven_at: None,
+            chain: None,
+            links: Vec::new(),
+        },
+        hash: None,
+        names_certificate: false,
+    };
+    let verdict = &mut checked.verdict;
+    let read = || Ok::<_, SignatureError>(Certificate::from_der(signed.certificate_of(signer)?)?);
+    let certificate = match read() {
+        Ok(certificate) => certificate,
+        Err(error) => {
+            verdict.links.push(LinkVerdict::failed(error.link(), error.code()));
+            return checked;
+        }
+    };
+    verdict.signer = Some(certificate.clone());
+    verdict.suite = certificate.public_key().ok().map(Verifier::suite);
+    match signed.check(signer, &certificate, pieces) {
+        Ok(found) => {
+            verdict.claimed_at = found.signing_time;
+            checked.hash = Some(found.hash);
+            verdict.suite = Some(found.suite);
+            checked.names_certificate = found.names_certificate;
+        }
+        Err(error) => {
+            verdict.links.push(LinkVerdict::failed(error.link(), error.code()));
+            return checked;
+        }
+    }
+    verdict.links.push(LinkVerdict::ok(Link::Signature));
+    let others = signed.others(&certificate);
+    let assessed = trust.assess(&certificate, &others, Usage::IssuingLicences, times);
+    verdict.links.extend(assessed.links);
+    verdict.chain = assessed.chain;
+    checked
+}
+
+fn is_joined(whole: &[u8], pieces: &[&[u8]]) -> bool {
+    let mut rest = whole;
+    for piece in pieces {
+        match rest.strip_prefix(*piece) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
