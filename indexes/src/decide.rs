@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use licence::{Change, ChangeKind, LicenceStatus, Seq, Sha256Digest};
 
 use crate::{
-    Appended, NewEntry, NewLicence, NewStatus, NewUse, Refusal, StoreError, StoredLicence,
-    StoredOrder, UseEntry,
+    Appended, NewEntry, NewLicence, NewStatus, NewTrust, NewUse, Refusal, StoreError,
+    StoredLicence, StoredOrder, TrustMark, UseEntry,
 };
 
 /// The longest name of a cursor, a flag or a grant, in bytes.
@@ -46,6 +46,7 @@ pub(crate) fn check(entry: NewEntry) -> Checked {
     let (document, digest) = match &entry {
         NewEntry::Licence(new) => (&new.document, &new.digest),
         NewEntry::Status(new) => (&new.document, &new.digest),
+        NewEntry::Trust(_) => return Ok(entry),
     };
     if sha256(document) == *digest { Ok(entry) } else { Err(Refusal::Digest) }
 }
@@ -75,8 +76,11 @@ pub(crate) fn decide(entry: NewEntry, held: Option<&StoredLicence>, next: Seq) -
         (NewEntry::Licence(_), Some(held)) => {
             Decision::Answer(Err(Refusal::Conflict { held: held.digest }))
         }
-        (NewEntry::Status(_), None) => Decision::Answer(Err(Refusal::UnknownLicence)),
+        (NewEntry::Status(_) | NewEntry::Trust(_), None) => {
+            Decision::Answer(Err(Refusal::UnknownLicence))
+        }
         (NewEntry::Status(new), Some(held)) => change_status(new, held, next),
+        (NewEntry::Trust(new), Some(held)) => change_trust(&new, held, next),
     }
 }
 
@@ -97,6 +101,7 @@ fn issue(new: NewLicence, seq: Seq) -> Decision {
         seq,
         received_at: new.at,
         orders: Vec::new(),
+        trust: Vec::new(),
     };
     let kind = ChangeKind::Issued {
         identifier: licence.identifier.clone(),
@@ -133,6 +138,28 @@ fn change_status(new: NewStatus, held: &StoredLicence, seq: Seq) -> Decision {
     licence.status = status.clone();
     let order = StoredOrder { seq, document: new.document, signature: new.signature, at: new.at };
     licence.orders.push(order);
+    let change = Change { seq, at: new.at, kind };
+    let appended = Appended { seq, new: true, status };
+    Decision::Write { licence: Box::new(licence), change, appended }
+}
+
+fn change_trust(new: &NewTrust, held: &StoredLicence, seq: Seq) -> Decision {
+    let (from, status) = (held.trust_now(), held.status.clone());
+    if from == new.to {
+        let seq = held.trust.last().map_or(held.seq, |mark| mark.seq);
+        return Decision::Answer(Ok(Appended { seq, new: false, status }));
+    }
+    let kind = ChangeKind::TrustChanged {
+        identifier: held.identifier.clone(),
+        licence_type: held.licence_type,
+        issuer: held.issuer,
+        from,
+        to: new.to,
+        reason: new.reason,
+        status: status.clone(),
+    };
+    let mut licence = held.clone();
+    licence.trust.push(TrustMark { seq, to: new.to, reason: new.reason });
     let change = Change { seq, at: new.at, kind };
     let appended = Appended { seq, new: true, status };
     Decision::Write { licence: Box::new(licence), change, appended }

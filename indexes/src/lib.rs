@@ -30,8 +30,8 @@ pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{
     Appended, Basis, BasisKind, ChainRecordBytes, Grant, NewEntry, NewGrant, NewLicence, NewStatus,
-    NewUse, Operator, Proof, Refusal, SetAside, Shown, StoredLicence, StoredManifest, StoredOrder,
-    UseAct, UseEntry,
+    NewTrust, NewUse, Operator, Proof, Refusal, SetAside, Shown, StoredLicence, StoredManifest,
+    StoredOrder, TrustMark, UseAct, UseEntry,
 };
 pub use record::{Collection, Commit, Committed, Expected, Record, RecordWrite, Stale};
 pub use rocks::{Defect, Fault, IntegrityReport, RocksOptions, RocksStore, WriteFaults};

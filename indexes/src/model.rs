@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::{Timestamp, civil::Date};
 use licence::{
     CreditCode, IssuerId, LicenceId, LicenceStatus, LicenceTypeCode, MatterCode, ProjectCode, Seq,
-    Sha256Digest, StatusChange, TransitionError,
+    Sha256Digest, StatusChange, TransitionError, Trust, TrustReason,
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,22 @@ pub struct StoredLicence {
     pub received_at: Timestamp,
     /// The status orders applied, oldest first.
     pub orders: Vec<StoredOrder>,
+    /// What the log says of the trust in it, oldest first; a licence is taken in trusted. For followers: who reads
+    /// a licence judges it by the anchors and lists of that moment.
+    pub trust: Vec<TrustMark>,
+}
+
+impl StoredLicence {
+    /// What the log said of the trust in it after the change with this number.
+    pub fn trust_at(&self, seq: Seq) -> Trust {
+        let mut marks = self.trust.iter().rev();
+        marks.find(|mark| mark.seq <= seq).map_or(Trust::Trusted, |mark| mark.to)
+    }
+
+    /// What the log says of the trust in it now.
+    pub fn trust_now(&self) -> Trust {
+        self.trust.last().map_or(Trust::Trusted, |mark| mark.to)
+    }
 }
 
 impl fmt::Debug for StoredLicence {
@@ -110,6 +126,17 @@ impl fmt::Debug for StoredOrder {
     }
 }
 
+/// A change of the trust in a licence, as the log has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustMark {
+    /// The registry log entry of the change.
+    pub seq: Seq,
+    /// What it changed to.
+    pub to: Trust,
+    /// Why.
+    pub reason: TrustReason,
+}
+
 /// One thing to append to the registry log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NewEntry {
@@ -117,6 +144,8 @@ pub enum NewEntry {
     Licence(NewLicence),
     /// A status order, already verified by the caller.
     Status(NewStatus),
+    /// A change of the trust in a licence, already judged by the caller.
+    Trust(NewTrust),
 }
 
 impl NewEntry {
@@ -125,6 +154,7 @@ impl NewEntry {
         match self {
             Self::Licence(new) => &new.identifier,
             Self::Status(new) => &new.identifier,
+            Self::Trust(new) => &new.identifier,
         }
     }
 }
@@ -196,6 +226,19 @@ impl fmt::Debug for NewStatus {
             .field("digest", &self.digest)
             .finish_non_exhaustive()
     }
+}
+
+/// A change of the trust in a licence. Where the log says the same already, nothing is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTrust {
+    /// The licence it is about.
+    pub identifier: LicenceId,
+    /// The trust in it from now on.
+    pub to: Trust,
+    /// Why.
+    pub reason: TrustReason,
+    /// Now, by the caller's clock.
+    pub at: Timestamp,
 }
 
 /// An entry is in the log.

@@ -23,7 +23,7 @@ pub trait LicenceStore: Send + Sync + 'static {
     /// without gaps or reuse. Answers stand in the order of the entries.
     ///
     /// The same bytes under the same identifier, and the same status order, are answered with their first number
-    /// and `new: false`. After `Err` the caller cannot know whether anything was written: appending the same again
+    /// and `new: false`; so is a change of trust to what the log says already, with the number that says so. After `Err` the caller cannot know whether anything was written: appending the same again
     /// is safe.
     async fn append(
         &self,

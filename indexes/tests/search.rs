@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indexes::rules::sample::{
-    day, holder, identifier, issuer, licence, licence_type, licence_with, order, other_type,
+    day, fall, holder, identifier, issuer, licence, licence_type, licence_with, order, other_type,
 };
 use indexes::search::rebuild;
 use indexes::{
@@ -194,6 +194,19 @@ async fn exact_names_come_first_then_beginnings_then_the_rest_each_newest_first(
         let found: Vec<_> = page.hits.into_iter().map(|hit| hit.identifier).collect();
         assert_eq!(found, expected[offset.min(7)..(offset + 2).min(7)]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_trust_pass_by_and_change_nothing_that_is_found() {
+    let town = Town::with([licence(1), licence(2)]).await;
+    let before = town.search("示例企业");
+    let falls = [1, 2].map(|serial| NewEntry::Trust(fall(&licence(serial))));
+    town.store.append(falls.into()).await.unwrap();
+    town.apply(&licence(2), StatusChange::Suspend).await;
+    town.catch_up().await;
+    let after = town.search("示例企业");
+    assert_eq!((before.total, after.total), (2, 2));
+    assert_eq!(after.facets.status.len(), 2, "the order behind them was seen");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,6 +74,78 @@ pub enum ChangeKind {
         /// Digest of the signed order.
         order: Sha256Digest,
     },
+    /// What vouches for the issuer's signature fell, or stands again: a trust anchor or a revocation list changed.
+    /// Nobody signs this: it follows from certificates and lists, by this registry's rules.
+    TrustChanged {
+        /// The licence.
+        identifier: LicenceId,
+        /// Its type.
+        licence_type: LicenceTypeCode,
+        /// Its issuer.
+        issuer: IssuerId,
+        /// Before.
+        from: Trust,
+        /// After.
+        to: Trust,
+        /// Why.
+        reason: TrustReason,
+        /// The licence's status, which this leaves as it was.
+        status: LicenceStatus,
+    },
+}
+
+/// Whether the signer's certificate still vouches for a licence: its path to an anchor, and revocation, by the time
+/// at which the signature is proven to have existed. Validity and status are not part of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// Nothing known speaks against it: so it is taken in.
+    #[default]
+    Trusted,
+    /// The path leads to no anchor any more, or a certificate of it is revoked.
+    Untrusted,
+}
+
+impl Trust {
+    /// The word in answers, feeds and records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Untrusted => "untrusted",
+        }
+    }
+}
+
+/// Why the trust in a licence changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustReason {
+    /// A certificate of the path is revoked, and nothing proves the signature to be older.
+    CertificateRevoked,
+    /// The trust anchor was withdrawn.
+    AnchorWithdrawn,
+    /// The trust anchor's time is over, and nothing proves the signature to be older.
+    AnchorEnded,
+    /// What was kept of the path cannot be read any more.
+    ChainDamaged,
+    /// No certificate of the path counts as revoked any more.
+    RevocationLifted,
+    /// The path leads to a trust anchor again.
+    AnchorRestored,
+}
+
+impl TrustReason {
+    /// The word in answers, feeds and records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::CertificateRevoked => "certificate_revoked",
+            Self::AnchorWithdrawn => "anchor_withdrawn",
+            Self::AnchorEnded => "anchor_ended",
+            Self::ChainDamaged => "chain_damaged",
+            Self::RevocationLifted => "revocation_lifted",
+            Self::AnchorRestored => "anchor_restored",
+        }
+    }
 }
 
 impl Change {
@@ -81,7 +153,8 @@ impl Change {
     pub fn identifier(&self) -> &LicenceId {
         match &self.kind {
             ChangeKind::Issued { identifier, .. }
-            | ChangeKind::StatusChanged { identifier, .. } => identifier,
+            | ChangeKind::StatusChanged { identifier, .. }
+            | ChangeKind::TrustChanged { identifier, .. } => identifier,
         }
     }
 
@@ -89,14 +162,17 @@ impl Change {
     pub fn licence_type(&self) -> &LicenceTypeCode {
         match &self.kind {
             ChangeKind::Issued { licence_type, .. }
-            | ChangeKind::StatusChanged { licence_type, .. } => licence_type,
+            | ChangeKind::StatusChanged { licence_type, .. }
+            | ChangeKind::TrustChanged { licence_type, .. } => licence_type,
         }
     }
 
     /// The issuer of the licence that changed.
     pub fn issuer(&self) -> &IssuerId {
         match &self.kind {
-            ChangeKind::Issued { issuer, .. } | ChangeKind::StatusChanged { issuer, .. } => issuer,
+            ChangeKind::Issued { issuer, .. }
+            | ChangeKind::StatusChanged { issuer, .. }
+            | ChangeKind::TrustChanged { issuer, .. } => issuer,
         }
     }
 }

@@ -28,7 +28,7 @@ pub use catalogue::{
     Catalogue, CatalogueEntry, CatalogueError, FaceDefect, FaceFieldError, LicenceClass,
     SharingClass, ValidityRule,
 };
-pub use change::{Change, ChangeKind, Seq};
+pub use change::{Change, ChangeKind, Seq, Trust, TrustReason};
 pub use digest::Sha256Digest;
 pub use document::{
     FileRef, Holder, Licence, LicenceError, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_HOLDERS,

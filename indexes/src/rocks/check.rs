@@ -10,7 +10,7 @@ use super::family::{
 use super::open::{Db, store_error};
 use super::sequencer::{holder_keys, number_key, project_key};
 use crate::decide::sha256;
-use crate::{Proof, StoreError, StoredLicence};
+use crate::{Proof, StoreError, StoredLicence, TrustMark};
 
 /// At most this many defects are listed; all are counted.
 const MAX_LISTED: usize = 100;
@@ -127,6 +127,9 @@ impl Walk<'_> {
                     let mut orders = licence.orders.iter();
                     orders.any(|one| one.seq == seq && sha256(&one.document) == *order)
                 }
+                (ChangeKind::TrustChanged { to, reason, .. }, Some(licence)) => {
+                    licence.trust.contains(&TrustMark { seq, to: *to, reason: *reason })
+                }
             };
             report.require(fits, "entry_without_licence", || at_seq(seq));
             Ok(())
@@ -148,6 +151,7 @@ impl Walk<'_> {
             };
             report.require(sha256(&licence.document) == licence.digest, "digest", here);
             report.require(self.status_fits(&licence)?, "status_without_entry", here);
+            report.require(self.trust_fits(&licence)?, "trust_without_entry", here);
             for key in holder_keys(&licence) {
                 expected.by_holder += 1;
                 report.require(self.has::<ByHolder>(&key)?, "missing_by_holder", here);
@@ -175,8 +179,24 @@ impl Walk<'_> {
         let entry = self.get::<RegistryLog>(&last.seq)?;
         Ok(entry.is_some_and(|entry| match entry.kind {
             ChangeKind::StatusChanged { to, .. } => to == licence.status,
-            ChangeKind::Issued { .. } => false,
+            ChangeKind::Issued { .. } | ChangeKind::TrustChanged { .. } => false,
         }))
+    }
+
+    /// Each change of the trust in a licence has its log entry, in order.
+    fn trust_fits(&self, licence: &StoredLicence) -> Result<bool, StoreError> {
+        let mut before = licence.seq;
+        for mark in &licence.trust {
+            let in_order = before < mark.seq;
+            before = mark.seq;
+            let entry = self.get::<RegistryLog>(&mark.seq)?.map(|entry| entry.kind);
+            let fits = matches!(entry, Some(ChangeKind::TrustChanged { ref identifier, to, reason, .. })
+                if *identifier == licence.identifier && (to, reason) == (mark.to, mark.reason));
+            if !in_order || !fits {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn access_log(&self, report: &mut IntegrityReport) -> Result<(), StoreError> {

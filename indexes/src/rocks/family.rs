@@ -15,11 +15,16 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Basis, ChainRecordBytes, HolderToken, Operator, Proof, SetAside, Shown, StoreError,
-    StoredLicence, StoredManifest, StoredOrder, UseAct, UseEntry,
+    StoredLicence, StoredManifest, StoredOrder, TrustMark, UseAct, UseEntry,
 };
 
 /// The format of the whole folder, in the default family under [`FORMAT_KEY`].
-pub(super) const FORMAT: u32 = 1;
+///
+/// 2 added changes of trust: to the registry log, and to licences whose trust changed. A folder of format 1 is one of
+/// format 2 in which no trust changed.
+pub(super) const FORMAT: u32 = 2;
+/// The first format of a folder that is read.
+pub(super) const FIRST_FORMAT: u32 = 1;
 pub(super) const FORMAT_KEY: &[u8] = b"format";
 
 /// What keys of a family look up, for the options it is opened with.
@@ -107,11 +112,19 @@ impl Family for Licences {
     }
 
     fn value(value: &LicenceRecord) -> Vec<u8> {
-        versioned(value, 256 + value.document.len())
+        let mut bytes = versioned(value, 256 + value.document.len());
+        if !value.trust.is_empty() {
+            bytes[0] = WITH_TRUST;
+            bytes = postcard::to_extend(&value.trust, bytes).expect("numbers and words");
+        }
+        bytes
     }
 
     fn parse_value(bytes: &[u8]) -> Result<LicenceRecord, Damage> {
-        parse_versioned(bytes)
+        let Some((&WITH_TRUST, rest)) = bytes.split_first() else { return parse_versioned(bytes) };
+        let (record, rest) = postcard::take_from_bytes::<LicenceRecord>(rest)
+            .map_err(|_| Damage("the value does not parse"))?;
+        Ok(LicenceRecord { trust: parse_all(rest)?, ..record })
     }
 }
 
@@ -551,7 +564,13 @@ pub(super) struct LicenceRecord {
     pub(super) seq: u64,
     received_at: Moment,
     orders: Vec<OrderRecord>,
+    /// Behind all others, under the version [`WITH_TRUST`]; not written while the trust never changed.
+    #[serde(skip)]
+    trust: Vec<TrustMark>,
 }
+
+/// The version byte of a licence whose trust changed at least once.
+const WITH_TRUST: u8 = 2;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum ProofRecord {
@@ -595,6 +614,7 @@ impl From<&StoredLicence> for LicenceRecord {
             seq: licence.seq.0,
             received_at: licence.received_at.into(),
             orders: orders.collect(),
+            trust: licence.trust.clone(),
         }
     }
 }
@@ -630,6 +650,7 @@ impl LicenceRecord {
             seq: Seq(self.seq),
             received_at: self.received_at.try_into()?,
             orders: self.orders.into_iter().map(order).collect::<Result<_, Damage>>()?,
+            trust: self.trust,
         })
     }
 }
@@ -830,7 +851,12 @@ fn parse_versioned<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage> {
     if version != VERSION {
         return Err(Damage("the value has an unknown version"));
     }
-    match postcard::take_from_bytes(rest) {
+    parse_all(rest)
+}
+
+/// A value that uses up the bytes.
+fn parse_all<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage> {
+    match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok(_) => Err(Damage("the value has bytes left over")),
         Err(_) => Err(Damage("the value does not parse")),

@@ -351,6 +351,7 @@ fn waiting_bytes(entry: &NewEntry) -> usize {
     512 + match entry {
         NewEntry::Licence(new) => new.document.len() + new.chain.0.len(),
         NewEntry::Status(new) => new.document.len() + new.signature.len(),
+        NewEntry::Trust(_) => 0,
     }
 }
 

@@ -13,7 +13,7 @@ use rocksdb::{
     SliceTransform,
 };
 
-use super::family::{self, FORMAT, FORMAT_KEY, Family, OutcomeRecord, Shape};
+use super::family::{self, FIRST_FORMAT, FORMAT, FORMAT_KEY, Family, OutcomeRecord, Shape};
 use crate::StoreError;
 
 const MIB: usize = 1 << 20;
@@ -240,15 +240,20 @@ fn check_format(db: &Db) -> Result<(), StoreError> {
     match db.rocks.get(FORMAT_KEY).map_err(store_error)? {
         Some(found) => match found.as_slice().try_into().map(u32::from_be_bytes) {
             Ok(FORMAT) => Ok(()),
+            // What is there is not rewritten. From here on an older program refuses the folder, which it
+            // could not read.
+            Ok(FIRST_FORMAT..FORMAT) => write_format(db),
             Ok(number) => Err(wrong(number.to_string())),
             Err(_) => Err(wrong("unreadable".to_owned())),
         },
-        None => {
-            let mut durable = rocksdb::WriteOptions::default();
-            durable.set_sync(true);
-            db.rocks.put_opt(FORMAT_KEY, FORMAT.to_be_bytes(), &durable).map_err(store_error)
-        }
+        None => write_format(db),
     }
+}
+
+fn write_format(db: &Db) -> Result<(), StoreError> {
+    let mut durable = rocksdb::WriteOptions::default();
+    durable.set_sync(true);
+    db.rocks.put_opt(FORMAT_KEY, FORMAT.to_be_bytes(), &durable).map_err(store_error)
 }
 
 /// RocksDB's error as ours. Its text is not passed on where it may quote a key.

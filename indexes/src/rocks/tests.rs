@@ -128,11 +128,48 @@ async fn the_integrity_check_finds_what_is_missing_or_left_over() {
     assert_eq!(codes(&store), ["missing_manifest"]);
 }
 
+/// As a program of format 1 left it: licences were written as they still are while their trust stands.
+#[tokio::test]
+async fn a_folder_of_the_first_format_opens_and_becomes_one_of_the_second() {
+    let (folder, store) = small_store().await;
+    let db = store.shared.db().unwrap();
+    db.rocks.put(family::FORMAT_KEY, 1_u32.to_be_bytes()).unwrap();
+    drop((db, store));
+    let store = RocksStore::open(folder.path(), RocksOptions::default()).unwrap();
+    let db = store.shared.db().unwrap();
+    assert_eq!(db.rocks.get(family::FORMAT_KEY).unwrap().unwrap(), 2_u32.to_be_bytes());
+    assert_eq!(store.page_of_licences(None, 10).await.unwrap().len(), 3);
+    let fall = NewEntry::Trust(sample::fall(&sample::licence(1)));
+    store.append(vec![fall]).await.unwrap();
+    assert!(store.check_integrity().unwrap().is_sound());
+    drop((db, store));
+    let store = RocksStore::open(folder.path(), RocksOptions::default()).unwrap();
+    let held = store.licence(&sample::identifier(1)).await.unwrap().unwrap();
+    assert_eq!((held.orders.len(), held.trust.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_change_of_trust_without_its_entry_is_found() {
+    let (_folder, store) = small_store().await;
+    let fall = NewEntry::Trust(sample::fall(&sample::licence(2)));
+    store.append(vec![fall]).await.unwrap();
+    assert_eq!(codes(&store), [""; 0]);
+    let mut held = store.licence(&sample::identifier(2)).await.unwrap().unwrap();
+    held.trust[0].to = licence::Trust::Trusted;
+    let value = Licences::value(&LicenceRecord::from(&held));
+    put::<Licences>(&store, held.identifier.as_str().as_bytes(), &value);
+    assert_eq!(codes(&store), ["entry_without_licence", "trust_without_entry"]);
+    held.trust.clear();
+    let value = Licences::value(&LicenceRecord::from(&held));
+    put::<Licences>(&store, held.identifier.as_str().as_bytes(), &value);
+    assert_eq!(codes(&store), ["entry_without_licence"]);
+}
+
 #[tokio::test]
 async fn a_folder_of_another_format_is_left_alone() {
     let (folder, store) = small_store().await;
     let db = store.shared.db().unwrap();
-    db.rocks.put(family::FORMAT_KEY, 2_u32.to_be_bytes()).unwrap();
+    db.rocks.put(family::FORMAT_KEY, 3_u32.to_be_bytes()).unwrap();
     drop((db, store));
     let error = RocksStore::open(folder.path(), RocksOptions::default()).unwrap_err();
     assert_eq!(error.code(), "store_format");

@@ -10,16 +10,16 @@ pub mod sample;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use licence::{ChangeKind, LicenceStatus, RevocationCause, Seq, StatusChange};
+use licence::{ChangeKind, LicenceStatus, RevocationCause, Seq, StatusChange, Trust, TrustReason};
 
 pub use self::durable::{FaultScript, durable_store_rules};
 use self::sample::{
-    a_use, day, identifier, issuer, licence, licence_type, licence_with, now, order, other_type,
-    project, token,
+    a_use, day, fall, identifier, issuer, licence, licence_type, licence_with, now, order,
+    other_type, project, rise, token,
 };
 use crate::{
-    Appended, Collection, Commit, Expected, LicenceStore, NewEntry, NewLicence, NewStatus, NewUse,
-    RecordWrite, Refusal, SetAside, StoreError, UseAct,
+    Appended, Collection, Commit, Expected, LicenceStore, NewEntry, NewLicence, NewStatus,
+    NewTrust, NewUse, RecordWrite, Refusal, SetAside, StoreError, TrustMark, UseAct,
 };
 
 /// The promises of [`LicenceStore`], each on a fresh, empty store.
@@ -33,6 +33,9 @@ pub async fn licence_store_rules<S: LicenceStore>(fresh: impl Fn() -> S) {
     the_status_follows_the_orders(&fresh()).await;
     an_order_needs_a_licence_and_its_issuer(&fresh()).await;
     a_repeated_order_keeps_its_number(&fresh()).await;
+    trust_falls_and_returns(&fresh()).await;
+    a_fall_needs_a_licence_and_is_written_once(&fresh()).await;
+    orders_and_falls_leave_each_other_alone(&fresh()).await;
     changes_are_gapless_and_in_order(&fresh()).await;
     a_holders_licences_come_newest_first(&fresh()).await;
     a_long_list_is_cut_to_its_newest(&fresh()).await;
@@ -207,6 +210,7 @@ async fn the_status_follows_the_orders(store: &impl LicenceStore) {
     let words = |change: &licence::Change| match &change.kind {
         ChangeKind::Issued { .. } => "issued".to_owned(),
         ChangeKind::StatusChanged { from, to, .. } => format!("{} {}", from.word(), to.word()),
+        ChangeKind::TrustChanged { .. } => unreachable!("nothing was judged"),
     };
     let feed: Vec<_> = store.changes(Seq(0), 10).await.unwrap().iter().map(words).collect();
     let expected = [
@@ -239,6 +243,84 @@ async fn a_repeated_order_keeps_its_number(store: &impl LicenceStore) {
     let expected = Appended { seq: Seq(1), new: false, status: LicenceStatus::Valid };
     assert_eq!(again, expected, "applied once, and the status is the one of now");
     assert_eq!(store.head().await.unwrap(), Seq(3));
+}
+
+async fn judge(store: &impl LicenceStore, new: NewTrust) -> Result<Appended, Refusal> {
+    store.append(vec![NewEntry::Trust(new)]).await.expect("the store answers").remove(0)
+}
+
+async fn trust_falls_and_returns(store: &impl LicenceStore) {
+    append(store, licence(1)).await;
+    let held = store.licence(&identifier(1)).await.unwrap().unwrap();
+    assert_eq!((held.trust_now(), held.trust), (Trust::Trusted, vec![]), "taken in trusted");
+    let steps = [(fall(&licence(1)), 1), (rise(&licence(1)), 2), (fall(&licence(1)), 3)];
+    for (new, seq) in &steps {
+        let appended = judge(store, new.clone()).await.unwrap();
+        let status = LicenceStatus::Valid;
+        assert_eq!(appended, Appended { seq: Seq(*seq), new: true, status });
+        let held = store.licence(&identifier(1)).await.unwrap().unwrap();
+        assert_eq!((held.trust_now(), held.seq), (new.to, Seq(0)));
+    }
+    let held = store.licence(&identifier(1)).await.unwrap().unwrap();
+    let mark =
+        |(new, seq): &(NewTrust, u64)| TrustMark { seq: Seq(*seq), to: new.to, reason: new.reason };
+    assert_eq!(held.trust, steps.iter().map(mark).collect::<Vec<_>>());
+    assert_eq!(held.trust_at(Seq(0)), Trust::Trusted);
+    assert_eq!(held.trust_at(Seq(1)), Trust::Untrusted);
+    assert_eq!(held.trust_at(Seq(2)), Trust::Trusted);
+    assert_eq!(held.trust_at(Seq(99)), Trust::Untrusted);
+    let changes = store.changes(Seq(1), 10).await.unwrap();
+    for (change, (new, seq)) in changes.iter().zip(&steps) {
+        let ChangeKind::TrustChanged { identifier, licence_type, issuer, from, to, reason, status } =
+            &change.kind
+        else {
+            panic!("{change:?} is another change");
+        };
+        assert_eq!((change.seq, change.at), (Seq(*seq), now()));
+        assert_eq!(*identifier, new.identifier);
+        assert_eq!((*licence_type, *issuer), (licence(1).licence_type, licence(1).issuer));
+        assert_eq!((*to, *reason, status), (new.to, new.reason, &LicenceStatus::Valid));
+        assert_ne!(from, to);
+    }
+    assert_eq!(changes.len(), 3);
+    assert_eq!(store.licences_of_holder(&token(1), &[], 10).await.unwrap(), [held]);
+}
+
+async fn a_fall_needs_a_licence_and_is_written_once(store: &impl LicenceStore) {
+    assert_eq!(judge(store, fall(&licence(1))).await, Err(Refusal::UnknownLicence));
+    append(store, licence(1)).await;
+    let nothing = judge(store, rise(&licence(1))).await.unwrap();
+    assert_eq!((nothing.seq, nothing.new), (Seq(0), false), "it is trusted since it was taken in");
+    assert!(judge(store, fall(&licence(1))).await.unwrap().new);
+    // Of two who judge at once the second finds it written; its reason may differ.
+    let anchor = NewTrust { reason: TrustReason::AnchorWithdrawn, ..fall(&licence(1)) };
+    let again = judge(store, anchor).await.unwrap();
+    assert_eq!((again.seq, again.new), (Seq(1), false));
+    assert_eq!(store.head().await.unwrap(), Seq(2));
+    let held = store.licence(&identifier(1)).await.unwrap().unwrap();
+    assert_eq!(held.trust.len(), 1);
+}
+
+async fn orders_and_falls_leave_each_other_alone(store: &impl LicenceStore) {
+    let entries = vec![
+        NewEntry::Licence(licence(1)),
+        NewEntry::Trust(fall(&licence(1))),
+        NewEntry::Status(order(&licence(1), StatusChange::Suspend, "x")),
+        NewEntry::Trust(rise(&licence(1))),
+    ];
+    let answers = store.append(entries).await.unwrap();
+    let numbers: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().seq.0).collect();
+    assert_eq!(numbers, [0, 1, 2, 3]);
+    let held = store.licence(&identifier(1)).await.unwrap().unwrap();
+    assert_eq!((held.status.clone(), held.trust_now()), (LicenceStatus::Suspended, Trust::Trusted));
+    assert_eq!((held.orders.len(), held.trust.len()), (1, 2));
+    let last = store.changes(Seq(3), 1).await.unwrap().remove(0);
+    assert!(
+        matches!(&last.kind, ChangeKind::TrustChanged { status, .. } if *status == LicenceStatus::Suspended),
+        "a change of trust says the status: {last:?}"
+    );
+    let again = append(store, licence(1)).await;
+    assert_eq!((again.seq, again.new), (Seq(0), false));
 }
 
 async fn changes_are_gapless_and_in_order(store: &impl LicenceStore) {

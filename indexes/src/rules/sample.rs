@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use licence::{
     Holder, HolderId, HolderKind, IssuerId, Licence, LicenceId, LicenceTypeCode, ProjectCode,
-    StatusChange, StatusOrder,
+    StatusChange, StatusOrder, Trust, TrustReason,
 };
 
 use crate::decide::sha256;
 use crate::{
     Basis, BasisKind, ChainRecordBytes, HolderToken, IndexKey, NewGrant, NewLicence, NewStatus,
-    NewUse, Operator, Proof, Shown, UseAct,
+    NewTrust, NewUse, Operator, Proof, Shown, UseAct,
 };
 
 /// The moment of everything here.
@@ -130,6 +130,21 @@ pub fn order(licence: &NewLicence, change: StatusChange, reason: &str) -> NewSta
         signature: vec![0x30, 0x81].into(),
         at: now(),
     }
+}
+
+/// The fall of a licence, because of its signer's certificate.
+pub fn fall(licence: &NewLicence) -> NewTrust {
+    NewTrust {
+        identifier: licence.identifier.clone(),
+        to: Trust::Untrusted,
+        reason: TrustReason::CertificateRevoked,
+        at: now(),
+    }
+}
+
+/// Its return.
+pub fn rise(licence: &NewLicence) -> NewTrust {
+    NewTrust { to: Trust::Trusted, reason: TrustReason::RevocationLifted, ..fall(licence) }
 }
 
 /// A use of a holder's licences; it opens the grant with this id.

@@ -219,7 +219,10 @@ impl Filling {
         self.next = last.seq.next();
         self.last = Some(change_digest(last));
         self.pending += changes.len() as u64;
-        let identifiers: BTreeSet<_> = changes.iter().map(Change::identifier).collect();
+        // Nothing that is indexed follows from the trust in a licence: verdicts are made when it is read.
+        let indexed = |change: &&Change| !matches!(change.kind, ChangeKind::TrustChanged { .. });
+        let identifiers: BTreeSet<_> =
+            changes.iter().filter(indexed).map(Change::identifier).collect();
         let identifiers: Vec<_> = identifiers.into_iter().cloned().collect();
         let licences = store.licences(&identifiers).await?;
         // A licence issued here was never indexed: log and index advance together.

@@ -8,7 +8,7 @@ use licence::{
     Change, ChangeKind, CitizenNumber, CreditCode, DocumentNumber, ForeignResidentNumber, HolderId,
     HolderKind, IssuerId, LicenceClass, LicenceId, LicenceStatus, LicenceTypeCode, MatterCode,
     ProjectCode, RegionCode, RevocationCause, Seq, Sha256Digest, SharingClass, StatusChange,
-    StatusOrder, ValidityRule,
+    StatusOrder, Trust, TrustReason, ValidityRule,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -177,6 +177,46 @@ fn changes() {
         "01".repeat(32)
     );
     shape(changed, &json);
+}
+
+#[test]
+fn changes_of_trust() {
+    let fell = Change {
+        seq: Seq(2),
+        at: Timestamp::UNIX_EPOCH,
+        kind: ChangeKind::TrustChanged {
+            identifier: id("001"),
+            licence_type: BUSINESS_LICENCE.parse().unwrap(),
+            issuer: ISSUER.parse().unwrap(),
+            from: Trust::Trusted,
+            to: Trust::Untrusted,
+            reason: TrustReason::CertificateRevoked,
+            status: LicenceStatus::Suspended,
+        },
+    };
+    assert_eq!(fell.identifier(), &id("001"));
+    assert_eq!(fell.licence_type().as_str(), BUSINESS_LICENCE);
+    assert_eq!(fell.issuer().as_str(), ISSUER);
+    let json = format!(
+        r#"{{"seq":2,"at":"1970-01-01T00:00:00Z","kind":{{"trust_changed":{{"identifier":"{}","licence_type":"{BUSINESS_LICENCE}","issuer":"{ISSUER}","from":"trusted","to":"untrusted","reason":"certificate_revoked","status":"suspended"}}}}}}"#,
+        id("001"),
+    );
+    shape(fell, &json);
+    for trust in [Trust::Trusted, Trust::Untrusted] {
+        shape(trust, &format!("{:?}", trust.word()));
+    }
+    let reasons = [
+        TrustReason::CertificateRevoked,
+        TrustReason::AnchorWithdrawn,
+        TrustReason::AnchorEnded,
+        TrustReason::ChainDamaged,
+        TrustReason::RevocationLifted,
+        TrustReason::AnchorRestored,
+    ];
+    for (number, reason) in reasons.into_iter().enumerate() {
+        let bytes = shape(reason, &format!("{:?}", reason.word()));
+        assert_eq!(bytes, [number as u8], "the number under which it is stored");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::decide::{Decision, decide, use_entry};
 use crate::rules::sample;
-use crate::{NewEntry, NewLicence};
+use crate::{NewEntry, NewLicence, NewTrust};
 
 fn held(new: NewLicence) -> StoredLicence {
     match decide(NewEntry::Licence(new), None, Seq(77)) {
@@ -26,6 +26,14 @@ fn with_order(licence: &StoredLicence, change: StatusChange) -> (StoredLicence, 
     }
 }
 
+fn judged(licence: &StoredLicence, new: fn(&NewLicence) -> NewTrust) -> (StoredLicence, Change) {
+    let seq = Seq(400 + licence.trust.len() as u64);
+    match decide(NewEntry::Trust(new(&sample::licence(1))), Some(licence), seq) {
+        Decision::Write { licence, change, .. } => (*licence, change),
+        Decision::Answer(_) => unreachable!("the trust was another"),
+    }
+}
+
 /// A licence of every shape of value.
 fn licences() -> Vec<StoredLicence> {
     let plain = held(sample::licence(1));
@@ -38,7 +46,9 @@ fn licences() -> Vec<StoredLicence> {
     let (revoked, _) = with_order(&plain, StatusChange::Revoke { cause });
     let by = sample::identifier(9);
     let (superseded, _) = with_order(&plain, StatusChange::Supersede { by });
-    vec![plain, full, revoked, superseded]
+    let fallen = judged(&revoked, sample::fall).0;
+    let returned = judged(&fallen, sample::rise).0;
+    vec![plain, full, revoked, superseded, fallen, returned]
 }
 
 fn changes() -> Vec<Change> {
@@ -53,7 +63,8 @@ fn changes() -> Vec<Change> {
     let by = sample::identifier(9);
     let changes = [StatusChange::Suspend, StatusChange::Supersede { by }];
     let changed = changes.into_iter().map(|change| with_order(&plain, change).1);
-    std::iter::once(issued).chain(changed).collect()
+    let fell = judged(&plain, sample::fall).1;
+    std::iter::once(issued).chain(changed).chain([fell]).collect()
 }
 
 #[test]
@@ -152,7 +163,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn a_licence_comes_back(
-        which in 0..4_usize,
+        which in 0..6_usize,
         number in ".*",
         issued_on in days(),
         received_at in moments(),
@@ -184,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn a_change_comes_back(which in 0..3_usize, seq: u64, at in moments()) {
+    fn a_change_comes_back(which in 0..4_usize, seq: u64, at in moments()) {
         let mut change = changes().remove(which);
         (change.seq, change.at) = (Seq(seq), at);
         let record = ChangeRecord::from(&change);
@@ -245,16 +256,17 @@ proptest! {
     fn foreign_bytes_are_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         survives_all(&bytes);
         survives_all(&[&[VERSION], bytes.as_slice()].concat());
+        survives_all(&[&[WITH_TRUST], bytes.as_slice()].concat());
     }
 
     #[test]
-    fn damaged_bytes_are_no_panic(which in 0..4_usize, at: prop::sample::Index, to: u8, cut: prop::sample::Index) {
+    fn damaged_bytes_are_no_panic(which in 0..6_usize, at: prop::sample::Index, to: u8, cut: prop::sample::Index) {
         let licence = licences().remove(which);
         let mut values = vec![
             Licences::value(&LicenceRecord::from(&licence)),
             Licences::key(&licence.identifier),
             AccessLog::value(&UseRecord::from(use_entry(sample::a_use(1, Some("g")), Seq(1)))),
-            RegistryLog::value(&ChangeRecord::from(&changes()[which % 3])),
+            RegistryLog::value(&ChangeRecord::from(&changes()[which % 4])),
         ];
         for value in &mut values {
             survives_all(&value[..cut.index(value.len())]);
