@@ -249,7 +249,7 @@ impl City {
 
     fn counts(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for record in self.held().records.values().filter(|record| record.status == "valid") {
+        for record in self.held().records.values().filter(|record| record.is_current()) {
             *counts.entry(record.licence_type.to_string()).or_default() += 1;
         }
         counts

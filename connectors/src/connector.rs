@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use licence::{
     Change, ChangeKind, Licence, LicenceId, LicenceStatus, LicenceTypeCode, Seq, Sha256Digest,
+    Trust,
 };
 use ring::digest;
 
@@ -24,6 +25,8 @@ pub struct Shared {
     pub document: Bytes,
     /// SHA-256 of the signed bytes.
     pub digest: Sha256Digest,
+    /// The trust in the licence after this change. Later changes may have changed it again.
+    pub trust: Trust,
 }
 
 impl Shared {
@@ -42,6 +45,7 @@ impl Shared {
         match &self.change.kind {
             ChangeKind::Issued { .. } => LicenceStatus::Valid,
             ChangeKind::StatusChanged { to, .. } => to.clone(),
+            ChangeKind::TrustChanged { status, .. } => status.clone(),
         }
     }
 }

@@ -182,7 +182,7 @@ pub mod samples {
     use jiff::{Timestamp, civil::date};
     use licence::{
         Change, ChangeKind, Holder, HolderId, HolderKind, IssuerId, Licence, LicenceId,
-        LicenceStatus, LicenceTypeCode, Seq, Sha256Digest,
+        LicenceStatus, LicenceTypeCode, Seq, Sha256Digest, Trust, TrustReason,
     };
     use ring::digest;
 
@@ -258,7 +258,7 @@ pub mod samples {
             },
         };
         let document = licence.to_bytes().into();
-        Shared { change, licence: Arc::new(licence), document, digest }
+        Shared { change, licence: Arc::new(licence), document, digest, trust: Trust::Trusted }
     }
 
     /// Change `seq` changes the status of a licence that came before.
@@ -276,6 +276,28 @@ pub mod samples {
             },
         };
         Shared { change, ..before.clone() }
+    }
+
+    /// Change `seq` changes the trust in a licence that came before and is valid.
+    pub fn judged(seq: u64, before: &Shared, to: Trust) -> Shared {
+        let (from, reason) = match to {
+            Trust::Untrusted => (Trust::Trusted, TrustReason::CertificateRevoked),
+            Trust::Trusted => (Trust::Untrusted, TrustReason::RevocationLifted),
+        };
+        let change = Change {
+            seq: Seq(seq),
+            at: at(seq),
+            kind: ChangeKind::TrustChanged {
+                identifier: before.identifier().clone(),
+                licence_type: before.licence.licence_type,
+                issuer: before.licence.issuer,
+                from,
+                to,
+                reason,
+                status: LicenceStatus::Valid,
+            },
+        };
+        Shared { change, trust: to, ..before.clone() }
     }
 
     /// SHA-256.

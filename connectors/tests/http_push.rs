@@ -14,12 +14,12 @@ use connectors::{
     rules::{connector_rules, samples},
 };
 use indexes::{LicenceStore, MemoryStore};
-use licence::StatusChange;
+use licence::{StatusChange, Trust};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use support::{
     caught_up, change,
     city::{Authority, City, settings},
-    issue, quick, set_asides, until,
+    issue, judge, quick, set_asides, until,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -60,6 +60,36 @@ async fn the_city_holds_the_last_record_of_each_licence() {
     runner.replay(licence::Seq(0)).await.unwrap();
     until(&runner, |state| state.delivered == 501 + 501).await;
     assert!(runner.reconcile().await.unwrap().agrees);
+}
+
+/// Whether it is shared follows from both: a licence that is restored while its signer is revoked does not count.
+#[tokio::test]
+async fn a_licence_whose_signer_fell_does_not_count_until_it_stands_again() {
+    let store: Arc<dyn LicenceStore> = Arc::new(MemoryStore::new());
+    let licences = issue(&*store, 0, 10).await;
+    let city = City::start().await;
+    let runner = city.settings().start(store.clone()).unwrap();
+    let steps = [
+        (None, Some(Trust::Untrusted), "trust_changed", "valid", 9),
+        (Some(StatusChange::Suspend), None, "status_changed", "suspended", 9),
+        (Some(StatusChange::Restore), None, "status_changed", "valid", 9),
+        (None, Some(Trust::Trusted), "trust_changed", "valid", 10),
+    ];
+    for (order, to, event, status, counted) in steps {
+        if let Some(order) = order {
+            change(&*store, &licences[7], order).await;
+        }
+        if let Some(to) = to {
+            judge(&*store, &licences[7], to).await;
+        }
+        caught_up(&runner, &*store).await;
+        let record = city.receiver().record(&licences[7]).unwrap();
+        assert_eq!((record.event.as_str(), record.status.as_str()), (event, status));
+        assert_eq!(record.is_current(), counted == 10);
+        let counts = runner.reconcile().await.unwrap();
+        assert!(counts.agrees);
+        assert_eq!(counts.types[0].ours, counted);
+    }
 }
 
 #[tokio::test]

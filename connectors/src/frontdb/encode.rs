@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use licence::{ChangeKind, LicenceStatus};
+use licence::{ChangeKind, LicenceStatus, Trust};
 
 use super::settings::{DateForm, Settings};
 use crate::{Batch, Refused, Shared, TypeNames};
@@ -61,16 +61,26 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// A licence is shared while it is valid: what counts is before and after.
-    pub(crate) fn of(kind: &ChangeKind) -> Self {
+    /// A licence is shared while it is valid and trusted: what counts is before and after.
+    ///
+    /// * `trust`: after the change.
+    pub(crate) fn of(kind: &ChangeKind, trust: Trust) -> Self {
         let valid = |status: &LicenceStatus| matches!(status, LicenceStatus::Valid);
-        match kind {
-            ChangeKind::Issued { .. } => Self::Insert,
-            ChangeKind::StatusChanged { from, to, .. } => match (valid(from), valid(to)) {
-                (false, true) => Self::Insert,
-                (true, true) => Self::Update,
-                (_, false) => Self::Delete,
-            },
+        let trusted = trust == Trust::Trusted;
+        let (before, after) = match kind {
+            ChangeKind::Issued { .. } => (false, true),
+            ChangeKind::StatusChanged { from, to, .. } => {
+                (valid(from) && trusted, valid(to) && trusted)
+            }
+            ChangeKind::TrustChanged { from, to, status, .. } => {
+                let valid = valid(status);
+                (valid && *from == Trust::Trusted, valid && *to == Trust::Trusted)
+            }
+        };
+        match (before, after) {
+            (false, true) => Self::Insert,
+            (true, true) => Self::Update,
+            (_, false) => Self::Delete,
         }
     }
 
@@ -126,7 +136,7 @@ fn row(settings: &Settings, names: &TypeNames, batch: &str, item: &Shared) -> Re
         licence.issuer.to_string(),
         issue_date,
         batch.to_owned(),
-        Operation::of(&item.change.kind).code().to_owned(),
+        Operation::of(&item.change.kind, item.trust).code().to_owned(),
         settings.data_source.clone(),
     ];
     for ((column, limit), value) in COLUMNS.iter().zip(&values) {
@@ -238,7 +248,7 @@ mod tests {
         let first = samples::issued(0);
         let revoked = LicenceStatus::Revoked { cause: RevocationCause::Annulled };
         let superseded = LicenceStatus::Superseded { by: samples::issued(1).identifier().clone() };
-        assert_eq!(Operation::of(&first.change.kind), Operation::Insert);
+        assert_eq!(Operation::of(&first.change.kind, Trust::Trusted), Operation::Insert);
         use LicenceStatus::{Suspended, Valid};
         for (from, to, operation) in [
             (Valid, Suspended, "D"),
@@ -249,7 +259,20 @@ mod tests {
             (Valid, Valid, "U"),
         ] {
             let change = samples::changed(1, &first, from, to).change;
-            assert_eq!(Operation::of(&change.kind).code(), operation);
+            assert_eq!(Operation::of(&change.kind, Trust::Trusted).code(), operation);
+            assert_eq!(Operation::of(&change.kind, Trust::Untrusted), Operation::Delete);
+        }
+        for (to, status, operation) in [
+            (Trust::Untrusted, Valid, "D"),
+            (Trust::Trusted, Valid, "I"),
+            (Trust::Untrusted, Suspended, "D"),
+            (Trust::Trusted, Suspended, "D"),
+        ] {
+            let mut change = samples::judged(1, &first, to).change;
+            if let ChangeKind::TrustChanged { status: held, .. } = &mut change.kind {
+                *held = status;
+            }
+            assert_eq!(Operation::of(&change.kind, to).code(), operation);
         }
     }
 

@@ -22,6 +22,11 @@ fn record(item: &Shared) -> PushRecord {
     let event = match item.change.kind {
         ChangeKind::Issued { .. } => "issued",
         ChangeKind::StatusChanged { .. } => "status_changed",
+        ChangeKind::TrustChanged { .. } => "trust_changed",
+    };
+    let reason = match item.change.kind {
+        ChangeKind::TrustChanged { reason, .. } => Some(reason),
+        ChangeKind::Issued { .. } | ChangeKind::StatusChanged { .. } => None,
     };
     let (cause, by) = match &status {
         LicenceStatus::Revoked { cause } => (Some(cause.word().to_owned()), None),
@@ -38,6 +43,8 @@ fn record(item: &Shared) -> PushRecord {
         status: status.word().to_owned(),
         cause,
         by,
+        trust: item.trust,
+        reason,
         digest: item.digest,
         licence: RawValue::from_string(document.clone()).expect("a parsed licence is JSON"),
         document,
@@ -46,7 +53,7 @@ fn record(item: &Shared) -> PushRecord {
 
 #[cfg(test)]
 mod tests {
-    use licence::{Licence, RevocationCause};
+    use licence::{Licence, RevocationCause, Trust};
 
     use super::*;
     use crate::rules::samples;
@@ -66,6 +73,8 @@ mod tests {
                 LicenceStatus::Valid,
                 LicenceStatus::Superseded { by: other },
             ),
+            samples::judged(11, &first, Trust::Untrusted),
+            samples::judged(12, &first, Trust::Trusted),
         ];
         let body = push("city", &Batch::new("city", 0, items));
         let shown: serde_json::Value = serde_json::from_slice(&body).unwrap();

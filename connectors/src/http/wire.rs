@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use licence::{LicenceId, LicenceTypeCode, Seq, Sha256Digest};
+use licence::{LicenceId, LicenceTypeCode, Seq, Sha256Digest, Trust, TrustReason};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -31,7 +31,7 @@ pub struct PushRecord {
     pub seq: Seq,
     /// When the hub took the change in.
     pub at: Timestamp,
-    /// `issued` or `status_changed`.
+    /// `issued`, `status_changed` or `trust_changed`.
     pub event: String,
     /// The licence.
     pub identifier: LicenceId,
@@ -46,6 +46,12 @@ pub struct PushRecord {
     /// With `superseded`: the licence that took its place.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<LicenceId>,
+    /// Whether the signer's certificate vouches for it after this change; left out while it does.
+    #[serde(skip_serializing_if = "is_trusted", default)]
+    pub trust: Trust,
+    /// With `trust_changed`: why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<TrustReason>,
     /// SHA-256 of the bytes that the issuer signed.
     pub digest: Sha256Digest,
     /// The licence's metadata and face fields, by GB/T 36903 element names (format `yihao-licence-1`): what
@@ -53,6 +59,18 @@ pub struct PushRecord {
     pub licence: Box<RawValue>,
     /// The bytes that the issuer signed, as text: `digest` is over them.
     pub document: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_trusted(trust: &Trust) -> bool {
+    *trust == Trust::Trusted
+}
+
+impl PushRecord {
+    /// It counts: valid, and not untrusted.
+    pub fn is_current(&self) -> bool {
+        self.status == "valid" && self.trust == Trust::Trusted
+    }
 }
 
 impl std::fmt::Debug for PushRecord {

@@ -59,11 +59,13 @@ pub(super) async fn read(
             match Licence::parse(&stored.document) {
                 Ok(licence) => {
                     bytes += stored.document.len();
+                    let trust = stored.trust_at(change.seq);
                     stretch.items.push(Shared {
                         change: (*change).clone(),
                         licence: Arc::new(licence),
                         document: stored.document,
                         digest: stored.digest,
+                        trust,
                     });
                 }
                 Err(_) => {

@@ -2,7 +2,7 @@
 
 use indexes::{LicenceStore, StoreError};
 use jiff::Timestamp;
-use licence::{LicenceStatus, Seq};
+use licence::{LicenceStatus, Seq, Trust};
 
 use super::{
     Counts, ReconcileError, Reconciliation, TypeCount, TypeFilter, task::SET_ASIDES_COUNTED,
@@ -35,14 +35,16 @@ pub(super) async fn compare(
     })
 }
 
-/// The valid licences of these types, by type.
+/// The valid licences of these types that the log does not call untrusted, by type.
 async fn ours(store: &dyn LicenceStore, types: &TypeFilter) -> Result<Counts, StoreError> {
     let mut counts = Counts::new();
     let mut after = None;
     loop {
         let page = store.page_of_licences(after, PAGE).await?;
         for stored in &page {
-            if matches!(stored.status, LicenceStatus::Valid) && types.covers(&stored.licence_type) {
+            let counts_there = matches!(stored.status, LicenceStatus::Valid)
+                && stored.trust_now() == Trust::Trusted;
+            if counts_there && types.covers(&stored.licence_type) {
                 *counts.entry(stored.licence_type).or_default() += 1;
             }
         }

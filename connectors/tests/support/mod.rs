@@ -13,9 +13,9 @@ use connectors::{
     ConnectorState, RunnerHandle, RunnerSettings,
     rules::samples::{self, sha256},
 };
-use indexes::{ChainRecordBytes, LicenceStore, NewEntry, NewLicence, NewStatus, Proof};
+use indexes::{ChainRecordBytes, LicenceStore, NewEntry, NewLicence, NewStatus, NewTrust, Proof};
 use jiff::Timestamp;
-use licence::{Licence, LicenceId, LicenceTypeCode, Seq, StatusChange};
+use licence::{Licence, LicenceId, LicenceTypeCode, Seq, StatusChange, Trust, TrustReason};
 
 /// Quick enough for tests: short pauses, small batches.
 pub fn quick() -> RunnerSettings {
@@ -97,6 +97,16 @@ pub async fn change(store: &dyn LicenceStore, identifier: &LicenceId, change: St
         at: Timestamp::now(),
     };
     append(store, vec![NewEntry::Status(order)]).await;
+}
+
+/// A licence's signer is revoked, or stands again.
+pub async fn judge(store: &dyn LicenceStore, identifier: &LicenceId, to: Trust) {
+    let reason = match to {
+        Trust::Untrusted => TrustReason::CertificateRevoked,
+        Trust::Trusted => TrustReason::RevocationLifted,
+    };
+    let new = NewTrust { identifier: identifier.clone(), to, reason, at: Timestamp::now() };
+    append(store, vec![NewEntry::Trust(new)]).await;
 }
 
 /// The store's cursor for this connector.

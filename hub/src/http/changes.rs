@@ -46,7 +46,7 @@ struct ChangeWire {
     seq: Seq,
     #[schema(value_type = String)]
     at: Timestamp,
-    /// `issued` or `status_changed`.
+    /// `issued`, `status_changed` or `trust_changed`.
     kind: &'static str,
     #[schema(value_type = String)]
     identifier: LicenceId,
@@ -55,14 +55,21 @@ struct ChangeWire {
     licence_type: LicenceTypeCode,
     #[schema(value_type = String)]
     issuer: IssuerId,
-    /// SHA-256 of the signed licence, or of the signed order.
-    #[schema(value_type = String)]
-    digest: Sha256Digest,
+    /// SHA-256 of the signed licence, or of the signed order; left out for a change of trust, which nobody signs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    digest: Option<Sha256Digest>,
     /// Status after the change.
     status: &'static str,
-    /// Status before; left out for an issue.
+    /// Status before; only where it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     was: Option<&'static str>,
+    /// With `trust_changed`: `untrusted` or, again, `trusted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust: Option<&'static str>,
+    /// With `trust_changed`: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 /// Changes after a number, oldest first; waits when there are none yet.
@@ -113,30 +120,28 @@ pub async fn changes(
 }
 
 fn wire(change: Change) -> ChangeWire {
-    match change.kind {
-        ChangeKind::Issued { identifier, licence_type, issuer, digest } => ChangeWire {
-            seq: change.seq,
-            at: change.at,
-            kind: "issued",
-            identifier,
-            licence_type,
-            issuer,
-            digest,
-            status: "valid",
-            was: None,
-        },
-        ChangeKind::StatusChanged { identifier, licence_type, issuer, from, to, order } => {
-            ChangeWire {
-                seq: change.seq,
-                at: change.at,
-                kind: "status_changed",
-                identifier,
-                licence_type,
-                issuer,
-                digest: order,
-                status: to.word(),
-                was: Some(from.word()),
-            }
+    let (kind, digest, status, was) = match &change.kind {
+        ChangeKind::Issued { digest, .. } => ("issued", Some(*digest), "valid", None),
+        ChangeKind::StatusChanged { from, to, order, .. } => {
+            ("status_changed", Some(*order), to.word(), Some(from.word()))
         }
+        ChangeKind::TrustChanged { status, .. } => ("trust_changed", None, status.word(), None),
+    };
+    let (trust, reason) = match &change.kind {
+        ChangeKind::TrustChanged { to, reason, .. } => (Some(to.word()), Some(reason.word())),
+        ChangeKind::Issued { .. } | ChangeKind::StatusChanged { .. } => (None, None),
+    };
+    ChangeWire {
+        seq: change.seq,
+        at: change.at,
+        kind,
+        identifier: change.identifier().clone(),
+        licence_type: *change.licence_type(),
+        issuer: *change.issuer(),
+        digest,
+        status,
+        was,
+        trust,
+        reason,
     }
 }
