@@ -55,6 +55,7 @@ struct KeyUsage {
     /// Key encipherment or agreement: how old TLS servers use their key.
     agrees: bool,
     signs_lists: bool,
+    signs_certificates: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -237,8 +238,14 @@ impl Certificate {
         sha256(&[self.0.subject.as_slice(), self.0.spki.as_slice()].concat())
     }
 
-    pub(crate) fn is_ca(&self) -> bool {
-        self.0.is_ca
+    /// RFC 5280, 4.2.1.9 and 4.2.1.3.
+    pub(crate) fn may_issue(&self) -> bool {
+        self.0.is_ca && self.0.key_usage.is_none_or(|usage| usage.signs_certificates)
+    }
+
+    /// Whether the issuer has a name at all: an empty one is a SEQUENCE of two bytes.
+    pub(crate) fn names_an_issuer(&self) -> bool {
+        self.0.issuer.len() > 2
     }
 
     /// By RFC 5280, 4.2.1.3, a key without the extension may sign lists.
@@ -337,6 +344,7 @@ impl Parsed {
                         digital_signature: bits.digital_signature(),
                         agrees: bits.key_encipherment() || bits.key_agreement(),
                         signs_lists: bits.crl_sign(),
+                        signs_certificates: bits.key_cert_sign(),
                     });
                 }
                 ParsedExtension::ExtendedKeyUsage(usage) => {

@@ -1,25 +1,37 @@
 //! Certificate paths to a trust anchor, and what is kept of them.
 
+use std::collections::HashMap;
+
 use certval::{
     CertificationPath, CertificationPathResults, CertificationPathSettings, Error,
     PathValidationStatus, PkiEnvironment, TimeOfInterest, enforce_trust_anchor_constraints,
     validate_path_rfc5280,
 };
-use der::Encode;
-use der::asn1::{AnyRef, BitString};
+use der::asn1::BitString;
 use jiff::Timestamp;
 use licence::Sha256Digest;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use crate::trust::Anchor;
-use crate::{Certificate, CertificateError, Link, PublicKey, Suite, Usage, oids, suite, time};
+use crate::{Certificate, CertificateError, Link, Suite, Usage, oids, suite, time};
 
 /// The most certificates of a path, the anchor not counted.
 pub(crate) const MAX_PATH: usize = 6;
 
-/// The most paths tried for one certificate: a stranger can hand in certificates that cross-certify
-/// each other.
-const MAX_CANDIDATES: usize = 16;
+/// What one verification may cost: a stranger can hand in certificates that cross-certify each other,
+/// and every order of them is a path by name.
+const BUDGET: PathCost = PathCost { steps: 4096, signature_checks: 64, paths: 16 };
+
+/// What it cost to find a path, or to find that there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathCost {
+    /// Certificates that were looked at as the next of a path.
+    pub steps: usize,
+    /// Signatures on certificates that were checked; each once.
+    pub signature_checks: usize,
+    /// Whole paths to an anchor, with good signatures, that RFC 5280, 6.1 was applied to.
+    pub paths: usize,
+}
 
 /// One certificate of a validated path, as kept beside a licence.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -195,7 +207,8 @@ pub(crate) struct Path<'a> {
 }
 
 /// Finds and validates a path. Building it is ours: by names, byte for byte, those first whose key
-/// identifiers agree. Validating it (RFC 5280, 6.1) is certval's, with the suites of this crate.
+/// identifiers agree and that are valid at that time; a signature that does not fit ends a path.
+/// Applying RFC 5280, 6.1 to a path is certval's.
 ///
 /// # Errors
 /// Of several paths that fail, the error of the first.
@@ -206,6 +219,7 @@ pub(crate) fn validate<'a>(
     anchors: &[&'a Anchor],
     usage: Usage,
     at: Timestamp,
+    cost: &mut PathCost,
 ) -> Result<Path<'a>, ChainError> {
     if let Some(anchor) = anchors.iter().copied().find(|anchor| anchor.certificate == *leaf) {
         check_times(leaf, at)?;
@@ -213,65 +227,204 @@ pub(crate) fn validate<'a>(
         check_usage(leaf, usage)?;
         return Ok(Path { certificates: Vec::new(), anchor });
     }
+    let pool = known.iter().chain(others).collect();
     let mut search = Search {
-        pool: known.iter().chain(others).collect(),
+        pool,
         anchors,
-        found: Vec::new(),
+        usage,
+        at,
+        cost,
+        signed: HashMap::new(),
+        failure: None,
+        wrong: false,
         cut: false,
     };
-    search.extend(&mut vec![leaf]);
-    let mut failure = None;
-    for path in search.found {
-        match check(&path, usage, at) {
-            Ok(()) => return Ok(path),
-            Err(error) => failure = failure.or(Some(error)),
-        }
+    if let Some(path) = search.extend(&mut vec![leaf])? {
+        return Ok(path);
     }
-    Err(failure.unwrap_or(if search.cut { ChainError::TooLong } else { ChainError::UnknownIssuer }))
+    if let Some(failure) = search.failure.take() {
+        return Err(failure);
+    }
+    // Only to name the reason: had all signatures been good, would there have been a path? That the
+    // budget does not allow to say so changes nothing: no path was left out before.
+    if search.wrong
+        && let Ok(Some(error)) = search.wrong_signature(&mut vec![leaf])
+    {
+        return Err(error);
+    }
+    Err(if search.cut { ChainError::TooLong } else { ChainError::UnknownIssuer })
 }
 
+/// Depth first, so that what one path costs is known before the next is begun.
 struct Search<'a, 'b> {
     pool: Vec<&'a Certificate>,
     anchors: &'b [&'a Anchor],
-    found: Vec<Path<'a>>,
+    usage: Usage,
+    at: Timestamp,
+    cost: &'b mut PathCost,
+    /// What was found of a certificate's signature and an issuer's key.
+    signed: HashMap<(Sha256Digest, Sha256Digest), Option<SignatureFault>>,
+    /// Why the first whole path was refused.
+    failure: Option<ChainError>,
+    /// A path was given up because a signature does not fit.
+    wrong: bool,
     /// A path was given up because of its length.
     cut: bool,
 }
 
-impl<'a> Search<'a, '_> {
-    fn extend(&mut self, path: &mut Vec<&'a Certificate>) {
-        let last = path[path.len() - 1];
-        for anchor in by_key(last, self.anchors.iter().copied(), |anchor| &anchor.certificate) {
-            if self.found.len() < MAX_CANDIDATES {
-                self.found.push(Path { certificates: path.clone(), anchor });
-            }
-        }
-        for issuer in by_key(last, self.pool.iter().copied(), |certificate| certificate) {
-            if self.found.len() >= MAX_CANDIDATES || path.contains(&issuer) {
-                continue;
-            }
-            if path.len() >= MAX_PATH {
-                self.cut = true;
-                continue;
-            }
-            path.push(issuer);
-            self.extend(path);
-            path.pop();
+/// Why the signature on a certificate does not count.
+#[derive(Clone)]
+enum SignatureFault {
+    Wrong,
+    WeakDigest,
+    UnsupportedAlgorithm,
+    /// Of the issuer's certificate, or the form of this one.
+    Certificate(CertificateError),
+}
+
+impl SignatureFault {
+    fn at(self, position: usize) -> ChainError {
+        match self {
+            Self::Wrong => ChainError::BadSignature { position },
+            Self::WeakDigest => ChainError::DigestWeak { position },
+            Self::UnsupportedAlgorithm => ChainError::UnsupportedAlgorithm,
+            Self::Certificate(error) => error.into(),
         }
     }
 }
 
-/// Those of `issuers` that bear the issuer's name of `subject`, agreeing key identifiers first.
-fn by_key<'a, T: Copy>(
-    subject: &Certificate,
-    issuers: impl Iterator<Item = T>,
-    certificate: impl Fn(&T) -> &'a Certificate,
-) -> Vec<T> {
-    let mut found: Vec<T> = issuers
-        .filter(|issuer| certificate(issuer).subject_der() == subject.issuer_der())
-        .collect();
-    found.sort_by_key(|issuer| subject.names_other_key_than(certificate(issuer)));
-    found
+impl<'a> Search<'a, '_> {
+    /// The first path from here that holds. Of those that do not, the first reason is kept.
+    fn extend(&mut self, path: &mut Vec<&'a Certificate>) -> Result<Option<Path<'a>>, ChainError> {
+        let last = path[path.len() - 1];
+        for anchor in self.issuing(last, self.anchors, |anchor| &anchor.certificate) {
+            self.step()?;
+            if self.fault(last, &anchor.certificate)?.is_some() {
+                self.wrong = true;
+                continue;
+            }
+            spend(&mut self.cost.paths, BUDGET.paths)?;
+            let found = Path { certificates: path.clone(), anchor };
+            match check(&found, self.usage, self.at) {
+                Ok(()) => return Ok(Some(found)),
+                Err(error) => self.failure = self.failure.take().or(Some(error)),
+            }
+        }
+        for issuer in self.issuing(last, &self.pool, |certificate| certificate) {
+            if path.contains(&issuer) {
+                continue;
+            }
+            if path.len() >= MAX_PATH {
+                self.cut = true;
+                break;
+            }
+            self.step()?;
+            if self.fault(last, issuer)?.is_some() {
+                self.wrong = true;
+                continue;
+            }
+            path.push(issuer);
+            let found = self.extend(path)?;
+            path.pop();
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first wrong signature, from the anchor down, of the first path that there is by name.
+    fn wrong_signature(
+        &mut self,
+        path: &mut Vec<&'a Certificate>,
+    ) -> Result<Option<ChainError>, ChainError> {
+        let last = path[path.len() - 1];
+        if let Some(anchor) =
+            self.issuing(last, self.anchors, |anchor| &anchor.certificate).into_iter().next()
+        {
+            let mut issuer = &anchor.certificate;
+            for (position, certificate) in path.iter().enumerate().rev() {
+                if let Some(fault) = self.fault(certificate, issuer)? {
+                    return Ok(Some(fault.at(position)));
+                }
+                issuer = certificate;
+            }
+        }
+        for issuer in self.issuing(last, &self.pool, |certificate| certificate) {
+            if path.len() < MAX_PATH && !path.contains(&issuer) {
+                self.step()?;
+                path.push(issuer);
+                let found = self.wrong_signature(path)?;
+                path.pop();
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn step(&mut self) -> Result<(), ChainError> {
+        spend(&mut self.cost.steps, BUDGET.steps)
+    }
+
+    /// Checks the signature on a certificate with an issuer's key, once.
+    fn fault(
+        &mut self,
+        subject: &Certificate,
+        issuer: &Certificate,
+    ) -> Result<Option<SignatureFault>, ChainError> {
+        // By name and key: an issuer has a certificate for each that certifies it.
+        let pair = (subject.sha256(), issuer.issuer_id());
+        if let Some(known) = self.signed.get(&pair) {
+            return Ok(known.clone());
+        }
+        let fault = match (subject.signed_parts(), issuer.public_key()) {
+            (None, _) => Some(SignatureFault::Certificate(CertificateError::Malformed)),
+            (Some((_, algorithm, _)), _) if suite::is_weak(algorithm) => {
+                Some(SignatureFault::WeakDigest)
+            }
+            (_, Err(error @ CertificateError::RsaTooShort { .. })) => {
+                Some(SignatureFault::Certificate(error))
+            }
+            (_, Err(_)) => Some(SignatureFault::UnsupportedAlgorithm),
+            (Some((tbs, algorithm, signature)), Ok(key)) => match Suite::of(key, algorithm) {
+                None => Some(SignatureFault::UnsupportedAlgorithm),
+                Some(suite) => {
+                    spend(&mut self.cost.signature_checks, BUDGET.signature_checks)?;
+                    let verdict = key.verify_with(suite, tbs, signature);
+                    verdict.err().map(|_| SignatureFault::Wrong)
+                }
+            },
+        };
+        self.signed.insert(pair, fault.clone());
+        Ok(fault)
+    }
+
+    /// Those of `issuers` that bear the issuer's name of `subject`; first those whose key identifiers
+    /// agree, and of these the ones valid at the time.
+    fn issuing<T: Copy>(
+        &self,
+        subject: &Certificate,
+        issuers: &[T],
+        certificate: impl Fn(&T) -> &'a Certificate,
+    ) -> Vec<T> {
+        let named = |issuer: &&T| certificate(issuer).subject_der() == subject.issuer_der();
+        let mut found: Vec<T> = issuers.iter().filter(named).copied().collect();
+        found.sort_by_key(|issuer| {
+            let issuer = certificate(issuer);
+            (subject.names_other_key_than(issuer), check_times(issuer, self.at).is_err())
+        });
+        found
+    }
+}
+
+fn spend(spent: &mut usize, most: usize) -> Result<(), ChainError> {
+    if *spent >= most {
+        return Err(ChainError::Budget);
+    }
+    *spent += 1;
+    Ok(())
 }
 
 fn check(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), ChainError> {
@@ -280,8 +433,14 @@ fn check(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), ChainError>
     }
     check_times(&path.anchor.certificate, at)?;
     path.anchor.window.check(at)?;
-    if !path.anchor.certificate.is_ca() {
+    // RFC 5280, 6.1 takes no key usage and no name from an anchor; one that says of itself that it issues
+    // nothing is not believed further than that.
+    if !path.anchor.certificate.may_issue() {
         return Err(ChainError::NotCa { position: path.certificates.len() });
+    }
+    // RFC 5280, 4.1.2.4 and 4.1.2.6: who issues has a name.
+    if path.certificates.iter().any(|certificate| !certificate.names_an_issuer()) {
+        return Err(ChainError::NotConforming);
     }
     check_usage(path.certificates[0], usage)?;
     check_rfc5280(path, usage, at)
@@ -333,52 +492,24 @@ fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), Cha
     let settings = enforce_trust_anchor_constraints(&settings, &anchor)
         .map_err(|error| refusal(error, 0, length, usage))?;
     let mut environment = PkiEnvironment::new();
-    environment.add_verify_signature_message_callback(verify_signature);
+    environment.add_verify_signature_message_callback(signature_was_checked);
     let candidate = CertificationPath::new(anchor, intermediates?, target);
     let mut results = CertificationPathResults::new();
     validate_path_rfc5280(&environment, &settings, &candidate, &mut results).map_err(|error| {
         let index = results.get_failure_index().unwrap_or(0);
-        match refusal(error, index as usize, length, usage) {
-            ChainError::BadSignature { position } => why_bad(path, position),
-            error => error,
-        }
+        refusal(error, index as usize, length, usage)
     })
 }
 
-/// Whether a signature that was not accepted is wrong, or of an algorithm that is not.
-fn why_bad(path: &Path<'_>, position: usize) -> ChainError {
-    let issuer = path.certificates.get(position + 1).copied();
-    let key = issuer.unwrap_or(&path.anchor.certificate).public_key();
-    let signed = path.certificates.get(position).and_then(|found| found.signed_parts());
-    match (key, signed) {
-        (_, Some((_, algorithm, _))) if suite::is_weak(algorithm) => {
-            ChainError::DigestWeak { position }
-        }
-        (Err(error @ CertificateError::RsaTooShort { .. }), _) => error.into(),
-        (Ok(key), Some((_, algorithm, _))) if Suite::of(key, algorithm).is_some() => {
-            ChainError::BadSignature { position }
-        }
-        _ => ChainError::UnsupportedAlgorithm,
-    }
-}
-
-/// The signatures on certificates, for certval, which takes every error for a failed signature.
-fn verify_signature(
+/// For certval: [`Search::fault`] has checked the signatures of the path already.
+fn signature_was_checked(
     _: &PkiEnvironment,
-    message: &[u8],
-    signature: &BitString,
-    algorithm: &AlgorithmIdentifierOwned,
-    spki: &SubjectPublicKeyInfoOwned,
+    _: &[u8],
+    _: &BitString,
+    _: &AlgorithmIdentifierOwned,
+    _: &SubjectPublicKeyInfoOwned,
 ) -> certval::Result<()> {
-    let failed = Error::PathValidation(PathValidationStatus::SignatureVerificationFailure);
-    let key = PublicKey::from_spki(&spki.to_der()?).map_err(|_| Error::Unrecognized)?;
-    let parameters = algorithm.parameters.as_ref().map(AnyRef::from);
-    let signature = signature.as_bytes().ok_or(failed)?;
-    match key.verify_as(algorithm.oid, parameters, message, signature) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Error::Unrecognized),
-        Err(_) => Err(failed),
-    }
+    Ok(())
 }
 
 /// * `index`: certval's: 0 is the anchor, `length` the leaf.
@@ -387,7 +518,6 @@ fn refusal(error: Error, index: usize, length: usize, usage: Usage) -> ChainErro
     let position = length.saturating_sub(index);
     match error {
         Error::PathValidation(status) => match status {
-            Status::SignatureVerificationFailure => ChainError::BadSignature { position },
             Status::InvalidPathLength => ChainError::TooLong,
             Status::MissingBasicConstraints | Status::InvalidBasicConstraints => {
                 ChainError::NotCa { position }

@@ -28,7 +28,7 @@ pub use authority::{
     issue_certificate, issue_crl,
 };
 pub use certificate::{Certificate, CertificateError};
-pub use chain::{ChainCertificate, ChainError, ChainRecord};
+pub use chain::{ChainCertificate, ChainError, ChainRecord, PathCost};
 pub use check::{CheckedCms, CheckedSigner, check_cms, check_cms_over};
 pub use cms::{
     MAX_CMS_BYTES, SignatureError, UnchainedSignature, VerifiedSignature, check_signature,

@@ -8,7 +8,7 @@ use certval::PDVTrustAnchorChoice;
 use jiff::Timestamp;
 use licence::Sha256Digest;
 
-use crate::chain::{self, Path};
+use crate::chain::{self, Path, PathCost};
 use crate::crl::Crl;
 use crate::{
     Certificate, ChainCertificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement,
@@ -238,6 +238,26 @@ impl TrustStore {
         Ok(validated.record.clone())
     }
 
+    /// Like [`TrustStore::verify_chain`], but nothing remembered is used; says what it cost.
+    ///
+    /// # Errors
+    /// As there. `Budget` when a path would cost more than one verification may: 64 signature checks,
+    /// 16 whole paths, 4096 steps.
+    pub fn verify_chain_counting(
+        &self,
+        leaf: &Certificate,
+        others: &[Certificate],
+        usage: Usage,
+        at: Timestamp,
+    ) -> (Result<ChainRecord, ChainError>, PathCost) {
+        let mut cost = PathCost::default();
+        let validated = self.path_at_cost(leaf, others, usage, at, &mut cost).and_then(|path| {
+            self.unless_revoked(&path, at)?;
+            Ok(path.record.clone())
+        });
+        (validated, cost)
+    }
+
     /// Judges a path validated before by what is known now: hash look-ups only. Nothing proves that
     /// what it signed is older; for what is, see [`TrustStore::judge_at`].
     pub fn judge(&self, record: &ChainRecord, now: Timestamp) -> Judgement {
@@ -342,8 +362,20 @@ impl TrustStore {
         usage: Usage,
         at: Timestamp,
     ) -> Result<Arc<Validated>, ChainError> {
+        self.path_at_cost(leaf, others, usage, at, &mut PathCost::default())
+    }
+
+    fn path_at_cost(
+        &self,
+        leaf: &Certificate,
+        others: &[Certificate],
+        usage: Usage,
+        at: Timestamp,
+        cost: &mut PathCost,
+    ) -> Result<Arc<Validated>, ChainError> {
         let anchors: Vec<&Anchor> = self.anchors_for(usage).collect();
-        let path = chain::validate(leaf, others, &self.intermediates, &anchors, usage, at)?;
+        let known = &self.intermediates;
+        let path = chain::validate(leaf, others, known, &anchors, usage, at, cost)?;
         let validated = Arc::new(self.keep(path, usage));
         let mut remembered = self.validated.write().unwrap_or_else(|error| error.into_inner());
         if remembered.len() >= REMEMBERED_PATHS {

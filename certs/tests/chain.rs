@@ -3,9 +3,9 @@
 mod support;
 
 use certs::{
-    Certificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement, Link, Profile,
-    Revocation, SigningIdentity, Suite, Times, TrustStore, Usage, issue_crl, sign_detached,
-    verify_detached,
+    CertIssuer, Certificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement, Link,
+    Profile, Revocation, Signer, SigningIdentity, Suite, Times, TrustStore, Usage,
+    issue_certificate, issue_crl, sign_detached, verify_detached,
 };
 use der::asn1::{Any, BitString};
 use der::{Decode, Encode};
@@ -198,9 +198,9 @@ fn a_path_has_at_most_six_certificates_below_the_anchor() {
     }
 }
 
-/// Eight CAs of one name that sign each other: every order of them is a path by name.
+/// Eight CAs of one name: every order of them is a path by name, but their signatures say otherwise.
 #[test]
-fn certificates_that_cross_certify_each_other_cost_little() {
+fn certificates_that_only_look_like_issuers_cost_little() {
     let suite = Suite::EcdsaP256Sha256;
     let authorities: Vec<_> = (0..8).map(|_| root(suite, "环")).collect();
     let template = template("签发", Profile::LicenceIssuer, 2);
@@ -208,12 +208,92 @@ fn certificates_that_cross_certify_each_other_cost_little() {
     let others: Vec<_> = authorities.iter().map(|ca| ca.certificate().clone()).collect();
     let trust = trusting(&root(suite, "样例根"));
     let start = std::time::Instant::now();
-    let error = trust.verify_chain(&leaf, &others, LICENCES, now()).unwrap_err();
-    assert_eq!(error, ChainError::TooLong);
+    let (verdict, cost) = trust.verify_chain_counting(&leaf, &others, LICENCES, now());
+    assert_eq!(verdict, Err(ChainError::UnknownIssuer));
+    assert!(cost.signature_checks <= 15 && cost.paths == 0, "{cost:?}");
     let trust = trusting(&root(suite, "环"));
-    let error = trust.verify_chain(&leaf, &others, LICENCES, now()).unwrap_err();
-    assert_eq!(error, ChainError::BadSignature { position: 0 });
+    let (verdict, cost) = trust.verify_chain_counting(&leaf, &others, LICENCES, now());
+    assert_eq!(verdict, Err(ChainError::BadSignature { position: 0 }));
+    assert!(cost.signature_checks <= 17 && cost.paths == 0, "{cost:?}");
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
+/// `count` CAs of which each certified each other one.
+fn cross_certified(count: u64) -> (Vec<SigningIdentity>, Vec<Certificate>) {
+    let suite = Suite::Ed25519;
+    let name = |number: u64| format!("互签{number}");
+    let keys: Vec<_> = (0..count).map(|_| key(suite)).collect();
+    let authorities: Vec<_> = (0..count)
+        .zip(keys)
+        .map(|(number, key)| {
+            let template = template(&name(number), Profile::Ca, 1);
+            let issuer = CertIssuer::SelfSigned(&key);
+            let certificate = issue_certificate(&template, &key.spki(), issuer).unwrap();
+            SigningIdentity::new(vec![certificate], Box::new(key)).unwrap()
+        })
+        .collect();
+    let mut certificates = vec![];
+    for (number, of) in (0..).zip(&authorities) {
+        for (other, by) in (0..).zip(&authorities) {
+            if number != other {
+                let template = template(&name(number), Profile::Ca, 10 + other);
+                let issuer = CertIssuer::Authority(by);
+                let spki = of.certificate().spki();
+                certificates.push(issue_certificate(&template, spki, issuer).unwrap());
+            }
+        }
+    }
+    (authorities, certificates)
+}
+
+#[test]
+fn cas_that_certify_each_other_are_searched_within_a_budget() {
+    let (authorities, others) = cross_certified(8);
+    let template = template("签发", Profile::LicenceIssuer, 2);
+    let (leaf, _) = issue_from(&authorities[0], Suite::Ed25519, &template);
+    let start = std::time::Instant::now();
+    let stranger = root(Suite::Ed25519, "样例根");
+    let (verdict, cost) =
+        trusting(&stranger).verify_chain_counting(&leaf, &others, LICENCES, now());
+    assert_eq!(verdict, Err(ChainError::Budget));
+    assert_eq!(ChainError::Budget.code(), "certificate_budget");
+    assert!(cost.steps <= 4096 && cost.signature_checks <= 64, "{cost:?}");
+    // One of them is the anchor: the path is there at once, and stays as short as it can be.
+    let trust = trusting(&authorities[5]);
+    let (verdict, cost) = trust.verify_chain_counting(&leaf, &others, LICENCES, now());
+    assert_eq!(verdict.unwrap().anchor, authorities[5].certificate().sha256());
+    assert_eq!(cost.paths, 1);
+    // Nor do paths that end at an anchor, and are refused there, go on for ever.
+    let late = time("2027-01-01T00:00:00Z");
+    let (verdict, cost) = trust.verify_chain_counting(&leaf, &others, LICENCES, late);
+    assert_eq!(verdict, Err(ChainError::Budget));
+    assert_eq!(cost.paths, 16);
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_hundred_cas_in_a_row_and_a_cycle_end_soon() {
+    let suite = Suite::Ed25519;
+    let root = root(suite, "样例根");
+    let mut authorities: Vec<SigningIdentity> = vec![];
+    for level in 1..=100_u64 {
+        let above = authorities.last().unwrap_or(&root);
+        let (certificate, key) =
+            issue_from(above, suite, &template(&format!("第{level}级"), Profile::Ca, level + 1));
+        authorities.push(SigningIdentity::new(vec![certificate], Box::new(key)).unwrap());
+    }
+    let all: Vec<_> = authorities.iter().map(|ca| ca.certificate().clone()).collect();
+    let signer = template("签发", Profile::LicenceIssuer, 200);
+    let (leaf, _) = issue_from(&authorities[99], suite, &signer);
+    let (verdict, cost) = trusting(&root).verify_chain_counting(&leaf, &all, LICENCES, now());
+    assert_eq!(verdict, Err(ChainError::TooLong));
+    assert_eq!((cost.signature_checks, cost.paths), (5, 0));
+
+    let (authorities, others) = cross_certified(2);
+    let (leaf, _) = issue_from(&authorities[0], suite, &signer);
+    let (verdict, cost) = trusting(&root).verify_chain_counting(&leaf, &others, LICENCES, now());
+    assert_eq!(verdict, Err(ChainError::UnknownIssuer));
+    assert!(cost.signature_checks <= 4, "{cost:?}");
 }
 
 #[test]
