@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use der::asn1::{AnyRef, BitString, OctetString, OctetStringRef};
+use der::asn1::{AnyRef, BitString, OctetString, OctetStringRef, UintRef};
 use der::{Encode, pem};
 use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
 use pkcs8::pkcs5::{EncryptionScheme, scrypt};
@@ -13,7 +13,8 @@ use pkcs8::{
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::rsa;
 use ring::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
 };
 use sm2::dsa::signature::{Signer as _, hazmat::PrehashSigner};
 use spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef, SubjectPublicKeyInfoOwned};
@@ -113,6 +114,7 @@ pub struct KeySigner {
 
 enum Key {
     P256(Box<EcdsaKeyPair>),
+    P384(Box<EcdsaKeyPair>),
     Ed25519(Box<Ed25519KeyPair>),
     Rsa(Box<rsa::KeyPair>),
     Sm2(Box<sm2::dsa::SigningKey>),
@@ -125,7 +127,7 @@ impl fmt::Debug for KeySigner {
 }
 
 impl KeySigner {
-    /// Reads an unencrypted PKCS #8 PEM key (P-256, Ed25519, SM2, or RSA of 2048 to 4096 bits); other
+    /// Reads an unencrypted PKCS #8 PEM key (P-256, P-384, Ed25519, SM2, or RSA of 2048 to 4096 bits); other
     /// PEM blocks are skipped.
     ///
     /// # Errors
@@ -180,12 +182,8 @@ impl KeySigner {
     /// `UnsupportedKey` for a suite that is only verified, `Key` if the random source fails.
     pub fn generate(suite: Suite, random: &dyn SecureRandom) -> Result<Self, SignError> {
         let pkcs8 = match suite {
-            Suite::EcdsaP256Sha256 => {
-                let document =
-                    EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, random)
-                        .map_err(|_| SignError::Key)?;
-                SecretDocument::try_from(document.as_ref()).map_err(|_| SignError::Key)?
-            }
+            Suite::EcdsaP256Sha256 => generate_ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING, random)?,
+            Suite::EcdsaP384Sha384 => generate_ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING, random)?,
             Suite::Ed25519 => {
                 // RFC 8410, 7: an OCTET STRING in the OCTET STRING. Version 1, without the public key:
                 // OpenSSL 3.0 does not read version 2, which ring would write.
@@ -256,14 +254,12 @@ impl KeySigner {
         let curve = info.algorithm.parameters.and_then(|any: AnyRef<'_>| any.decode_as().ok());
         let der = pkcs8.as_bytes();
         let key = match (info.algorithm.oid, curve) {
-            (oids::EC_PUBLIC_KEY, Some(oids::P256)) => Key::P256(Box::new(
-                EcdsaKeyPair::from_pkcs8(
-                    &ECDSA_P256_SHA256_ASN1_SIGNING,
-                    der,
-                    &SystemRandom::new(),
-                )
-                .map_err(|_| unsupported)?,
-            )),
+            (oids::EC_PUBLIC_KEY, Some(oids::P256)) => {
+                Key::P256(Box::new(ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING, der)?))
+            }
+            (oids::EC_PUBLIC_KEY, Some(oids::P384)) => {
+                Key::P384(Box::new(ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING, der)?))
+            }
             (oids::EC_PUBLIC_KEY, Some(oids::SM2_CURVE)) => {
                 let secret =
                     sm2::SecretKey::from_pkcs8_der(der).map_err(|_| unsupported.clone())?;
@@ -281,6 +277,19 @@ impl KeySigner {
         };
         Ok(Self { key, pkcs8 })
     }
+}
+
+fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, der: &[u8]) -> Result<EcdsaKeyPair, SignError> {
+    EcdsaKeyPair::from_pkcs8(algorithm, der, &SystemRandom::new())
+        .map_err(|_| SignError::UnsupportedKey)
+}
+
+fn generate_ecdsa(
+    algorithm: &'static EcdsaSigningAlgorithm,
+    random: &dyn SecureRandom,
+) -> Result<SecretDocument, SignError> {
+    let document = EcdsaKeyPair::generate_pkcs8(algorithm, random).map_err(|_| SignError::Key)?;
+    SecretDocument::try_from(document.as_ref()).map_err(|_| SignError::Key)
 }
 
 /// Whether the work that an encrypted key asks for is bounded. Also keeps a cost of zero away from
@@ -305,6 +314,7 @@ impl Signer for KeySigner {
     fn suite(&self) -> Suite {
         match &self.key {
             Key::P256(_) => Suite::EcdsaP256Sha256,
+            Key::P384(_) => Suite::EcdsaP384Sha384,
             Key::Ed25519(_) => Suite::Ed25519,
             Key::Rsa(_) => Suite::RsaPkcs1Sha256,
             Key::Sm2(_) => Suite::Sm2Sm3,
@@ -313,7 +323,7 @@ impl Signer for KeySigner {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         match &self.key {
-            Key::P256(key) => key
+            Key::P256(key) | Key::P384(key) => key
                 .sign(&SystemRandom::new(), message)
                 .map(|signature| signature.as_ref().to_vec())
                 .map_err(|_| SignError::Key),
@@ -340,6 +350,9 @@ impl Signer for KeySigner {
             Key::P256(key) => {
                 (oids::EC_PUBLIC_KEY, Some(oids::P256.into()), key.public_key().as_ref().to_vec())
             }
+            Key::P384(key) => {
+                (oids::EC_PUBLIC_KEY, Some(oids::P384.into()), key.public_key().as_ref().to_vec())
+            }
             Key::Ed25519(key) => (oids::ED25519, None, key.public_key().as_ref().to_vec()),
             // RFC 3279, 2.3.1: the parameters of an RSA key are NULL.
             Key::Rsa(key) => (oids::RSA, Some(der::Any::null()), key.public().as_ref().to_vec()),
@@ -356,6 +369,82 @@ impl Signer for KeySigner {
             })
             .expect("a public key of fixed size always encodes")
     }
+}
+
+/// What a hardware module gives out of a public key.
+#[derive(Clone, Copy, Debug)]
+pub enum PublicParts<'a> {
+    /// ECDSA and SM2: the uncompressed point; Ed25519: its 32 bytes.
+    Point(&'a [u8]),
+    /// RSA: big-endian numbers.
+    Rsa {
+        /// The modulus.
+        modulus: &'a [u8],
+        /// The public exponent.
+        exponent: &'a [u8],
+    },
+}
+
+/// RSAPublicKey (RFC 8017, A.1.1).
+#[derive(der::Sequence)]
+struct RsaPublicKey<'a> {
+    modulus: UintRef<'a>,
+    exponent: UintRef<'a>,
+}
+
+/// A public key of a suite as DER SubjectPublicKeyInfo (RFC 5480, 8410, 3279).
+///
+/// # Errors
+/// `UnsupportedKey` if the parts are none of a key of that suite.
+pub fn spki_of(suite: Suite, parts: PublicParts<'_>) -> Result<Vec<u8>, SignError> {
+    let encode = || {
+        let (oid, parameters, bits) = match (suite, parts) {
+            (Suite::EcdsaP256Sha256, PublicParts::Point(point)) => {
+                (oids::EC_PUBLIC_KEY, Some(oids::P256.into()), point.to_vec())
+            }
+            (Suite::EcdsaP384Sha384, PublicParts::Point(point)) => {
+                (oids::EC_PUBLIC_KEY, Some(oids::P384.into()), point.to_vec())
+            }
+            (Suite::Sm2Sm3, PublicParts::Point(point)) => {
+                (oids::EC_PUBLIC_KEY, Some(oids::SM2_CURVE.into()), point.to_vec())
+            }
+            (Suite::Ed25519, PublicParts::Point(point)) => (oids::ED25519, None, point.to_vec()),
+            (Suite::RsaPkcs1Sha256, PublicParts::Rsa { modulus, exponent }) => {
+                let key = RsaPublicKey {
+                    modulus: UintRef::new(modulus).ok()?,
+                    exponent: UintRef::new(exponent).ok()?,
+                };
+                (oids::RSA, Some(der::Any::null()), key.to_der().ok()?)
+            }
+            _ => return None,
+        };
+        let algorithm = AlgorithmIdentifierOwned { oid, parameters };
+        let subject_public_key = BitString::from_bytes(&bits).ok()?;
+        SubjectPublicKeyInfoOwned { algorithm, subject_public_key }.to_der().ok()
+    };
+    let spki = encode().ok_or(SignError::UnsupportedKey)?;
+    crate::PublicKey::from_spki(&spki).map_err(|_| SignError::UnsupportedKey)?;
+    Ok(spki)
+}
+
+/// ECDSA-Sig-Value (RFC 3279, 2.2.3).
+#[derive(der::Sequence)]
+struct EcdsaSignature<'a> {
+    r: UintRef<'a>,
+    s: UintRef<'a>,
+}
+
+/// An ECDSA signature as modules give it, r and s one after the other at the same length, as DER.
+///
+/// # Errors
+/// `Encoding` if it is empty, of odd length or longer than for any curve.
+pub fn ecdsa_der(raw: &[u8]) -> Result<Vec<u8>, SignError> {
+    if raw.is_empty() || raw.len() % 2 != 0 || raw.len() > 132 {
+        return Err(SignError::Encoding);
+    }
+    let (r, s) = raw.split_at(raw.len() / 2);
+    let encode = || EcdsaSignature { r: UintRef::new(r)?, s: UintRef::new(s)? }.to_der();
+    encode().map_err(|_: der::Error| SignError::Encoding)
 }
 
 fn sm2_der(

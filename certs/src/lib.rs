@@ -39,7 +39,9 @@ pub use evidence::{
     Evidence, EvidenceError, EvidenceOrder, EvidenceVerdict, OrderError, VerifiedOrder,
 };
 pub use hash::HashAlgorithm;
-pub use key::{KeySigner, SignError, Signer, SigningIdentity};
+pub use key::{
+    KeySigner, PublicParts, SignError, Signer, SigningIdentity, ecdsa_der, spki_of,
+};
 pub use manifest::{MAX_MANIFEST_LICENCES, Manifest, ManifestError};
 pub use suite::{PublicKey, Suite, Verifier, VerifyError};
 pub use trust::{Assessment, Times, TrustStore, Usage};

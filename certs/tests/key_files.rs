@@ -3,10 +3,14 @@
 mod support;
 
 use certs::{
-    KeySigner, PublicKey, SignError, Signer, SigningIdentity, Suite, Verifier, certificate_request,
+    KeySigner, PublicKey, PublicParts, SignError, Signer, SigningIdentity, Suite, Verifier,
+    certificate_request, ecdsa_der, spki_of,
 };
 use ring::rand::SystemRandom;
-use support::*;
+use support::{SUITES as OF_CHAINS, credit_code, issuer, key, run};
+
+/// What keys are made for.
+const SUITES: [Suite; 4] = [OF_CHAINS[0], OF_CHAINS[1], OF_CHAINS[2], Suite::EcdsaP384Sha384];
 
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
 
@@ -70,6 +74,7 @@ fn we_open_what_openssl_encrypts() {
     std::fs::write(folder.path().join("pass"), PASSPHRASE).unwrap();
     for (suite, generate) in [
         (Suite::EcdsaP256Sha256, "EC -pkeyopt ec_paramgen_curve:P-256"),
+        (Suite::EcdsaP384Sha384, "EC -pkeyopt ec_paramgen_curve:P-384"),
         (Suite::Ed25519, "ED25519"),
         (Suite::RsaPkcs1Sha256, "RSA -pkeyopt rsa_keygen_bits:2048"),
     ] {
@@ -168,4 +173,26 @@ fn openssl_verifies_our_requests_and_issues_for_them() {
         .unwrap();
         assert!(said.contains("CN=签发一") && said.contains("O=样例服务"), "{said}");
     }
+}
+
+#[test]
+fn what_a_module_says_of_a_key_is_the_key() {
+    for suite in SUITES {
+        let spki = key(suite).spki();
+        let length = match suite {
+            Suite::Ed25519 => 32,
+            Suite::EcdsaP384Sha384 => 97,
+            _ => 65,
+        };
+        let point = &spki[spki.len() - length..];
+        assert_eq!(spki_of(suite, PublicParts::Point(point)), Ok(spki.clone()));
+        let short = spki_of(suite, PublicParts::Point(&point[1..]));
+        assert_eq!(short, Err(SignError::UnsupportedKey));
+    }
+    // r and s with a leading zero, and with the highest bit set.
+    let raw = [[0, 1].as_slice(), &[2; 30], &[0x80; 32]].concat();
+    let der = [&[0x30, 0x44, 2, 0x1f, 1][..], &[2; 30], &[2, 0x21, 0], &[0x80; 32]].concat();
+    assert_eq!(ecdsa_der(&raw), Ok(der));
+    assert_eq!(ecdsa_der(&raw[1..]), Err(SignError::Encoding));
+    assert_eq!(ecdsa_der(&[]), Err(SignError::Encoding));
 }
