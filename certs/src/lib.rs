@@ -16,6 +16,7 @@ mod evidence;
 mod hash;
 mod key;
 mod manifest;
+pub mod ofd;
 mod oids;
 mod suite;
 mod time;
