@@ -5,6 +5,7 @@
 //! | `pull` | `POST /v1/pulls`, closed loop | a bare handler doing the same reads ([`crate::floor::serve`]) |
 //! | `issue` | `POST /v1/licences`, one signed licence each | ring's signature verification on all cores |
 //! | `search` | `POST /v1/search`, parts of names | Tantivy called directly on the same index |
+//! | `certs` | signatures, see [`crate::bench_certs`]; only when asked for | the bare primitives |
 //!
 //! Ours and the floor take turns, several rounds each; the medians are reported.
 
@@ -28,6 +29,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
+    bench_certs,
     client::{Call, Target},
     drive::pull_calls,
     error::Error,
@@ -51,6 +53,8 @@ pub enum Part {
     Issue,
     /// Searches.
     Search,
+    /// Signatures: no hub is started.
+    Certs,
 }
 
 /// Arguments of `loadtest bench`.
@@ -81,12 +85,12 @@ pub struct Arguments {
 
 /// One line of the report.
 #[derive(Clone, Debug, Serialize)]
-struct Figure {
-    name: &'static str,
+pub struct Figure {
+    pub name: &'static str,
     ours: f64,
     floor: f64,
-    /// Another system that does the same, measured in the same run; none yet.
-    peer: Option<f64>,
+    /// Another system that does the same, measured in the same run.
+    pub peer: Option<f64>,
     ratio: f64,
     unit: &'static str,
 }
@@ -101,6 +105,12 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
         return Err(Error::Argument(
             "--rounds and --seconds are above 0, --licences is 100 or more".to_owned(),
         ));
+    }
+    if arguments.part == Some(Part::Certs) {
+        progress("signatures, one thread");
+        let figures = bench_certs::run(arguments.rounds, seconds.min(0.5))?;
+        report(&figures, arguments.json);
+        return Ok(());
     }
     let temporary = tempfile::Builder::new().prefix("yihao-bench-").tempdir();
     let temporary = temporary.map_err(Error::file(Path::new("a temporary folder")))?;
@@ -118,12 +128,16 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
         figures.push(bench.issue().await?);
     }
     bench.hub.stop()?;
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&figures).unwrap_or_default());
-    } else {
-        print_table(&figures);
-    }
+    report(&figures, arguments.json);
     Ok(())
+}
+
+fn report(figures: &[Figure], json: bool) {
+    if json {
+        println!("{}", serde_json::to_string_pretty(figures).unwrap_or_default());
+    } else {
+        print_table(figures);
+    }
 }
 
 fn print_table(figures: &[Figure]) {
@@ -325,7 +339,8 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn figure(name: &'static str, ours: Vec<f64>, floor: Vec<f64>, unit: &'static str) -> Figure {
+/// A figure of several rounds: the medians.
+pub fn figure(name: &'static str, ours: Vec<f64>, floor: Vec<f64>, unit: &'static str) -> Figure {
     let (ours, floor) = (median(ours), median(floor));
     Figure { name, ours, floor, peer: None, ratio: ours / floor, unit }
 }

@@ -6,6 +6,7 @@
 //! hub; of the repository's crates it uses only the domain types and the signatures.
 
 mod bench;
+mod bench_certs;
 mod client;
 mod drive;
 mod enterprises;
