@@ -64,6 +64,8 @@ struct ExtendedKeyUsage {
     server: bool,
     /// Something else than authenticating a TLS server or client.
     beyond_tls: bool,
+    /// Answering for the CA that issued the certificate (RFC 6960, 4.2.2.2).
+    ocsp_signing: bool,
     /// Time-stamping and nothing else, in a critical extension.
     only_time_stamping: bool,
 }
@@ -253,6 +255,12 @@ impl Certificate {
         self.0.key_usage.is_none_or(|usage| usage.signs_lists)
     }
 
+    /// RFC 6960, 4.2.2.2: only who is named for it answers in the place of a CA.
+    pub(crate) fn may_sign_answers(&self) -> bool {
+        self.0.key_usage.is_none_or(|usage| usage.signs)
+            && self.0.extended.is_some_and(|extended| extended.ocsp_signing)
+    }
+
     /// What is signed, with which algorithm, and the signature (RFC 5280, 4.1.1); `None` if that is not
     /// strict DER, or if what is signed names another algorithm (4.1.1.2).
     pub(crate) fn signed_parts(&self) -> Option<(&[u8], AlgorithmIdentifierRef<'_>, &[u8])> {
@@ -357,6 +365,7 @@ impl Parsed {
                             || usage.time_stamping
                             || usage.ocsp_signing
                             || !usage.other.is_empty(),
+                        ocsp_signing: usage.ocsp_signing,
                         only_time_stamping: usage.time_stamping
                             && extension.critical
                             && !(usage.any

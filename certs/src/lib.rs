@@ -16,8 +16,10 @@ mod evidence;
 mod hash;
 mod key;
 mod manifest;
+pub mod ocsp;
 pub mod ofd;
 mod oids;
+mod revocation;
 mod suite;
 mod time;
 mod tlv;
@@ -44,8 +46,9 @@ pub use key::{
     KeySigner, PublicParts, SignError, Signer, SigningIdentity, ecdsa_der, spki_of,
 };
 pub use manifest::{MAX_MANIFEST_LICENCES, Manifest, ManifestError};
+pub use ocsp::{OcspAnswer, OcspError, OcspStatus, check_ocsp};
 pub use suite::{PublicKey, Suite, Verifier, VerifyError};
-pub use trust::{Assessment, Times, TrustStore, Usage};
+pub use trust::{Assessment, HeldCrl, Times, TrustStore, Usage};
 pub use verdict::{FileKind, FileVerdict, LinkVerdict, Outcome, SignatureVerdict};
 
 use licence::Sha256Digest;

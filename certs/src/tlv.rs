@@ -16,6 +16,14 @@ pub(crate) const fn context(number: u8) -> u8 {
     0xA0 | number
 }
 
+/// An extension of a certificate, list, request or answer.
+pub(crate) struct ExtensionRef<'a> {
+    pub(crate) oid: ObjectIdentifier,
+    pub(crate) critical: bool,
+    /// The octets of extnValue.
+    pub(crate) value: &'a [u8],
+}
+
 /// Reads the members of a constructed value in order.
 pub(crate) struct Members<'a>(SliceReader<'a>);
 
@@ -56,6 +64,16 @@ impl<'a> Members<'a> {
 
     pub(crate) fn next_algorithm(&mut self) -> der::Result<AlgorithmIdentifierRef<'a>> {
         AlgorithmIdentifierRef::decode(&mut self.0)
+    }
+
+    /// An extension (RFC 5280, 4.1).
+    pub(crate) fn next_extension(&mut self) -> der::Result<ExtensionRef<'a>> {
+        let mut members = self.next_sequence()?;
+        let oid = members.next_oid()?;
+        let critical = members.next_tag()? == Tag::Boolean && bool::decode(&mut members.0)?;
+        let value = members.next_as(Tag::OctetString)?;
+        members.finish()?;
+        Ok(ExtensionRef { oid, critical, value })
     }
 
     /// The octets of a BIT STRING without unused bits.

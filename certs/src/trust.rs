@@ -10,9 +10,10 @@ use licence::Sha256Digest;
 
 use crate::chain::{self, Path, PathCost};
 use crate::crl::Crl;
+use crate::revocation::{self, Sources};
 use crate::{
     Certificate, ChainCertificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement,
-    Link, LinkVerdict, Revocation,
+    Link, LinkVerdict, OcspError, Revocation, ocsp,
 };
 
 /// How many validated paths are remembered. When full, all are forgotten: only certificates that did
@@ -75,17 +76,18 @@ pub struct Assessment {
 
 /// Everything a verdict rests on besides the signature itself.
 ///
-/// Reading is concurrent. A change of anchors, intermediates or lists needs exclusive access and
-/// forgets the paths remembered.
+/// Reading is concurrent. A change needs exclusive access; one of anchors or intermediates forgets the paths
+/// remembered, one of lists or answers keeps them and has them judged anew.
 #[derive(Default)]
 pub struct TrustStore {
     anchors: Vec<Anchor>,
     intermediates: Vec<Certificate>,
-    /// By the issuer's [`Certificate::issuer_id`].
-    crls: HashMap<Sha256Digest, Crl>,
+    sources: Sources,
+    epoch: u64,
     validated: RwLock<HashMap<(Sha256Digest, Usage), Arc<Validated>>>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Anchor {
     usage: Usage,
     pub(crate) certificate: Certificate,
@@ -117,7 +119,36 @@ impl Window {
     }
 }
 
+/// A revocation list that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldCrl {
+    /// SHA-256 over the issuer's name and public key, as in [`ChainCertificate::issuer`].
+    pub issuer: Sha256Digest,
+    /// The issuer's name, for people to read.
+    pub issuer_text: String,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// It is current before this moment.
+    pub next_update: Timestamp,
+    /// How many certificates it revokes.
+    pub entries: usize,
+    /// It is one of several (RFC 5280, 5.2.5): of a distribution point, of users or of CAs only.
+    pub is_partial: bool,
+}
+
+/// What was found out about the revocation of a path, for how long it holds, and at which epoch. It belongs to
+/// one store: a clone knows nothing.
+#[derive(Default)]
+pub(crate) struct Standing(RwLock<Option<(u64, revocation::Window, Revocation)>>);
+
+impl Clone for Standing {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 /// A path that was validated, and when that holds.
+#[derive(Clone)]
 pub(crate) struct Validated {
     pub(crate) leaf: Certificate,
     pub(crate) record: ChainRecord,
@@ -128,6 +159,7 @@ pub(crate) struct Validated {
     from: Timestamp,
     until: Timestamp,
     window: Window,
+    standing: Standing,
 }
 
 impl Validated {
@@ -189,23 +221,102 @@ impl TrustStore {
         self.forget();
     }
 
-    /// Takes in a revocation list, PEM or DER, replacing the one of the same issuer. The issuer must be
-    /// an anchor or an intermediate added before. Complete, direct lists only.
+    /// Takes in a revocation list, PEM or DER, replacing the one of the same issuer and scope. The issuer
+    /// must be an anchor or an intermediate added before. Direct lists only; complete, or (RFC 5280, 5.2.5)
+    /// for users or CAs only. One of a distribution point revokes, but nobody is good by it: which
+    /// certificates belong to it, a kept path does not tell.
     ///
     /// # Errors
     /// See [`CrlError`]; the store is unchanged then.
     pub fn add_crl(&mut self, crl: &[u8]) -> Result<(), CrlError> {
-        let anchors = self.anchors.iter().map(|anchor| &anchor.certificate);
-        let (crl, issuer) = Crl::verify(crl, anchors.chain(&self.intermediates))?;
-        let issuer = issuer.issuer_id();
-        if let Some(held) = self.crls.get(&issuer)
-            && held.this_update() > crl.this_update()
-        {
-            return Err(CrlError::Older { held: held.this_update() });
+        self.take_crl(crl, Timestamp::MAX)
+    }
+
+    /// Like [`TrustStore::add_crl`], for a list that comes from outside: one that is dated more than five
+    /// minutes after `now` is refused, for it would keep out every list to come.
+    ///
+    /// # Errors
+    /// As [`TrustStore::add_crl`]; `NotYetValid`.
+    pub fn add_crl_at(&mut self, crl: &[u8], now: Timestamp) -> Result<(), CrlError> {
+        self.take_crl(crl, now)
+    }
+
+    fn take_crl(&mut self, crl: &[u8], now: Timestamp) -> Result<(), CrlError> {
+        let (list, issuer) = Crl::verify(crl, self.issuers())?;
+        let this_update = list.this_update();
+        if this_update > ocsp::in_skew(now) {
+            return Err(CrlError::NotYetValid { this_update });
         }
-        self.crls.insert(issuer, crl);
-        self.forget();
+        let issuer = issuer.issuer_id();
+        self.sources.add_list(issuer, list)?;
+        self.epoch += 1;
         Ok(())
+    }
+
+    /// Takes in an OCSP answer (DER of an OCSPResponse, RFC 6960), fetched, stapled or kept, about
+    /// certificates of an anchor or intermediate added before. Of several about one certificate the newest
+    /// counts, of those of one time the worst. One past its nextUpdate is taken in, and judged stale.
+    ///
+    /// # Errors
+    /// See [`OcspError`]; the store is unchanged then.
+    pub fn add_ocsp(&mut self, answer: &[u8], now: Timestamp) -> Result<(), OcspError> {
+        let said = ocsp::verify(answer, self.issuers(), now)?;
+        let issuer = said.issuer.issuer_id();
+        if let Some(responder) = said.responder
+            && self.sources.is_listed(&issuer, responder.serial(), now)
+        {
+            return Err(OcspError::ResponderRevoked);
+        }
+        self.sources.add_answers(issuer, said.answers)?;
+        self.epoch += 1;
+        Ok(())
+    }
+
+    fn issuers(&self) -> impl Iterator<Item = &Certificate> {
+        self.anchors.iter().map(|anchor| &anchor.certificate).chain(&self.intermediates)
+    }
+
+    /// Grows with every change of anchors, intermediates, lists or answers: what was judged at an epoch need
+    /// not be judged again before the next, or before time itself changes it.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// A store to make changes in while this one is read: same epoch, lists and answers shared, paths
+    /// remembered.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        let validated = self.validated.read().unwrap_or_else(|error| error.into_inner());
+        let copy = |(key, path): (&_, &Arc<Validated>)| (*key, Arc::new(Validated::clone(path)));
+        Self {
+            anchors: self.anchors.clone(),
+            intermediates: self.intermediates.clone(),
+            sources: self.sources.clone(),
+            epoch: self.epoch,
+            validated: RwLock::new(validated.iter().map(copy).collect()),
+        }
+    }
+
+    /// The revocation lists held, in no order.
+    pub fn crls(&self) -> Vec<HeldCrl> {
+        let held = |(issuer, list): (&Sha256Digest, &Arc<Crl>)| HeldCrl {
+            issuer: *issuer,
+            issuer_text: self
+                .issuers()
+                .find(|certificate| certificate.issuer_id() == *issuer)
+                .map_or_else(String::new, Certificate::subject_text),
+            this_update: list.this_update(),
+            next_update: list.next_update(),
+            entries: list.entries(),
+            is_partial: list.is_partial(),
+        };
+        self.sources.lists().map(held).collect()
+    }
+
+    /// How many OCSP answers are held, and how many of them are past their nextUpdate at `now`.
+    pub fn ocsp_answers(&self, now: Timestamp) -> (usize, usize) {
+        let answers = self.sources.answers();
+        (answers.len(), answers.filter(|answer| answer.next_update <= now).count())
     }
 
     /// The anchors for `usage`.
@@ -286,11 +397,14 @@ impl TrustStore {
         };
         let holds = [Link::Certificate, Link::Usage, Link::Chain];
         let mut links: Vec<_> = holds.into_iter().map(LinkVerdict::ok).collect();
-        let judged = self.judge_at(&path.record, times).revocation;
+        let judged = outlived(self.standing(&path, times.now), times);
         links.push(match judged {
             Revocation::Good { as_of } => LinkVerdict::ok(Link::Revocation).with_time(as_of),
             Revocation::Revoked { at, .. } => {
                 LinkVerdict::failed(Link::Revocation, "certificate_revoked").with_time(at)
+            }
+            Revocation::Unknown { as_of } => {
+                LinkVerdict::undetermined(Link::Revocation, "ocsp_unknown").with_time(as_of)
             }
             Revocation::Stale { as_of } => {
                 LinkVerdict::undetermined(Link::Revocation, "crl_stale").with_time(as_of)
@@ -313,18 +427,8 @@ impl TrustStore {
                 Err(_) => ChainVerdict::AnchorEnded,
             }
         });
-        let verdicts = record.certificates.iter().map(|certificate| {
-            let list = self.crls.get(&certificate.issuer);
-            list.map_or(Revocation::NoCrl, |list| list.judge(&certificate.serial, times.now))
-        });
-        // An anchor that signs by itself is on no list; withdrawing it is what revokes it.
-        let mut revocation =
-            verdicts.reduce(Revocation::worse).unwrap_or(Revocation::Good { as_of: times.now });
-        if let Revocation::Revoked { at, since } = revocation
-            && times.proven.is_some_and(|proven| proven < since)
-        {
-            revocation = Revocation::Good { as_of: at };
-        }
+        let judged = self.sources.judge(record, &mut revocation::Window::around(times.now));
+        let revocation = outlived(judged, times);
         Judgement { chain, revocation }
     }
 
@@ -390,14 +494,34 @@ impl TrustStore {
         path: &'a Validated,
         at: Timestamp,
     ) -> Result<&'a Validated, ChainError> {
+        if !matches!(self.standing(path, at), Revocation::Revoked { .. }) {
+            return Ok(path);
+        }
+        let mut window = revocation::Window::around(at);
         for (position, certificate) in path.record.certificates.iter().enumerate() {
-            if let Some(list) = self.crls.get(&certificate.issuer)
-                && let Revocation::Revoked { at, .. } = list.judge(&certificate.serial, at)
-            {
+            let verdict = self.sources.judge_one(position, certificate, &mut window);
+            if let Revocation::Revoked { at, .. } = verdict {
                 return Err(ChainError::Revoked { position, revoked_at: at });
             }
         }
         Ok(path)
+    }
+
+    /// What lists and answers say about the path as of `now`; looked up once for each epoch and stretch of
+    /// time.
+    fn standing(&self, path: &Validated, now: Timestamp) -> Revocation {
+        let found = *path.standing.0.read().unwrap_or_else(|error| error.into_inner());
+        if let Some((epoch, window, revocation)) = found
+            && epoch == self.epoch
+            && window.holds(now)
+        {
+            return revocation;
+        }
+        let mut window = revocation::Window::around(now);
+        let revocation = self.sources.judge(&path.record, &mut window);
+        let mut standing = path.standing.0.write().unwrap_or_else(|error| error.into_inner());
+        *standing = Some((self.epoch, window, revocation));
+        revocation
     }
 
     fn keep(&self, path: Path<'_>, usage: Usage) -> Validated {
@@ -418,6 +542,7 @@ impl TrustStore {
         let all = || path.certificates.iter().copied().chain([anchor]);
         Validated {
             window: path.anchor.window,
+            standing: Standing::default(),
             leaf: path.certificates.first().copied().unwrap_or(anchor).clone(),
             handed_in: path
                 .certificates
@@ -436,8 +561,20 @@ impl TrustStore {
         self.anchors.iter().filter(move |anchor| anchor.usage == usage)
     }
 
+    /// After a change of anchors or intermediates.
     fn forget(&mut self) {
+        self.epoch += 1;
         self.validated.get_mut().unwrap_or_else(|error| error.into_inner()).clear();
+    }
+}
+
+/// What is proven to be older than a revocation outlives it.
+fn outlived(revocation: Revocation, times: &Times) -> Revocation {
+    match revocation {
+        Revocation::Revoked { at, since } if times.proven.is_some_and(|proven| proven < since) => {
+            Revocation::Good { as_of: at }
+        }
+        other => other,
     }
 }
 
@@ -446,7 +583,8 @@ impl fmt::Debug for TrustStore {
         f.debug_struct("TrustStore")
             .field("anchors", &self.anchors.len())
             .field("intermediates", &self.intermediates.len())
-            .field("crls", &self.crls.len())
+            .field("crls", &self.sources.lists().count())
+            .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }
 }

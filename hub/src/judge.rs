@@ -41,7 +41,8 @@ impl Outcome {
 /// What is known of the revocation of the signer's certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RevocationLink {
-    /// `good`, `revoked`, `stale` (the list is past its next update) or `no_crl`.
+    /// `good`, `revoked`, `unknown` (to the OCSP responder), `stale` (the list or answer is past its next
+    /// update) or `no_crl`.
     pub result: &'static str,
     /// When the list that says so was made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -221,6 +222,7 @@ pub fn revocation_link(revocation: &Revocation) -> RevocationLink {
     let (result, as_of) = match revocation {
         Revocation::Good { as_of } => ("good", Some(*as_of)),
         Revocation::Revoked { at, .. } => ("revoked", Some(*at)),
+        Revocation::Unknown { as_of } => ("unknown", Some(*as_of)),
         Revocation::Stale { as_of } => ("stale", Some(*as_of)),
         Revocation::NoCrl => ("no_crl", None),
     };

@@ -140,6 +140,9 @@ pub fn check(
         match verdict.judgement.revocation {
             Revocation::Good { as_of } => format!("not revoked, by the list of {as_of}"),
             Revocation::Revoked { at, .. } => format!("a certificate was revoked at {at}"),
+            Revocation::Unknown { as_of } => {
+                format!("the OCSP responder did not know a certificate at {as_of}")
+            }
             Revocation::Stale { as_of } => {
                 format!("the list of {as_of} is past its next update: fetch a new one")
             }
@@ -166,7 +169,7 @@ pub fn check(
             _ => "its time has not begun".to_owned(),
         },
     ));
-    let undetermined = matches!(revocation.result, "stale" | "no_crl");
+    let undetermined = matches!(revocation.result, "unknown" | "stale" | "no_crl");
     let untrusted = revocation.result == "revoked" || status != "ok" || validity != "ok";
     let report = Report {
         result: match (untrusted, undetermined) {

@@ -240,6 +240,7 @@ texts! { Texts;
     link_revocation: "证书吊销", "Certificate revocation";
     revocation_good: "签名证书未被吊销（依据 {at} 的吊销列表）。", "The signer's certificate is not revoked (list of {at}).";
     revocation_revoked: "签名证书已于 {at} 被吊销。", "The signer's certificate was revoked at {at}.";
+    revocation_unknown: "颁发者的在线状态查询服务不认识签名证书（{at} 的答复），现在无法判断证书是否被吊销。", "The issuer's OCSP responder does not know the signer's certificate (answer of {at}): whether it is revoked cannot be told now.";
     revocation_stale: "吊销列表已过期（最近一份为 {at}），现在无法判断证书是否被吊销。", "The revocation list is out of date (the last is of {at}): whether the certificate is revoked cannot be told now.";
     revocation_no_crl: "没有该证书颁发者的吊销列表，无法判断证书是否被吊销。", "There is no revocation list of the certificate's issuer: whether it is revoked cannot be told.";
     link_status: "证照状态", "Licence status";

@@ -81,6 +81,7 @@ fn revocation(t: &'static Texts, verification: &Verification) -> Link {
     let (mark, says) = match verification.revocation.result {
         "good" => (Mark::Holds, t.revocation_good),
         "revoked" => (Mark::Broken, t.revocation_revoked),
+        "unknown" => (Mark::Unknown, t.revocation_unknown),
         "stale" => (Mark::Unknown, t.revocation_stale),
         _ => (Mark::Unknown, t.revocation_no_crl),
     };

@@ -1,0 +1,442 @@
+//! OCSP (RFC 6960): `openssl ocsp` reads our requests, we read its answers, and what an answer is worth is a
+//! matter of who signed it, about what, and when.
+
+mod support;
+
+use certs::{
+    Certificate, ChainRecord, OcspError, OcspStatus, Revocation, Times, TrustStore, Usage,
+    check_ocsp, ocsp,
+};
+use jiff::{SignedDuration, Timestamp};
+use support::run;
+use tempfile::TempDir;
+
+const LICENCES: Usage = Usage::IssuingLicences;
+const ROOT: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n\
+                    subjectKeyIdentifier=hash\n";
+const ISSUER: &str = "keyUsage=critical,digitalSignature,nonRepudiation\n";
+const RESPONDER: &str = "keyUsage=critical,digitalSignature\nextendedKeyUsage=OCSPSigning\n";
+const VALID: &str = "V\t351231235959Z\t\t4D\tunknown\t/CN=issuer\n";
+
+/// A CA with its records, as `openssl` keeps them; everything is valid now.
+struct Office {
+    folder: TempDir,
+    now: Timestamp,
+}
+
+impl Office {
+    /// A root `ca`, a licence issuer `issuer` of serial 4D and a responder `responder`.
+    fn new() -> Self {
+        Self::with_keys("EC -pkeyopt ec_paramgen_curve:P-256")
+    }
+
+    fn with_keys(algorithm: &str) -> Self {
+        let mut office = Self { folder: TempDir::new().unwrap(), now: Timestamp::now() };
+        for name in ["ca", "issuer", "responder", "other"] {
+            office.run(&format!("openssl genpkey -algorithm {algorithm} -out {name}.key"));
+            office
+                .run(&format!("openssl req -new -key {name}.key -subj /CN={name} -out {name}.csr"));
+        }
+        office.put("ext", ROOT);
+        office
+            .run("openssl x509 -req -in ca.csr -signkey ca.key -days 30 -extfile ext -out ca.pem");
+        office.run(
+            "openssl x509 -req -in other.csr -signkey other.key -days 30 -extfile ext -out other.pem",
+        );
+        office.issue("issuer", "ca", 0x4D, ISSUER, "-days 20");
+        office.issue("responder", "ca", 0x52, RESPONDER, "-days 20");
+        office.put("index.txt", VALID);
+        office.now = Timestamp::now();
+        office
+    }
+
+    fn put(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.folder.path().join(name), bytes).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join(name)).unwrap()
+    }
+
+    fn run(&self, line: &str) -> String {
+        run(self.folder.path(), line).unwrap()
+    }
+
+    fn issue(&self, name: &str, authority: &str, serial: u32, extensions: &str, times: &str) {
+        self.put("ext", extensions);
+        self.run(&format!(
+            "openssl x509 -req -in {name}.csr -CA {authority}.pem -CAkey {authority}.key \
+             -set_serial {serial} {times} -extfile ext -out {name}.pem"
+        ));
+    }
+
+    fn certificate(&self, name: &str) -> Certificate {
+        Certificate::from_pem(&self.read(&format!("{name}.pem"))).unwrap()
+    }
+
+    /// The answer to our request about `issuer`, from what `index.txt` says.
+    fn answer(&self, signer: &str, options: &str) -> Vec<u8> {
+        let request = ocsp::request(&self.certificate("issuer"), &self.certificate("ca"), None);
+        self.put("request", request);
+        self.respond(signer, &format!("-reqin request {options}"))
+    }
+
+    fn respond(&self, signer: &str, options: &str) -> Vec<u8> {
+        self.run(&format!(
+            "openssl ocsp -index index.txt -CA ca.pem -rsigner {signer}.pem -rkey {signer}.key \
+             -respout answer {options}"
+        ));
+        self.read("answer")
+    }
+
+    fn trust(&self) -> TrustStore {
+        let mut trust = TrustStore::new();
+        trust.add_anchor(LICENCES, self.certificate("ca"));
+        trust
+    }
+
+    /// The path of `issuer`.
+    fn record(&self, trust: &TrustStore) -> ChainRecord {
+        trust.verify_chain(&self.certificate("issuer"), &[], LICENCES, self.now).unwrap()
+    }
+
+    fn check(&self, answer: &[u8]) -> Result<OcspStatus, OcspError> {
+        let (issuer, ca) = (self.certificate("issuer"), self.certificate("ca"));
+        check_ocsp(answer, &issuer, &ca, Timestamp::now()).map(|answer| answer.status)
+    }
+
+    fn days(&self, days: i64) -> Timestamp {
+        self.now + SignedDuration::from_hours(24 * days)
+    }
+
+    /// A list of the CA, made by `openssl ca`, with these entries of `index.txt`.
+    fn list(&self, index: &str) -> Vec<u8> {
+        self.put("index.txt", index);
+        self.put(
+            "ca.cnf",
+            "[ca]\ndefault_ca=x\n[x]\ndatabase=index.txt\ndefault_md=sha256\ncrlnumber=number\n\
+             certificate=ca.pem\nprivate_key=ca.key\ndefault_crl_days=5\n",
+        );
+        self.put("number", "01\n");
+        self.run("openssl ca -config ca.cnf -gencrl -out list.pem");
+        self.read("list.pem")
+    }
+}
+
+#[test]
+fn answers_of_the_issuer_and_of_its_responder_count() {
+    for keys in ["EC -pkeyopt ec_paramgen_curve:P-256", "RSA -pkeyopt rsa_keygen_bits:2048"] {
+        let office = Office::with_keys(keys);
+        for signer in ["ca", "responder"] {
+            for options in ["-ndays 3", "-ndays 3 -resp_key_id"] {
+                let answer = office.answer(signer, options);
+                let said = office.check(&answer);
+                assert_eq!(said, Ok(OcspStatus::Good), "{keys} {signer} {options}");
+                let mut trust = office.trust();
+                let record = office.record(&trust);
+                assert_eq!(trust.judge(&record, office.now).revocation, Revocation::NoCrl);
+                trust.add_ocsp(&answer, Timestamp::now()).unwrap();
+                let judged = trust.judge(&record, office.days(2)).revocation;
+                assert!(matches!(judged, Revocation::Good { .. }), "{judged:?}");
+                let judged = trust.judge(&record, office.days(4)).revocation;
+                assert!(matches!(judged, Revocation::Stale { .. }), "{judged:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_may_be_hashed_with_sha_1_sha_256_or_sm3() {
+    let office = Office::new();
+    for hash in ["sha1", "sha256", "sm3"] {
+        let answer = office
+            .respond("responder", &format!("-{hash} -issuer ca.pem -cert issuer.pem -ndays 3"));
+        assert_eq!(office.check(&answer), Ok(OcspStatus::Good), "{hash}");
+        office.trust().add_ocsp(&answer, Timestamp::now()).unwrap();
+    }
+    let answer = office.respond("responder", "-sha384 -issuer ca.pem -cert issuer.pem -ndays 3");
+    assert_eq!(office.trust().add_ocsp(&answer, office.now), Err(OcspError::UnknownIssuer));
+}
+
+#[test]
+fn openssl_reads_our_requests_and_repeats_our_nonce() {
+    let office = Office::new();
+    let (issuer, ca) = (office.certificate("issuer"), office.certificate("ca"));
+    let nonce = [0xA5; 32];
+    office.put("request", ocsp::request(&issuer, &ca, Some(&nonce)));
+    let text = office.run("openssl ocsp -reqin request -req_text -noverify");
+    assert!(text.contains("Serial Number: 4D") && text.contains("A5A5A5"), "{text}");
+    let answer = office.respond("responder", "-reqin request -ndays 1");
+    assert_eq!(ocsp::check_nonce(&answer, &nonce), Ok(()));
+    assert_eq!(ocsp::check_nonce(&answer, &[0; 32]), Err(OcspError::OtherNonce));
+    let without = office.answer("responder", "-ndays 1");
+    assert_eq!(ocsp::check_nonce(&without, &nonce), Ok(()), "responders may leave it out");
+    // And openssl accepts the answer to what we asked.
+    office.put("answer", answer);
+    office.run("openssl ocsp -reqin request -respin answer -CAfile ca.pem");
+}
+
+#[test]
+fn a_revoked_certificate_is_revoked_from_the_time_the_answer_names() {
+    let office = Office::new();
+    let at: Timestamp = "2026-06-10T00:00:00Z".parse().unwrap();
+    let invalid: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+    for (reason, since) in [
+        ("", at),
+        (",superseded", at),
+        (",keyCompromise", Timestamp::MIN),
+        (",keyTime,20260201000000Z", invalid),
+        (",CAkeyTime,20260201000000Z", invalid),
+    ] {
+        office.put(
+            "index.txt",
+            format!("R\t351231235959Z\t260610000000Z{reason}\t4D\tunknown\t/CN=issuer\n"),
+        );
+        let answer = office.answer("responder", "-ndays 3");
+        assert_eq!(office.check(&answer), Ok(OcspStatus::Revoked { at, since }), "{reason}");
+        let mut trust = office.trust();
+        let record = office.record(&trust);
+        trust.add_ocsp(&answer, Timestamp::now()).unwrap();
+        let now = office.days(1);
+        let revoked = Revocation::Revoked { at, since };
+        assert_eq!(trust.judge(&record, now).revocation, revoked);
+        assert_eq!(
+            trust.judge(&record, office.days(9)).revocation,
+            revoked,
+            "stale, but it said so"
+        );
+        trust.verify_chain(&office.certificate("issuer"), &[], LICENCES, now).unwrap_err();
+        let proven = Some("2026-01-31T00:00:00Z".parse().unwrap());
+        let judged = trust.judge_at(&record, &Times { now, proven }).revocation;
+        assert_eq!(
+            judged,
+            if proven < Some(since) { Revocation::Good { as_of: at } } else { revoked }
+        );
+    }
+}
+
+#[test]
+fn an_answer_must_be_about_the_certificate_that_was_asked_about() {
+    let office = Office::new();
+    office.run("openssl req -new -key issuer.key -subj /CN=second -out second.csr");
+    office.issue("second", "ca", 0x4E, ISSUER, "-days 20");
+    office.put("index.txt", format!("{VALID}V\t351231235959Z\t\t4E\tunknown\t/CN=second\n"));
+    let answer = office.respond("responder", "-issuer ca.pem -cert second.pem -ndays 3");
+    assert_eq!(office.check(&answer), Err(OcspError::OtherCertificate));
+    // The same serial number of another authority is another certificate.
+    office.run("openssl req -new -key issuer.key -subj /CN=third -out third.csr");
+    office.issue("third", "other", 0x4D, ISSUER, "-days 20");
+    let (third, other) = (office.certificate("third"), office.certificate("other"));
+    let answer = office.answer("responder", "-ndays 3");
+    let said = check_ocsp(&answer, &third, &other, Timestamp::now());
+    assert_eq!(said, Err(OcspError::OtherCertificate));
+    let said = check_ocsp(&answer, &third, &office.certificate("ca"), Timestamp::now());
+    assert_eq!(said, Err(OcspError::OtherCertificate));
+    // In the store it speaks for its own certificate alone.
+    let mut trust = office.trust();
+    let record = office.record(&trust);
+    let answer = office.respond("responder", "-issuer ca.pem -cert second.pem -ndays 3");
+    trust.add_ocsp(&answer, Timestamp::now()).unwrap();
+    assert_eq!(trust.judge(&record, office.now).revocation, Revocation::NoCrl);
+    // One answer may speak about several.
+    let both = "-issuer ca.pem -cert second.pem -cert issuer.pem -ndays 3";
+    let answer = office.respond("responder", both);
+    trust.add_ocsp(&answer, Timestamp::now()).unwrap();
+    let judged = trust.judge(&record, office.now).revocation;
+    assert!(matches!(judged, Revocation::Good { .. }));
+    assert_eq!(office.check(&answer), Ok(OcspStatus::Good));
+    // Of the responder of another authority, nothing is taken.
+    let mut stranger = TrustStore::new();
+    stranger.add_anchor(LICENCES, office.certificate("other"));
+    assert_eq!(stranger.add_ocsp(&answer, office.now), Err(OcspError::UnknownIssuer));
+}
+
+#[test]
+fn only_who_was_authorised_by_that_ca_answers_for_it() {
+    let office = Office::new();
+    let refused = |error: OcspError| {
+        let answer = office.answer("responder", "-ndays 3");
+        assert_eq!(office.check(&answer), Err(error.clone()));
+        assert_eq!(office.trust().add_ocsp(&answer, Timestamp::now()), Err(error));
+    };
+    // Without the purpose, with any purpose, with the purpose but by another CA.
+    office.issue("responder", "ca", 0x53, "keyUsage=digitalSignature\n", "-days 20");
+    refused(OcspError::ResponderNotAuthorised);
+    office.issue("responder", "ca", 0x54, "extendedKeyUsage=2.5.29.37.0\n", "-days 20");
+    refused(OcspError::ResponderNotAuthorised);
+    office.issue(
+        "responder",
+        "ca",
+        0x55,
+        "keyUsage=keyCertSign\nextendedKeyUsage=OCSPSigning\n",
+        "-days 20",
+    );
+    refused(OcspError::ResponderNotAuthorised);
+    office.issue("responder", "other", 0x56, RESPONDER, "-days 20");
+    refused(OcspError::ResponderNotAuthorised);
+    // Ended yesterday, and not yet begun.
+    office.issue("responder", "ca", 0x57, RESPONDER, "-days -1");
+    let answer = office.answer("responder", "-ndays 3");
+    let error = office.check(&answer).unwrap_err();
+    assert!(matches!(error, OcspError::ResponderExpired { .. }), "{error:?}");
+
+    // Without its certificate, nobody knows who it is.
+    office.issue("responder", "ca", 0x58, RESPONDER, "-days 20");
+    let answer = office.answer("responder", "-ndays 3 -resp_no_certs");
+    assert_eq!(office.check(&answer), Err(OcspError::UnknownResponder));
+    // Revoked by the CA's list.
+    let list =
+        office.list(&format!("{VALID}R\t351231235959Z\t260610000000Z\t58\tunknown\t/CN=r\n"));
+    let answer = office.answer("responder", "-ndays 3");
+    assert_eq!(office.check(&answer), Ok(OcspStatus::Good));
+    let mut trust = office.trust();
+    trust.add_crl(&list).unwrap();
+    let epoch = trust.epoch();
+    assert_eq!(trust.add_ocsp(&answer, Timestamp::now()), Err(OcspError::ResponderRevoked));
+    assert_eq!(trust.epoch(), epoch);
+}
+
+#[test]
+fn every_changed_bit_of_an_answer_shows() {
+    let office = Office::new();
+    // The issuer's own certificate, if it is there, is not looked at.
+    for (signer, options) in [("ca", "-ndays 3 -resp_no_certs"), ("responder", "-ndays 3")] {
+        let answer = office.answer(signer, options);
+        let trust = office.trust();
+        let mut held = trust.next();
+        held.add_ocsp(&answer, Timestamp::now()).unwrap();
+        for at in 0..answer.len() {
+            for bit in [1, 0x20, 0x80] {
+                let mut changed = answer.clone();
+                changed[at] ^= bit;
+                let mut trust = trust.next();
+                assert!(
+                    trust.add_ocsp(&changed, Timestamp::now()).is_err(),
+                    "{signer} {at} {bit:x}"
+                );
+            }
+        }
+        for length in 0..answer.len() {
+            assert!(office.check(&answer[..length]).is_err());
+        }
+    }
+}
+
+#[test]
+fn answers_have_their_time() {
+    let office = Office::new();
+    let answer = office.answer("responder", "-ndays 3");
+    let mut trust = office.trust();
+    let early = office.days(-1);
+    let error = trust.add_ocsp(&answer, early).unwrap_err();
+    assert!(matches!(error, OcspError::NotYetValid { .. } | OcspError::ResponderExpired { .. }));
+    let (issuer, ca) = (office.certificate("issuer"), office.certificate("ca"));
+    let minutes = SignedDuration::from_mins;
+    check_ocsp(&answer, &issuer, &ca, office.now + minutes(1)).unwrap();
+    let error = check_ocsp(&answer, &issuer, &ca, office.days(4)).unwrap_err();
+    assert!(matches!(error, OcspError::Stale { .. }), "{error:?}");
+    // Kept and read again when it is over, even when the responder's certificate is: it is stale then.
+    let record = office.record(&trust);
+    trust.add_ocsp(&answer, office.days(100)).unwrap();
+    let judged = trust.judge(&record, office.days(100)).revocation;
+    assert!(matches!(judged, Revocation::Stale { .. }));
+    assert_eq!(trust.ocsp_answers(office.days(100)), (1, 1));
+    assert_eq!(trust.ocsp_answers(office.now), (1, 0));
+
+    // Without nextUpdate it counts for a day.
+    let answer = office.answer("ca", "");
+    let said = check_ocsp(&answer, &issuer, &ca, Timestamp::now()).unwrap();
+    assert_eq!(said.next_update, said.this_update + SignedDuration::from_hours(24));
+}
+
+#[test]
+fn of_several_answers_the_newest_counts() {
+    let office = Office::new();
+    let revoked = "R\t351231235959Z\t260610000000Z\t4D\tunknown\t/CN=issuer\n";
+    let good = office.answer("responder", "-ndays 3");
+    // openssl writes whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    office.put("index.txt", revoked);
+    let later = office.answer("ca", "-ndays 3");
+    let is_revoked = |trust: &TrustStore, record: &ChainRecord| {
+        matches!(trust.judge(record, office.days(1)).revocation, Revocation::Revoked { .. })
+    };
+    for order in [[&good, &later], [&later, &good]] {
+        let mut trust = office.trust();
+        let record = office.record(&trust);
+        for (position, answer) in order.into_iter().enumerate() {
+            let taken = trust.add_ocsp(answer, Timestamp::now());
+            let older = position == 1 && answer == &good;
+            assert_eq!(taken, if older { Err(OcspError::Older) } else { Ok(()) });
+        }
+        assert!(is_revoked(&trust, &record));
+    }
+}
+
+#[test]
+fn a_certificate_that_the_responder_does_not_know_is_judged_by_the_list() {
+    let office = Office::new();
+    let list = office.list(VALID);
+    office.put("index.txt", VALID.replace("4D", "4F"));
+    let answer = office.answer("responder", "-ndays 3");
+    assert_eq!(office.check(&answer), Ok(OcspStatus::Unknown));
+    let mut trust = office.trust();
+    let record = office.record(&trust);
+    trust.add_ocsp(&answer, Timestamp::now()).unwrap();
+    let judged = trust.judge(&record, office.days(1)).revocation;
+    assert!(matches!(judged, Revocation::Unknown { .. }), "{judged:?}");
+    let times = Times::now(office.days(1));
+    let assessed = trust.assess(&office.certificate("issuer"), &[], LICENCES, &times);
+    assert_eq!(assessed.links.last().unwrap().code, "ocsp_unknown");
+    trust.add_crl(&list).unwrap();
+    let judged = trust.judge(&record, office.days(1)).revocation;
+    assert!(matches!(judged, Revocation::Good { .. }), "{judged:?}");
+    let judged = trust.judge(&record, office.days(6)).revocation;
+    assert!(matches!(judged, Revocation::Stale { .. }), "{judged:?}");
+}
+
+#[test]
+fn what_a_list_revoked_stays_revoked_unless_it_was_on_hold() {
+    for (reason, good_again) in [("superseded", false), ("certificateHold", true)] {
+        let office = Office::new();
+        let list = office
+            .list(&format!("R\t351231235959Z\t260610000000Z,{reason}\t4D\tunknown\t/CN=issuer\n"));
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        office.put("index.txt", VALID);
+        let answer = office.answer("responder", "-ndays 3");
+        let mut trust = office.trust();
+        let record = office.record(&trust);
+        trust.add_crl(&list).unwrap();
+        let judge = |trust: &TrustStore, days| trust.judge(&record, office.days(days)).revocation;
+        assert!(matches!(judge(&trust, 1), Revocation::Revoked { .. }));
+        trust.add_ocsp(&answer, Timestamp::now()).unwrap();
+        assert_eq!(matches!(judge(&trust, 1), Revocation::Good { .. }), good_again, "{reason}");
+        // When the answer is over, the list counts again.
+        assert!(matches!(judge(&trust, 4), Revocation::Revoked { .. }));
+    }
+}
+
+#[test]
+fn what_a_responder_says_instead_of_an_answer_has_a_code() {
+    // OCSPResponseStatus (RFC 6960, 4.2.1) without an answer.
+    for (status, error) in [
+        (1, OcspError::Refused { status: 1 }),
+        (2, OcspError::TryLater),
+        (3, OcspError::TryLater),
+        (5, OcspError::Refused { status: 5 }),
+        (6, OcspError::Refused { status: 6 }),
+        (0, OcspError::Malformed),
+    ] {
+        let mut trust = TrustStore::new();
+        let answer = [0x30, 3, 0x0A, 1, status];
+        assert_eq!(trust.add_ocsp(&answer, Timestamp::now()), Err(error));
+    }
+    let large = vec![0x30; 256 * 1024 + 1];
+    let error = TrustStore::new().add_ocsp(&large, Timestamp::now()).unwrap_err();
+    assert_eq!(error.code(), "ocsp_too_large");
+    // A certificate is no answer.
+    let office = Office::new();
+    let der = office.certificate("ca");
+    let error = office.trust().add_ocsp(der.der(), office.now).unwrap_err();
+    assert_eq!(error.code(), "ocsp_malformed");
+}
