@@ -19,6 +19,7 @@ mod manifest;
 pub mod ocsp;
 pub mod ofd;
 mod oids;
+pub mod pdf;
 mod revocation;
 mod suite;
 mod time;
