@@ -1,6 +1,8 @@
 //! A small public key infrastructure for the tests: authorities, issuers and clients of every suite.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod office;
+
 use certs::{
     CertIssuer, Certificate, CertificateTemplate, KeySigner, Profile, Signer, SigningIdentity,
     Suite, TrustStore, Usage, issue_certificate,
