@@ -1,13 +1,17 @@
 //! CMS signatures in files of others: a verdict for each signer and each link.
 
 use crate::cms::{Bounds, SignedData, SignerInfo};
+use crate::timestamp::{self, TimeStamp};
 use crate::{
-    Certificate, FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, SignatureError,
+    Certificate, FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, Outcome, SignatureError,
     SignatureVerdict, Times, TrustStore, Usage, Verifier, oids,
 };
 
 /// What is taken in from other programs: time-stamps and revocation lists inside make containers large.
 const BOUNDS: Bounds = Bounds { bytes: 1024 * 1024, certificates: 64, signers: 16 };
+
+/// The most time-stamps of a signature that are looked at.
+const MAX_TIME_STAMPS: usize = 4;
 
 /// A CMS container whose signers were judged.
 #[derive(Clone, Debug)]
@@ -148,11 +152,39 @@ fn judge(
         }
     }
     verdict.links.push(LinkVerdict::ok(Link::Signature));
+    let mut times = *times;
+    if let Some(link) = proven(signer, trust, &mut times) {
+        verdict.proven_at = if link.outcome == Outcome::Untrusted { None } else { times.proven };
+        verdict.links.push(link);
+    }
     let others = signed.others(&certificate);
-    let assessed = trust.assess(&certificate, &others, Usage::IssuingLicences, times);
+    let assessed = trust.assess(&certificate, &others, Usage::IssuingLicences, &times);
     verdict.links.extend(assessed.links);
     verdict.chain = assessed.chain;
     checked
+}
+
+/// The verdict on the time-stamps over a signature, if there are any; `times.proven` becomes the earliest
+/// that holds.
+fn proven(signer: &SignerInfo<'_>, trust: &TrustStore, times: &mut Times) -> Option<LinkVerdict> {
+    let mut found: Option<TimeStamp> = None;
+    let mut failure = None;
+    for token in signer.time_stamps().into_iter().take(MAX_TIME_STAMPS) {
+        match timestamp::verify(token, signer.signature, trust, times) {
+            Ok(stamp) if found.as_ref().is_none_or(|other| stamp.proven() < other.proven()) => {
+                found = Some(stamp);
+            }
+            Ok(_) => {}
+            Err(error) => failure = failure.or(Some(error.verdict())),
+        }
+    }
+    let Some(stamp) = found else {
+        return failure;
+    };
+    let at = stamp.proven();
+    times.proven = Some(times.proven.map_or(at, |known| known.min(at)));
+    let link = LinkVerdict { link: Link::Time, ..stamp.revocation };
+    Some(link.with_time(stamp.at))
 }
 
 fn is_joined(whole: &[u8], pieces: &[&[u8]]) -> bool {

@@ -47,6 +47,10 @@ pub(crate) struct Bounds {
     pub(crate) signers: usize,
 }
 
+/// For reading a signature's value, whatever is inside the container.
+const BOUNDS_OF_ONE: Bounds =
+    Bounds { bytes: 16 * 1024 * 1024, certificates: MAX_CERTIFICATES, signers: usize::MAX };
+
 /// A signature that fits content and certificate; who the certificate belongs to is not yet known.
 #[derive(Clone)]
 pub struct UnchainedSignature {
@@ -284,6 +288,62 @@ pub fn verify_detached(
     })
 }
 
+/// The signature value of the one signer: what a time-stamp over a signature covers (RFC 3161, appendix A).
+///
+/// # Errors
+/// `TooLarge`, `Malformed`, `NotSignedData`, `NoSigner`, `SeveralSigners`.
+pub fn cms_signature_value(cms: &[u8]) -> Result<Vec<u8>, SignatureError> {
+    let signed = SignedData::read(cms, BOUNDS_OF_ONE)?;
+    match signed.signers.as_slice() {
+        [] => Err(SignatureError::NoSigner),
+        [signer] => Ok(signer.signature.to_vec()),
+        several => Err(SignatureError::SeveralSigners { count: several.len() }),
+    }
+}
+
+/// The same signature with a time-stamp over its value as unsigned attribute (RFC 3161, appendix A;
+/// CAdES-T). Time-stamps and other unsigned attributes that are there already are kept.
+///
+/// * `token`: a time-stamp token; whether it is over this signature is for the caller to verify.
+///
+/// # Errors
+/// As [`cms_signature_value`]; `Malformed` also if `token` is not DER.
+pub fn with_time_stamp(cms: &[u8], token: &[u8]) -> Result<Vec<u8>, SignatureError> {
+    cms_signature_value(cms)?;
+    AnyRef::from_der(token)?;
+    let mut outer = Members::of_sequence(cms)?;
+    let kind = outer.next_bytes()?;
+    let mut data = Members::of_sequence(outer.next_context(0)?.unwrap_or_default())?;
+    let mut parts: Vec<&[u8]> = Vec::new();
+    while !data.is_finished() {
+        parts.push(data.next_bytes()?);
+    }
+    // The SET of signers is the last member of SignedData, and holds one.
+    let signers = parts.pop().ok_or(SignatureError::Malformed)?;
+    let mut signer = Members::of(AnyRef::from_der(signers)?.value())?.next_sequence()?;
+    let mut members: Vec<&[u8]> = Vec::new();
+    let mut attributes = Vec::new();
+    while !signer.is_finished() {
+        // Behind the signature, whose tag no other member has: the unsigned attributes.
+        let behind = members.last().is_some_and(|last| last.first() == Some(&OCTET_STRING));
+        if behind && let Some(unsigned) = signer.next_context(1)? {
+            let mut unsigned = Members::of(unsigned)?;
+            while !unsigned.is_finished() {
+                attributes.push(unsigned.next_bytes()?.to_vec());
+            }
+        } else {
+            members.push(signer.next_bytes()?);
+        }
+    }
+    let value = tlv(SET, &[token])?;
+    attributes.push(tlv(SEQUENCE, &[&oids::SIGNATURE_TIME_STAMP.to_der()?, &value])?);
+    let unsigned = set_of(context(1), attributes)?;
+    members.push(&unsigned);
+    let signers = tlv(SET, &[&tlv(SEQUENCE, &members)?])?;
+    parts.push(&signers);
+    Ok(tlv(SEQUENCE, &[kind, &tlv(context(0), &[&tlv(SEQUENCE, &parts)?])?])?)
+}
+
 /// A signature as PEM, label `CMS`, as `openssl` and `gmssl` write and read it.
 pub fn cms_to_pem(cms: &[u8]) -> String {
     to_pem("CMS", cms)
@@ -320,6 +380,8 @@ pub(crate) struct SignerInfo<'a> {
     attributes: Option<&'a [u8]>,
     algorithm: AlgorithmIdentifierRef<'a>,
     pub(crate) signature: &'a [u8],
+    /// The members of the SET of unsigned attributes.
+    unsigned: Option<&'a [u8]>,
 }
 
 enum SignerId<'a> {
@@ -569,9 +631,32 @@ impl<'a> SignerInfo<'a> {
         let attributes = members.next_context(0)?;
         let algorithm = members.next_algorithm()?;
         let signature = members.next_as(Tag::OctetString)?;
-        let _unsigned = members.next_context(1)?;
+        let unsigned = members.next_context(1)?;
         members.finish()?;
-        Ok(Self { id, digest, attributes, algorithm, signature })
+        Ok(Self { id, digest, attributes, algorithm, signature, unsigned })
+    }
+}
+
+impl<'a> SignerInfo<'a> {
+    /// The time-stamps over the signature value (RFC 3161, appendix A). Where the unsigned attributes cannot
+    /// be read there are none: nothing rests on them.
+    pub(crate) fn time_stamps(&self) -> Vec<&'a [u8]> {
+        let read = |members: &'a [u8]| {
+            let mut found = Vec::new();
+            let mut members = Members::of(members)?;
+            while !members.is_finished() {
+                let mut attribute = members.next_sequence()?;
+                if attribute.next_oid()? != oids::SIGNATURE_TIME_STAMP {
+                    continue;
+                }
+                let mut values = Members::of(attribute.next_as(Tag::Set)?)?;
+                while !values.is_finished() {
+                    found.push(values.next_bytes()?);
+                }
+            }
+            Ok::<_, der::Error>(found)
+        };
+        self.unsigned.and_then(|members| read(members).ok()).unwrap_or_default()
     }
 }
 

@@ -23,6 +23,7 @@ pub mod pdf;
 mod revocation;
 mod suite;
 mod time;
+pub mod timestamp;
 mod tlv;
 mod trust;
 mod verdict;
@@ -36,7 +37,7 @@ pub use chain::{ChainCertificate, ChainError, ChainRecord, PathCost};
 pub use check::{CheckedCms, CheckedSigner, check_cms, check_cms_over};
 pub use cms::{
     MAX_CMS_BYTES, SignatureError, UnchainedSignature, VerifiedSignature, check_signature,
-    cms_from_pem, cms_to_pem, sign_attached, sign_detached, verify_detached,
+    cms_from_pem, cms_signature_value, cms_to_pem, sign_attached, sign_detached, verify_detached, with_time_stamp,
 };
 pub use crl::{ChainVerdict, CrlError, Judgement, Revocation};
 pub use evidence::{
@@ -50,6 +51,7 @@ pub use manifest::{MAX_MANIFEST_LICENCES, Manifest, ManifestError};
 pub use ocsp::{OcspAnswer, OcspError, OcspStatus, check_ocsp};
 pub use suite::{PublicKey, Suite, Verifier, VerifyError};
 pub use trust::{Assessment, HeldCrl, Times, TrustStore, Usage};
+pub use timestamp::{TimeStamp, TimestampError};
 pub use verdict::{FileKind, FileVerdict, LinkVerdict, Outcome, SignatureVerdict};
 
 use licence::Sha256Digest;
