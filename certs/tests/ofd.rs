@@ -3,9 +3,16 @@
 
 mod support;
 
-use certs::ofd::{check, is_ofd};
-use certs::{FileVerdict, LinkVerdict, Outcome, Times, TrustStore};
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+
+use certs::ofd::{SealTemplate, SealVersion, check, is_ofd, make_seal, pack, seal_ofd};
+use certs::{
+    FileVerdict, LinkVerdict, Outcome, Profile, SigningIdentity, Suite, Times, TrustStore,
+    issue_crl,
+};
 use support::*;
+use zip::ZipArchive;
 
 const SEALED: &[u8] = include_bytes!("data/ofd/sealed-v4.ofd");
 const ALL_PROTECTED: &[u8] = include_bytes!("data/ofd/sealed-v4-all-protected.ofd");
@@ -67,4 +74,166 @@ fn codes(verdict: &FileVerdict) -> Vec<String> {
         format!("{} {}{subject}", link.link.word(), link.code)
     };
     verdict.links.iter().chain(signatures).map(words).collect()
+}
+
+#[test]
+fn what_is_sealed_here_is_trusted_in_both_layouts_and_every_suite() {
+    for suite in SUITES {
+        for (version, lists_digests) in [(SealVersion::V4, false), (SealVersion::V5, true)] {
+            let office = Office::new(suite);
+            let seal = office.seal(|template| {
+                template.version = version;
+                template.lists_digests = lists_digests;
+            });
+            let file = office.sealed(UNSIGNED, &seal);
+            let verdict = check(&file, &office.trust, &Times::now(now()));
+            let all = [
+                "format ok",
+                "coverage ok",
+                "signature ok",
+                "seal ok",
+                "certificate ok",
+                "usage ok",
+                "chain ok",
+                "revocation ok",
+            ];
+            assert_eq!(codes(&verdict), all, "{suite:?}");
+            assert_eq!(verdict.outcome(), Outcome::Trusted);
+            let signature = &verdict.signatures[0];
+            assert_eq!(signature.signer.as_ref(), Some(office.signer.certificate()));
+            assert_eq!(signature.suite, Some(suite));
+            assert_eq!(signature.claimed_at, Some(now()));
+            assert_eq!(signature.proven_at, None);
+        }
+    }
+}
+
+#[test]
+fn a_second_seal_leaves_the_first_intact_and_a_bad_one_is_named() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let seal = office.seal(|_| ());
+    let once = office.sealed(UNSIGNED, &seal);
+    let twice = office.sealed(&once, &seal);
+    let verdict = check(&twice, &office.trust, &Times::now(now()));
+    assert_eq!(verdict.outcome(), Outcome::Trusted, "{:?}", codes(&verdict));
+    assert_eq!(verdict.signatures.len(), 2);
+
+    let bad = changed(&twice, "Doc_0/Signs/Sign_1/SignedValue.dat", |bytes| {
+        *bytes.last_mut().unwrap() ^= 1;
+    });
+    let verdict = check(&bad, &office.trust, &Times::now(now()));
+    assert_eq!(verdict.outcome(), Outcome::Untrusted);
+    assert_eq!(verdict.signatures[0].outcome(), Outcome::Trusted);
+    assert_eq!(verdict.signatures[1].outcome(), Outcome::Untrusted);
+    assert!(
+        codes(&verdict)
+            .contains(&"signature ofd_signature_wrong Doc_0/Signs/Sign_1/SignedValue.dat".into())
+    );
+}
+
+#[test]
+fn every_changed_byte_of_a_protected_part_or_of_the_signature_is_refused_naming_the_part() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let file = office.sealed(UNSIGNED, &office.seal(|_| ()));
+    let parts = unpack(&file);
+    let mut tried = 0;
+    for (name, original) in &parts {
+        if name.ends_with("Signatures.xml") {
+            continue; // Nobody's signature covers the list: another signature may be added.
+        }
+        for position in 0..original.len() {
+            let bad = changed(&file, name, |bytes| bytes[position] ^= 1 << (position % 8));
+            let verdict = check(&bad, &office.trust, &Times::now(now()));
+            tried += 1;
+            assert_eq!(verdict.outcome(), Outcome::Untrusted, "{name} at {position}");
+            let named = codes(&verdict)
+                .iter()
+                .any(|line| line.ends_with(&format!(" {name}")) && !line.contains(" ok"));
+            assert!(named, "{name} at {position}: {:?}", codes(&verdict));
+        }
+    }
+    println!("{tried} bytes changed, all refused with the part");
+    assert!(tried > 4000, "{tried}");
+}
+
+#[test]
+fn a_changed_byte_of_the_file_is_refused_or_changes_no_part() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let file = office.sealed(UNSIGNED, &office.seal(|_| ()));
+    let parts = unpack(&file);
+    let (mut refused, mut harmless) = (0, 0);
+    for position in 0..file.len() {
+        let mut bad = file.clone();
+        bad[position] ^= 1 << (position % 8);
+        if check(&bad, &office.trust, &Times::now(now())).outcome() == Outcome::Trusted {
+            assert_eq!(unpack(&bad), parts, "at {position}");
+            harmless += 1;
+        } else {
+            refused += 1;
+        }
+    }
+    println!("{refused} refused, {harmless} without effect on any part");
+}
+
+/// A maker of seals, a signer with a seal, and who trusts them.
+struct Office {
+    maker: SigningIdentity,
+    signer: SigningIdentity,
+    trust: TrustStore,
+}
+
+impl Office {
+    fn new(suite: Suite) -> Self {
+        let root = root(suite, "样例根");
+        let maker = below(&root, suite, &template("样例制章", Profile::LicenceIssuer, 2));
+        let signer = below(&root, suite, &template("样例签章", Profile::LicenceIssuer, 3));
+        let mut trust = trusting(&root);
+        let list =
+            issue_crl(&root, 1, &[], time("2025-01-01T00:00:00Z"), time("2026-01-01T00:00:00Z"));
+        trust.add_crl(&list.unwrap()).unwrap();
+        Self { maker, signer, trust }
+    }
+
+    fn seal(&self, change: impl FnOnce(&mut SealTemplate<'_>)) -> Vec<u8> {
+        let signers = [self.signer.certificate().clone()];
+        let mut template = SealTemplate {
+            version: SealVersion::V4,
+            identifier: "35010000000001",
+            name: "样例市市场监督管理局",
+            signers: &signers,
+            lists_digests: false,
+            picture: b"\x89PNG\r\n\x1a\n, and so on",
+            created: time("2025-01-01T00:00:00Z"),
+            valid_from: time("2025-01-01T00:00:00Z"),
+            valid_until: time("2025-12-31T00:00:00Z"),
+        };
+        change(&mut template);
+        make_seal(&template, &self.maker, None).unwrap()
+    }
+
+    fn sealed(&self, file: &[u8], seal: &[u8]) -> Vec<u8> {
+        seal_ofd(file, seal, &self.signer, now(), None).unwrap()
+    }
+}
+
+fn unpack(file: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = ZipArchive::new(Cursor::new(file)).unwrap();
+    let mut parts = BTreeMap::new();
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).unwrap();
+        let name = String::from_utf8(entry.name_raw().to_vec()).unwrap();
+        if entry.is_file() {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            parts.insert(name, bytes);
+        }
+    }
+    parts
+}
+
+/// The file with a part changed.
+fn changed(file: &[u8], part: &str, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut parts = unpack(file);
+    change(parts.get_mut(part).unwrap());
+    pack(&parts)
 }

@@ -77,6 +77,12 @@ pub enum OfdError {
         /// Which.
         part: String,
     },
+    /// A location that names no part of the package.
+    #[error("a location names a part that is not in the package")]
+    DanglingLocation {
+        /// Where it is written.
+        part: String,
+    },
     /// A location that leads out of the package.
     #[error("a location leads out of the package")]
     Location {
@@ -126,6 +132,12 @@ pub enum OfdError {
     #[error("the file shows a seal, but nobody signed it")]
     SealWithoutSignature {
         /// Where the seal is.
+        part: String,
+    },
+    /// There are signatures that no list names: a reader that follows the lists shows none.
+    #[error("the file holds a signature that it does not list")]
+    UnlistedSignature {
+        /// Where it should be listed.
         part: String,
     },
     /// More signatures than allowed.
@@ -267,6 +279,7 @@ impl OfdError {
             Self::Bomb { .. } => "ofd_unpacked_too_large",
             Self::DamagedPart { .. } => "ofd_part_damaged",
             Self::MissingPart { .. } => "ofd_part_missing",
+            Self::DanglingLocation { .. } => "ofd_location_dangling",
             Self::Location { .. } => "ofd_location_outside",
             Self::Xml { .. } => "ofd_xml_malformed",
             Self::XmlDoctype { .. } => "ofd_xml_doctype",
@@ -276,6 +289,7 @@ impl OfdError {
             Self::Structure { .. } => "ofd_structure",
             Self::Unsigned => "ofd_unsigned",
             Self::SealWithoutSignature { .. } => "ofd_seal_without_signature",
+            Self::UnlistedSignature { .. } => "ofd_signature_not_listed",
             Self::TooManySignatures { .. } => "ofd_too_many_signatures",
             Self::WeakDigest { .. } => "ofd_digest_weak",
             Self::UnknownDigest { .. } => "ofd_digest_unknown",
@@ -310,6 +324,7 @@ impl OfdError {
             | Self::ChangedPart { .. }
             | Self::UncoveredPart { .. } => Link::Coverage,
             Self::Unsigned
+            | Self::UnlistedSignature { .. }
             | Self::ChangedDescription { .. }
             | Self::WrongSignature { .. }
             | Self::Algorithm { .. } => Link::Signature,
@@ -338,6 +353,7 @@ impl OfdError {
             | Self::Bomb { part }
             | Self::DamagedPart { part }
             | Self::MissingPart { part }
+            | Self::DanglingLocation { part }
             | Self::Location { part }
             | Self::Xml { part }
             | Self::XmlDoctype { part }
@@ -346,6 +362,7 @@ impl OfdError {
             | Self::XmlLimit { part }
             | Self::Structure { part }
             | Self::SealWithoutSignature { part }
+            | Self::UnlistedSignature { part }
             | Self::WeakDigest { part }
             | Self::UnknownDigest { part }
             | Self::ChangedPart { part }

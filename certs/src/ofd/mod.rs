@@ -11,6 +11,7 @@
 //! else the one that the signer claims. Certificates are judged as everywhere: at a proven time, else now.
 
 mod error;
+mod make;
 mod package;
 mod seal;
 mod xml;
@@ -20,15 +21,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::ToSpan;
-use sm3::{Digest, Sm3};
 
 pub use error::OfdError;
+pub use make::{SealTemplate, SealVersion, SealingError, Stamper, make_seal, pack, seal_ofd};
 pub use package::{MAX_OFD_BYTES, is_ofd};
 
 use crate::tlv::Members;
 use crate::{
-    Certificate, FileKind, FileVerdict, Link, LinkVerdict, Outcome, SignatureVerdict, Times,
-    TrustStore, Usage, Verifier, VerifyError, check_signature,
+    Certificate, CheckedCms, FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, Outcome,
+    SignatureVerdict, Times, TrustStore, Usage, Verifier, VerifyError, check_cms_over,
 };
 use package::{Package, ROOT, resolve};
 use seal::{Seal, SealSignature};
@@ -73,7 +74,7 @@ struct Document<'a> {
     signatures: Vec<Entry>,
     /// Parts that belong to signatures; each is held by its own signature.
     of_signatures: BTreeSet<String>,
-    digests: HashMap<(String, DigestMethod), Vec<u8>>,
+    digests: HashMap<(String, HashAlgorithm), Vec<u8>>,
 }
 
 /// A signature as Signatures.xml lists it (GB/T 33190-2016, 18.1).
@@ -89,7 +90,7 @@ struct Description {
     bytes: Vec<u8>,
     signed_value: String,
     seal: Option<String>,
-    method: Result<DigestMethod, OfdError>,
+    method: Result<HashAlgorithm, OfdError>,
     /// Path and digest; `None` where the digest cannot be read.
     references: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -108,6 +109,9 @@ impl<'a> Document<'a> {
                 continue;
             };
             // A package that lists its signatures through one file for two documents says it once.
+            if !package.has(&list) {
+                return Err(OfdError::DanglingLocation { part: ROOT.to_owned() });
+            }
             if of_signatures.insert(list.clone()) {
                 read_list(&mut package, &list, &mut signatures)?;
             }
@@ -122,24 +126,34 @@ impl<'a> Document<'a> {
         Ok(Self { package, signatures, of_signatures, digests: HashMap::new() })
     }
 
-    /// Why a file without signatures does not hold: it may look sealed.
+    /// Why a file that lists no signature does not hold: it may look sealed.
     fn unsigned(&mut self) -> OfdError {
         let parts: Vec<String> = self.package.parts().map(str::to_owned).collect();
-        let lower = |part: &String| part.to_ascii_lowercase();
-        for part in &parts {
-            let is_seal = lower(part).ends_with(".esl")
-                && self
-                    .package
-                    .read(part, MAX_SEAL_BYTES)
-                    .is_ok_and(|bytes| Seal::read(&bytes).is_ok());
-            // GB/T 33190-2016, 15.2: an annotation of the type Stamp.
-            let is_stamp = lower(part).ends_with(".xml")
-                && read_any_xml(&mut self.package, part).is_ok_and(|root| shows_a_stamp(&root));
-            if is_seal || is_stamp {
-                return OfdError::SealWithoutSignature { part: part.clone() };
+        let mut shown = None;
+        for part in parts {
+            let name = part.to_ascii_lowercase();
+            if name.ends_with(".xml") {
+                let Ok(root) = read_any_xml(&mut self.package, &part) else {
+                    continue;
+                };
+                if matches!(root.name.as_str(), "Signature" | "Signatures")
+                    && !self.of_signatures.contains(&part)
+                {
+                    let list = self.of_signatures.first().cloned();
+                    let part = list.unwrap_or_else(|| ROOT.to_owned());
+                    return OfdError::UnlistedSignature { part };
+                }
+                if shows_a_stamp(&root) {
+                    shown = Some(part);
+                }
+            } else if name.ends_with(".esl") {
+                let read = self.package.read(&part, MAX_SEAL_BYTES);
+                if read.is_ok_and(|bytes| Seal::read(&bytes).is_ok()) {
+                    shown = Some(part);
+                }
             }
         }
-        OfdError::Unsigned
+        shown.map_or(OfdError::Unsigned, |part| OfdError::SealWithoutSignature { part })
     }
 
     fn judge(&mut self, entry: &Entry, trust: &TrustStore, times: &Times) -> SignatureVerdict {
@@ -162,10 +176,15 @@ impl<'a> Document<'a> {
         self.judge_coverage(description, &mut verdict);
         match self.package.read(&description.signed_value, MAX_SEAL_BYTES) {
             Ok(value) => self.judge_value(entry, description, &value, trust, times, &mut verdict),
-            // The picture is there to be shown, the signature is not.
-            Err(OfdError::MissingPart { .. }) if entry.is_seal => {
-                let part = description.seal.clone().unwrap_or_else(|| entry.part.clone());
-                verdict.links.push(OfdError::SealWithoutSignature { part }.verdict());
+            // A description that names a signature which is not there is no signature, though a seal may be
+            // shown where it says.
+            Err(OfdError::MissingPart { .. }) => {
+                let part = entry.part.clone();
+                let error = match entry.is_seal {
+                    true => OfdError::SealWithoutSignature { part },
+                    false => OfdError::DanglingLocation { part },
+                };
+                verdict.links.push(error.verdict());
             }
             Err(error) => verdict.links.push(error.verdict()),
         }
@@ -205,11 +224,11 @@ impl<'a> Document<'a> {
         verdict.links.extend(wrong.iter().map(OfdError::verdict));
     }
 
-    fn digest(&mut self, part: &str, method: DigestMethod) -> Result<Vec<u8>, OfdError> {
+    fn digest(&mut self, part: &str, method: HashAlgorithm) -> Result<Vec<u8>, OfdError> {
         if let Some(known) = self.digests.get(&(part.to_owned(), method)) {
             return Ok(known.clone());
         }
-        let digest = method.digest(&self.package.read_whole(part)?);
+        let digest = method.digest(&[&self.package.read_whole(part)?]);
         self.digests.insert((part.to_owned(), method), digest.clone());
         Ok(digest)
     }
@@ -236,18 +255,7 @@ impl<'a> Document<'a> {
             Some(_) if entry.is_seal => {
                 verdict.links.push(OfdError::NoSeal { part: part() }.verdict());
             }
-            Some(Form::Cms) => match check_signature(value, &description.bytes) {
-                Ok(found) => {
-                    verdict.links.push(LinkVerdict::ok(Link::Signature));
-                    verdict.suite = Some(found.suite);
-                    verdict.claimed_at = found.signing_time;
-                    assess(&found.signer, &found.others, trust, times, verdict);
-                    verdict.signer = Some(found.signer);
-                }
-                Err(error) => {
-                    verdict.links.push(OfdError::Cms(error).verdict().about(part()));
-                }
-            },
+            Some(Form::Cms) => judge_cms(description, value, trust, times, verdict),
             // GM/T 0009-2012, 7.3: r and s. Whose they are, the file does not say.
             Some(Form::Bare) => {
                 verdict.links.push(OfdError::NoCertificate { part: part() }.verdict());
@@ -373,6 +381,47 @@ impl<'a> Document<'a> {
     }
 }
 
+/// GM/T 0099-2020, 7.2.2: a signature without a seal is CMS (GB/T 35275). What it is over is the
+/// description, or the SM3 digest of it as content.
+fn judge_cms(
+    description: &Description,
+    value: &[u8],
+    trust: &TrustStore,
+    times: &Times,
+    verdict: &mut SignatureVerdict,
+) {
+    let digest = HashAlgorithm::Sm3.digest(&[&description.bytes]);
+    let over = |content: &[u8]| check_cms_over(value, &[content], trust, times);
+    let holds = |checked: &CheckedCms| checked.signers.iter().all(|signer| signer.hash.is_some());
+    let checked = match over(&description.bytes) {
+        Ok(checked) if holds(&checked) => Ok(checked),
+        other => match over(&digest) {
+            Ok(checked) if holds(&checked) => Ok(checked),
+            _ => other,
+        },
+    };
+    let part = || description.signed_value.clone();
+    let signers = match checked {
+        Ok(checked) => checked.signers,
+        Err(error) => {
+            verdict.links.push(OfdError::Cms(error).verdict().about(part()));
+            return;
+        }
+    };
+    let holds = signers.iter().all(|signer| signer.hash.is_some());
+    for signer in signers.into_iter().map(|signer| signer.verdict) {
+        // A signature that does not hold is in this part; anything else is about the signer.
+        let about = |link: LinkVerdict| if holds { link } else { link.about(part()) };
+        verdict.links.extend(signer.links.into_iter().map(about));
+        if verdict.signer.is_none() {
+            verdict.signer = signer.signer;
+            verdict.suite = signer.suite;
+            verdict.claimed_at = signer.claimed_at;
+            verdict.chain = signer.chain;
+        }
+    }
+}
+
 /// The path of the signer, as far as it is known.
 fn assess(
     signer: &Certificate,
@@ -444,6 +493,9 @@ fn read_list(
         if signatures.iter().any(|known| known.part == part) {
             return Err(structure());
         }
+        if !package.has(&part) {
+            return Err(OfdError::DanglingLocation { part: list.to_owned() });
+        }
         // The default is a seal.
         let is_seal = match listed.attribute("Type") {
             None | Some("Seal") => true,
@@ -471,7 +523,7 @@ impl Description {
             None => None,
         };
         let list = information.one("References", part)?;
-        let method = match DigestMethod::named(list.attribute("CheckMethod").unwrap_or("MD5")) {
+        let method = match hash_named(list.attribute("CheckMethod").unwrap_or("MD5")) {
             Ok(method) => Ok(method),
             Err(true) => Err(OfdError::WeakDigest { part: part.to_owned() }),
             Err(false) => Err(OfdError::UnknownDigest { part: part.to_owned() }),
@@ -488,37 +540,17 @@ impl Description {
     }
 }
 
-/// The digests that parts may be protected by.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum DigestMethod {
-    Sm3,
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-impl DigestMethod {
-    /// By name or object identifier; `Err(true)` for one that is broken, `Err(false)` for an unknown one.
-    fn named(text: &str) -> Result<Self, bool> {
-        let name: String = text.chars().filter(|symbol| !matches!(symbol, '-' | '_')).collect();
-        match name.to_ascii_uppercase().as_str() {
-            "SM3" | "1.2.156.10197.1.401" => Ok(Self::Sm3),
-            "SHA256" | "2.16.840.1.101.3.4.2.1" => Ok(Self::Sha256),
-            "SHA384" | "2.16.840.1.101.3.4.2.2" => Ok(Self::Sha384),
-            "SHA512" | "2.16.840.1.101.3.4.2.3" => Ok(Self::Sha512),
-            "MD5" | "1.2.840.113549.2.5" | "SHA1" | "1.3.14.3.2.26" => Err(true),
-            _ => Err(false),
-        }
-    }
-
-    fn digest(self, bytes: &[u8]) -> Vec<u8> {
-        let algorithm = match self {
-            Self::Sm3 => return Sm3::digest(bytes).to_vec(),
-            Self::Sha256 => &ring::digest::SHA256,
-            Self::Sha384 => &ring::digest::SHA384,
-            Self::Sha512 => &ring::digest::SHA512,
-        };
-        ring::digest::digest(algorithm, bytes).as_ref().to_vec()
+/// A hash function by name or object identifier, as CheckMethod (GB/T 33190-2016, 18.2.2) and seals name
+/// it; `Err(true)` for one that is broken, `Err(false)` for an unknown one.
+fn hash_named(text: &str) -> Result<HashAlgorithm, bool> {
+    let name: String = text.chars().filter(|symbol| !matches!(symbol, '-' | '_')).collect();
+    match name.to_ascii_uppercase().as_str() {
+        "SM3" | "1.2.156.10197.1.401" => Ok(HashAlgorithm::Sm3),
+        "SHA256" | "2.16.840.1.101.3.4.2.1" => Ok(HashAlgorithm::Sha256),
+        "SHA384" | "2.16.840.1.101.3.4.2.2" => Ok(HashAlgorithm::Sha384),
+        "SHA512" | "2.16.840.1.101.3.4.2.3" => Ok(HashAlgorithm::Sha512),
+        "MD5" | "1.2.840.113549.2.5" | "SHA1" | "1.3.14.3.2.26" => Err(true),
+        _ => Err(false),
     }
 }
 

@@ -3,11 +3,14 @@
 //! | version | standard | signer's certificate and algorithm | seal maker's signature |
 //! | --- | --- | --- | --- |
 //! | 1 | GM/T 0031-2014, 6 | inside of what is signed | over seal information, certificate and algorithm |
-//! | 4 | GB/T 38540-2020, 6 and 7 | beside it | over seal information, certificate and algorithm |
+//! | 4 | GB/T 38540-2020, 6 and 7 | beside it | over the seal information |
 //! | 5 | GM/T 0031-2025 | beside it | over the seal information |
 //!
 //! Makers differ in what the seal's own signature is over, whatever the version; both forms are taken
 //! in. They cannot be mistaken for each other: one is a SEQUENCE that begins with the other.
+//!
+//! GM/T 0031-2025 is known here by what two secondary sources say of it, the reader of ofdrw and a summary of
+//! the standard; they agree.
 
 use const_oid::ObjectIdentifier;
 use der::asn1::BitStringRef;
@@ -17,7 +20,7 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use sm3::{Digest, Sm3};
 
-use super::DigestMethod;
+use super::hash_named;
 use crate::tlv::{Members, SEQUENCE, tlv};
 use crate::{Certificate, PublicKey, Suite, Verifier, VerifyError, oids};
 
@@ -40,6 +43,7 @@ pub(super) struct SealSignature<'a> {
 
 /// A seal (SESeal; GB/T 38540-2020, 6.1).
 pub(super) struct Seal<'a> {
+    pub(super) version: u8,
     /// With tag and length.
     pub(super) der: &'a [u8],
     /// SES_SealInfo with tag and length.
@@ -131,7 +135,7 @@ impl<'a> Seal<'a> {
         let mut inner = Members::of_sequence(information)?;
         let mut header = inner.next_sequence()?;
         let id = header.next_as(Tag::Ia5String)?;
-        let _version = integer(&mut header)?;
+        let version = header.next_small()?;
         let _vendor = header.next_as(Tag::Ia5String)?;
         if id != b"ES" {
             return Err(Tag::Ia5String.value_error().into());
@@ -151,7 +155,7 @@ impl<'a> Seal<'a> {
         let _created = time(&mut property)?;
         let (from, until) = (time(&mut property)?, time(&mut property)?);
         property.finish()?;
-        Ok(Self { der, information, signers, from, until, maker, algorithm, signature })
+        Ok(Self { version, der, information, signers, from, until, maker, algorithm, signature })
     }
 
     /// Whether the maker with this key signed the seal.
@@ -173,8 +177,7 @@ impl<'a> Seal<'a> {
         match &self.signers {
             Signers::Certificates(all) => all.contains(&signer.der()),
             Signers::Digests(all) => all.iter().any(|(method, digest)| {
-                DigestMethod::named(method)
-                    .is_ok_and(|method| method.digest(signer.der()) == *digest)
+                hash_named(method).is_ok_and(|method| method.digest(&[signer.der()]) == *digest)
             }),
         }
     }
