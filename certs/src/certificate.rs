@@ -52,8 +52,6 @@ struct Parsed {
 struct KeyUsage {
     signs: bool,
     digital_signature: bool,
-    /// Key encipherment or agreement: how old TLS servers use their key.
-    agrees: bool,
     signs_lists: bool,
     signs_certificates: bool,
 }
@@ -308,10 +306,8 @@ impl Certificate {
                 self.0.key_usage.is_none_or(|bits| bits.signs)
                     && self.0.extended.is_some_and(|extended| extended.only_time_stamping)
             }
-            Usage::AuthenticatingServers => {
-                self.0.key_usage.is_none_or(|bits| bits.signs || bits.agrees)
-                    && self.0.extended.is_none_or(|extended| extended.server)
-            }
+            // Which key usage a server needs depends on the key exchange: for TLS to judge.
+            Usage::AuthenticatingServers => self.0.extended.is_none_or(|extended| extended.server),
         }
     }
 
@@ -342,6 +338,10 @@ impl Parsed {
         let mut is_ca = false;
         let mut subject_key_id = None;
         let mut authority_key_id = None;
+        // RFC 5280, 4.1.1.2: what is signed names the algorithm it is signed with.
+        if x509.signature_algorithm != x509.tbs_certificate.signature {
+            return None;
+        }
         // RFC 5280, 4.2: no extension twice.
         x509.extensions_map().ok()?;
         for extension in x509.extensions() {
@@ -350,7 +350,6 @@ impl Parsed {
                     key_usage = Some(KeyUsage {
                         signs: bits.digital_signature() || bits.non_repudiation(),
                         digital_signature: bits.digital_signature(),
-                        agrees: bits.key_encipherment() || bits.key_agreement(),
                         signs_lists: bits.crl_sign(),
                         signs_certificates: bits.key_cert_sign(),
                     });

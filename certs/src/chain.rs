@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use certval::{
     CertificationPath, CertificationPathResults, CertificationPathSettings, Error,
-    PathValidationStatus, PkiEnvironment, TimeOfInterest, enforce_trust_anchor_constraints,
-    validate_path_rfc5280,
+    ExtensionProcessing, PDVCertificate, PDVExtension, PDVTrustAnchorChoice, PathValidationStatus,
+    PkiEnvironment, TimeOfInterest, enforce_trust_anchor_constraints, validate_path_rfc5280,
 };
 use der::asn1::BitString;
 use jiff::Timestamp;
 use licence::Sha256Digest;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::trust::Anchor;
 use crate::{Certificate, CertificateError, Link, Suite, Usage, oids, suite, time};
@@ -473,6 +474,11 @@ fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), Cha
     let anchor = path.anchor.validated_form.clone().ok_or(ChainError::NotConforming)?;
     let time = time::to_date_time(at).map(TimeOfInterest).filter(|time| !time.is_disabled());
 
+    let intermediates = intermediates?;
+    if wildcard_reaches_excluded(&target, &anchor, &intermediates) {
+        return Err(ChainError::NameConstraints);
+    }
+
     let mut settings = CertificationPathSettings::new();
     settings.set_time_of_interest(time.ok_or(ChainError::NotConforming)?);
     settings.set_enforce_trust_anchor_constraints(true);
@@ -489,16 +495,61 @@ fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), Cha
         settings.set_extended_key_usage_path(true);
         settings.set_extended_key_usage(vec![extended.to_string()]);
     }
-    let settings = enforce_trust_anchor_constraints(&settings, &anchor)
-        .map_err(|error| refusal(error, 0, length, usage))?;
+    let settings =
+        enforce_trust_anchor_constraints(&settings, &anchor).map_err(|error| match error {
+            // What certval says of a critical extension that it does not process on an anchor.
+            Error::Unrecognized => ChainError::CriticalExtension { position: length },
+            error => refusal(error, 0, length, usage),
+        })?;
     let mut environment = PkiEnvironment::new();
     environment.add_verify_signature_message_callback(signature_was_checked);
-    let candidate = CertificationPath::new(anchor, intermediates?, target);
+    let candidate = CertificationPath::new(anchor, intermediates, target);
     let mut results = CertificationPathResults::new();
     validate_path_rfc5280(&environment, &settings, &candidate, &mut results).map_err(|error| {
         let index = results.get_failure_index().unwrap_or(0);
         refusal(error, index as usize, length, usage)
     })
+}
+
+/// Whether a wildcard of the target stands for a host that a CA's constraints exclude (CVE-2025-61727):
+/// RFC 5280, 4.2.1.10 compares the name as it is written, RFC 9525, 6.3 what it stands for.
+fn wildcard_reaches_excluded(
+    target: &PDVCertificate,
+    anchor: &PDVTrustAnchorChoice,
+    intermediates: &[PDVCertificate],
+) -> bool {
+    let Ok(Some(PDVExtension::SubjectAltName(names))) =
+        target.get_extension(&oids::SUBJECT_ALT_NAME)
+    else {
+        return false;
+    };
+    let parents: Vec<_> = names
+        .0
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DnsName(host) => host.as_str().strip_prefix('*'),
+            _ => None,
+        })
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let excludes = |extension: certval::Result<Option<&PDVExtension>>| {
+        let Ok(Some(PDVExtension::NameConstraints(constraints))) = extension else {
+            return false;
+        };
+        constraints.excluded_subtrees.iter().flatten().any(|tree| match &tree.base {
+            GeneralName::DnsName(host) => {
+                let host = host.as_str().to_ascii_lowercase();
+                parents.iter().any(|parent| {
+                    let label = host.strip_suffix(parent.as_str());
+                    label.is_some_and(|label| !label.is_empty() && !label.contains('.'))
+                })
+            }
+            _ => false,
+        })
+    };
+    !parents.is_empty()
+        && (excludes(anchor.get_extension(&oids::NAME_CONSTRAINTS))
+            || intermediates.iter().any(|ca| excludes(ca.get_extension(&oids::NAME_CONSTRAINTS))))
 }
 
 /// For certval: [`Search::fault`] has checked the signatures of the path already.
