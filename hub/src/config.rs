@@ -31,6 +31,7 @@ pub struct Config {
     /// Server certificate and who may connect.
     pub tls: Tls,
     /// Whose licences are believed.
+    #[serde(default)]
     pub trust: Trust,
     /// The catalogue of licence types, JSON.
     pub catalogue: PathBuf,
@@ -238,16 +239,21 @@ pub struct Tls {
     pub client_crls: Vec<PathBuf>,
 }
 
-/// Anchors and revocation lists for licences.
-#[derive(Clone, Debug, Deserialize)]
+/// Anchors and revocation lists.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {
-    /// PEM files with the anchors that issuers' certificates lead to.
+    /// Folder that `hub anchors`, `hub crl` and the scheduled sources write to; `trust` below `data` when left
+    /// out.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+    /// PEM files with the anchors that issuers' certificates lead to, beside those of the folder.
+    #[serde(default)]
     pub licence_anchors: Vec<PathBuf>,
     /// PEM files with intermediate certificates.
     #[serde(default)]
     pub intermediates: Vec<PathBuf>,
-    /// Revocation lists, PEM or DER; read again every minute.
+    /// Revocation lists, PEM or DER; read again within two seconds of a change.
     #[serde(default)]
     pub crls: Vec<PathBuf>,
 }
@@ -337,6 +343,7 @@ impl Config {
         rebase(&mut self.tls.key);
         rebase(&mut self.tls.client_anchors);
         self.tls.client_crls.iter_mut().for_each(rebase);
+        self.trust.folder.iter_mut().for_each(rebase);
         self.trust.licence_anchors.iter_mut().for_each(rebase);
         self.trust.intermediates.iter_mut().for_each(rebase);
         self.trust.crls.iter_mut().for_each(rebase);

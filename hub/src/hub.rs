@@ -3,10 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError},
 };
 
-use certs::{Certificate, SigningIdentity, TrustStore, Usage};
+use certs::{SigningIdentity, TrustStore};
 use connectors::{CheckedConnector, RunnerHandle, RunnerSettings, casebase};
 use indexes::{
     Blobs, IndexKey, LicenceStore, RocksOptions, RocksStore, SearchFollower, SearchIndex,
@@ -22,6 +22,7 @@ use crate::{
     policy::Policies,
     reuse::courier::{Courier, Couriers},
     reuse::mandates::{Mandates, read_mandates},
+    trust,
 };
 
 /// The parts of a hub.
@@ -65,7 +66,9 @@ pub struct Hub {
     pub grant_hours: u16,
     /// Idempotency keys whose requests are being worked on.
     pub in_progress: std::sync::Mutex<std::collections::HashSet<Vec<u8>>>,
-    trust: RwLock<Arc<TrustStore>>,
+    trust: trust::Keeper,
+    watch: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    stop_watching: CancellationToken,
     follower: std::sync::Mutex<Option<SearchFollower>>,
     settings: Config,
 }
@@ -168,7 +171,7 @@ impl Hub {
         let catalogue = read_catalogue(&config)?;
         let matters = read_matters(&config, &catalogue)?;
         let policies = read_policies(&config)?;
-        let trust = read_trust(&config)?;
+        let trust = trust::Keeper::open(&config, clock.now())?;
         connectors::check_all(&config.connectors).map_err(OpenError::Connectors)?;
         let departments = read_departments(&config)?;
         let organisations = read_organisations(&config)?;
@@ -230,11 +233,15 @@ impl Hub {
             couriers: std::sync::OnceLock::new(),
             grant_hours: config.grant_hours,
             in_progress: std::sync::Mutex::default(),
-            trust: RwLock::new(Arc::new(trust)),
+            trust,
+            watch: std::sync::Mutex::default(),
+            stop_watching: CancellationToken::new(),
             follower: std::sync::Mutex::new(Some(follower)),
             settings: config,
         });
         hub.start_couriers(counterparts);
+        let watch = trust::Keeper::watch(&hub, hub.stop_watching.clone());
+        *hub.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
         Ok(hub)
     }
 
@@ -255,18 +262,23 @@ impl Hub {
     /// Anchors and revocation lists as last read.
     #[must_use]
     pub fn trust(&self) -> Arc<TrustStore> {
-        self.trust.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trust.store()
     }
 
-    /// Reads anchors and revocation lists again, so that a new list counts from the next read on.
-    /// What cannot be read leaves the old ones in place.
+    /// What the trust store is made of, and what there is to tell of it.
+    #[must_use]
+    pub fn trust_keeper(&self) -> &trust::Keeper {
+        &self.trust
+    }
+
+    /// Reads anchors and revocation lists again, so that a new list counts from the next read on; by itself
+    /// the hub looks every half second whether one changed. What cannot be read leaves the old ones in
+    /// place.
     ///
     /// # Errors
-    /// The file that cannot be used.
+    /// The file of the settings that cannot be used.
     pub fn reload_trust(&self) -> Result<(), ConfigError> {
-        let trust = Arc::new(read_trust(&self.settings)?);
-        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
-        Ok(())
+        self.trust.read_again(self.clock.now(), true).map(|_| ())
     }
 
     /// The settings this hub was opened with.
@@ -298,6 +310,11 @@ impl Hub {
 
     /// Stops the followers and waits for them.
     pub async fn close(&self) {
+        self.stop_watching.cancel();
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(watch) = watch {
+            let _ = watch.await;
+        }
         for courier in self.couriers().values() {
             courier.stop().await;
         }
@@ -389,42 +406,6 @@ pub fn read_matters(config: &Config, catalogue: &Catalogue) -> Result<Matters, C
 pub fn read_policies(config: &Config) -> Result<Policies, ConfigError> {
     let text = config::read_text("policies", &config.policies)?;
     Policies::parse(&text).map_err(|error| config::content("policies", &config.policies, error))
-}
-
-/// Reads anchors, intermediates and revocation lists.
-///
-/// # Errors
-/// `File` or `Content`; a list whose issuer is not among the certificates is `Content` too.
-pub fn read_trust(config: &Config) -> Result<TrustStore, ConfigError> {
-    let mut trust = TrustStore::new();
-    for path in &config.trust.licence_anchors {
-        for certificate in read_certificates("trust.licence_anchors", path)? {
-            trust.add_anchor(Usage::IssuingLicences, certificate);
-        }
-    }
-    for path in &config.trust.intermediates {
-        for certificate in read_certificates("trust.intermediates", path)? {
-            trust.add_intermediate(certificate);
-        }
-    }
-    for path in &config.trust.crls {
-        let bytes = config::read_file("trust.crls", path)?;
-        trust.add_crl(&bytes).map_err(|error| config::content("trust.crls", path, error))?;
-    }
-    Ok(trust)
-}
-
-fn read_certificates(
-    key: &'static str,
-    path: &std::path::Path,
-) -> Result<Vec<Certificate>, ConfigError> {
-    let pem = config::read_file(key, path)?;
-    let certificates =
-        Certificate::many_from_pem(&pem).map_err(|error| config::content(key, path, error))?;
-    if certificates.is_empty() {
-        return Err(config::content(key, path, "there is no certificate in the file"));
-    }
-    Ok(certificates)
 }
 
 fn read_departments(config: &Config) -> Result<BTreeMap<CreditCode, String>, ConfigError> {

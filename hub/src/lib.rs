@@ -21,5 +21,6 @@ pub mod pull;
 pub mod records;
 pub mod reuse;
 pub mod tls;
+pub mod trust;
 
 pub use hub::Hub;

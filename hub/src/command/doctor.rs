@@ -13,6 +13,7 @@ use crate::{
     hub::{self, folders},
     reuse::mandates::{self, Mandates},
     tls,
+    trust::{self, TrustFolder},
 };
 
 /// Arguments of `hub doctor`.
@@ -93,23 +94,7 @@ async fn check(findings: &mut Findings, config: &Config) {
     findings.check("server certificate", tls::server_config(&config.tls), "mend [tls]");
     let now = Timestamp::now();
     certificate_times(findings, config, now);
-    let trust = hub::read_trust(config);
-    if let Some(trust) = findings.check("anchors and revocation lists", trust, "mend [trust]") {
-        if config.trust.crls.is_empty() {
-            findings.bad(
-                "no revocation lists: every pull will say `undetermined`",
-                "add the issuing authority's CRL under trust.crls",
-            );
-        }
-        for anchor in trust.anchors(Usage::IssuingLicences) {
-            if anchor.not_after() < now {
-                findings.bad(
-                    &format!("anchor {} ended at {}", anchor.subject_text(), anchor.not_after()),
-                    "put its successor under trust.licence_anchors",
-                );
-            }
-        }
-    }
+    believed(findings, config, now);
     if now < "2025-01-01T00:00:00Z".parse().unwrap_or(Timestamp::UNIX_EPOCH) {
         findings.bad(&format!("the clock says {now}"), "set the machine's clock");
     } else {
@@ -120,6 +105,42 @@ async fn check(findings: &mut Findings, config: &Config) {
     for connector in &config.connectors {
         let what = format!("connector {}", connector.name());
         findings.check(&what, connector.check(), "mend its [[connectors]] table");
+    }
+}
+
+/// Anchors, revocation lists, and what their folder says.
+fn believed(findings: &mut Findings, config: &Config, now: Timestamp) {
+    let folder = TrustFolder::of(config);
+    let gathered = trust::read_statics(config)
+        .and_then(|statics| trust::gather(&folder, &statics, now, false));
+    let gathered =
+        findings.check("anchors and revocation lists", gathered, "mend what [trust] names");
+    let Some(gathered) = gathered else { return };
+    for problem in &gathered.problems {
+        findings.bad(
+            &format!("{}: {}: {}", problem.place, problem.code, problem.said),
+            "mend or delete the file; what it held before stays in force",
+        );
+    }
+    let lists = gathered.lists.iter().filter(|list| list.refused.is_none()).count();
+    if config.trust.crls.len() + lists == 0 {
+        findings.bad(
+            "no revocation lists: every pull will say `undetermined`",
+            "add the issuing authority's list with `hub crl add`, or its address under \
+             trust.crl_sources",
+        );
+    }
+    let anchors = gathered.store.anchors(Usage::IssuingLicences);
+    if anchors.is_empty() {
+        findings.bad("no anchors: no licence will be believed", "add one with `hub anchors add`");
+    }
+    for anchor in anchors {
+        if anchor.not_after() < now {
+            findings.bad(
+                &format!("anchor {} ended at {}", anchor.subject_text(), anchor.not_after()),
+                "add its successor with `hub anchors add`, or under trust.licence_anchors",
+            );
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The operator's command line.
 
+pub mod anchors;
+pub mod crl;
 pub mod demo;
 pub mod doctor;
 pub mod import;
@@ -36,6 +38,12 @@ enum Command {
     /// The list of matters.
     #[command(subcommand)]
     Matters(matters::Command),
+    /// Whose signatures are believed.
+    #[command(subcommand)]
+    Anchors(anchors::Command),
+    /// Revocation lists.
+    #[command(subcommand)]
+    Crl(crl::Command),
     /// Check settings, keys, disk, store and counterparts; says what to do.
     Doctor(doctor::Arguments),
 }
@@ -59,6 +67,8 @@ pub fn run() -> ExitCode {
             Command::Verify(arguments) => verify::run(&arguments),
             Command::Rebuild(command) => rebuild::run(command).await,
             Command::Matters(command) => matters::run(&command),
+            Command::Anchors(command) => anchors::run(&command),
+            Command::Crl(command) => crl::run(&command),
             Command::Doctor(arguments) => doctor::run(arguments).await,
         }
     })

@@ -1,0 +1,203 @@
+//! Holds what is believed now, and notices within two seconds when what it was made of changes.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    time::Duration,
+};
+
+use certs::TrustStore;
+use jiff::Timestamp;
+use licence::Sha256Digest;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Gathered, ListState, Problem, Statics, TrustFolder,
+    folder::{Print, dropped},
+    gather, read_statics, settings,
+};
+use crate::{
+    Hub,
+    config::{Config, ConfigError},
+};
+
+/// How often the files are looked at; reading what changed comes on top.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The hub's trust material.
+pub struct Keeper {
+    settings: Config,
+    folder: TrustFolder,
+    store: RwLock<Arc<TrustStore>>,
+    told: RwLock<Arc<Told>>,
+    work: Mutex<Work>,
+}
+
+/// What there is to tell of the material that was read last.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// What should be mended.
+    pub problems: Vec<Problem>,
+    /// Each list of the folder.
+    pub lists: Vec<ListState>,
+    /// When the material changed last.
+    pub changed_at: Timestamp,
+}
+
+struct Work {
+    /// As they were read last, whole.
+    statics: Statics,
+    seen: Vec<Print>,
+    made_of: Sha256Digest,
+    /// When the window of an anchor opens or closes next.
+    turns_at: Option<Timestamp>,
+}
+
+impl Keeper {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// What the settings name and cannot be used. What is wrong in the folder is told later.
+    pub fn open(config: &Config, now: Timestamp) -> Result<Self, ConfigError> {
+        let folder = TrustFolder::of(config);
+        folder.make().map_err(|source| ConfigError::File {
+            key: "trust.folder",
+            path: folder.path().to_owned(),
+            source,
+        })?;
+        let seen = prints(config, &folder);
+        let statics = read_statics(config)?;
+        let gathered = gather(&folder, &statics, now, true)?;
+        let work = Work {
+            statics,
+            seen,
+            made_of: gathered.made_of,
+            turns_at: gathered.register.turns_at(now),
+        };
+        let (store, told) = split(gathered, now);
+        Ok(Self {
+            settings: config.clone(),
+            folder,
+            store: RwLock::new(Arc::new(store)),
+            told: RwLock::new(Arc::new(told)),
+            work: Mutex::new(work),
+        })
+    }
+
+    /// What signatures are judged by, as last read.
+    #[must_use]
+    pub fn store(&self) -> Arc<TrustStore> {
+        self.store.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What there is to tell of it.
+    #[must_use]
+    pub fn told(&self) -> Arc<Told> {
+        self.told.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &TrustFolder {
+        &self.folder
+    }
+
+    /// Reads what changed since the last time; whether anything that counts did. The work of a blocking thread.
+    ///
+    /// * `anew`: read everything, changed or not.
+    ///
+    /// # Errors
+    /// A file of the settings: what it held before stays in force, with all else as it is now.
+    pub fn read_again(&self, now: Timestamp, anew: bool) -> Result<bool, ConfigError> {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken before reading: what is written meanwhile is seen the next time.
+        let seen = prints(&self.settings, &self.folder);
+        let turned = work.turns_at.is_some_and(|at| at <= now);
+        if !anew && !turned && seen == work.seen {
+            return Ok(false);
+        }
+        work.seen = seen;
+        let read = read_statics(&self.settings).and_then(|statics| {
+            gather(&self.folder, &statics, now, true).map(|gathered| (statics, gathered))
+        });
+        let (gathered, failure) = match read {
+            Ok((statics, gathered)) => {
+                work.statics = statics;
+                (gathered, None)
+            }
+            Err(error) => {
+                let mut gathered = gather(&self.folder, &work.statics, now, true)?;
+                gathered.problems.push(Problem::new("settings", "trust_settings", &error));
+                (gathered, Some(error))
+            }
+        };
+        let changed = gathered.made_of != work.made_of;
+        work.made_of = gathered.made_of;
+        work.turns_at = gathered.register.turns_at(now);
+        let (store, mut told) = split(gathered, now);
+        if changed {
+            *self.store.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(store);
+        } else {
+            told.changed_at = self.told().changed_at;
+        }
+        *self.told.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(told);
+        match failure {
+            None => Ok(changed),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Looks at the files of a hub until it closes.
+    pub fn watch(hub: &Arc<Hub>, shutdown: CancellationToken) -> JoinHandle<()> {
+        let hub = Arc::downgrade(hub);
+        tokio::spawn(async move {
+            let mut every = tokio::time::interval(LOOK);
+            every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    _ = every.tick() => {}
+                }
+                if !look(&hub).await {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+/// One look; whether the hub is still there.
+async fn look(hub: &Weak<Hub>) -> bool {
+    let Some(hub) = hub.upgrade() else { return false };
+    let read = tokio::task::spawn_blocking(move || {
+        let read = hub.trust_keeper().read_again(hub.clock.now(), false);
+        let problems = hub.trust_keeper().told().problems.len();
+        (read, problems)
+    });
+    match read.await {
+        Ok((Ok(false), _)) => {}
+        Ok((Ok(true), problems)) => {
+            tracing::info!(problems, "anchors and revocation lists were read again");
+        }
+        Ok((Err(error), _)) => {
+            tracing::warn!(error = %error, "anchors and revocation lists of the settings stay as they were");
+        }
+        Err(_) => tracing::warn!("reading anchors and revocation lists did not finish"),
+    }
+    true
+}
+
+fn split(gathered: Gathered, now: Timestamp) -> (TrustStore, Told) {
+    let Gathered { store, problems, lists, .. } = gathered;
+    (store, Told { problems, lists, changed_at: now })
+}
+
+/// The state of everything that is read.
+fn prints(config: &Config, folder: &TrustFolder) -> Vec<Print> {
+    let mut prints = settings::prints(config);
+    prints.push(Print::of(&folder.register()));
+    for below in [folder.anchors(), folder.intermediates(), folder.crls(), folder.ocsp()] {
+        prints.extend(dropped(&below).unwrap_or_default().iter().map(|path| Print::of(path)));
+    }
+    prints
+}
