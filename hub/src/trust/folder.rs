@@ -149,6 +149,17 @@ pub fn note(file: &Path, refused: Option<&str>) {
     }
 }
 
+/// Takes away notes whose file is gone.
+pub fn sweep_notes(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let note = entry.path();
+        let file = note.to_str().and_then(|name| name.strip_suffix(NOTE)).map(Path::new);
+        if file.is_some_and(|file| !file.exists()) {
+            let _ = fs::remove_file(note);
+        }
+    }
+}
+
 /// Reads a file of at most [`MOST_BYTES`].
 ///
 /// # Errors

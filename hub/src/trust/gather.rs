@@ -11,7 +11,7 @@ use licence::Sha256Digest;
 use serde::Serialize;
 
 use super::{
-    Problem, Register, Standing, Statics, TrustFolder,
+    Fault, Problem, Register, Standing, Statics, TrustFolder,
     folder::{self, MOST_FILES, dropped, read_bounded, write_atomically},
     register::Entry,
 };
@@ -148,14 +148,13 @@ impl Work<'_> {
         for (usage, entry) in register.in_force() {
             let Some(certificate) = self.anchor(entry) else { continue };
             let (from, until) = (entry.from, entry.ends());
-            let window = format!("{usage}/{from:?}/{until:?}/{:?}", entry.standing(self.now));
+            let window = format!("{usage}/{from:?}/{until:?}");
             self.made_of(&[b"anchor", window.as_bytes(), certificate.der()]);
-            if entry.standing(self.now) == Standing::Trusted {
-                if usage == Usage::IssuingClients {
-                    self.client_anchors.push(certificate.clone());
-                }
-                self.store.add_anchor(usage, certificate);
+            // Connections are judged as of now, so their anchors come and go with their windows.
+            if usage == Usage::IssuingClients && entry.standing(self.now) == Standing::Trusted {
+                self.client_anchors.push(certificate.clone());
             }
+            self.store.add_anchor_between(usage, certificate, from, until);
         }
         register
     }
@@ -170,7 +169,7 @@ impl Work<'_> {
                 return Register::default();
             }
             Err(error) => {
-                self.problem(&path, "trust_file_unreadable", error);
+                self.problem(&path, Fault::Unreadable.code(), error);
                 return self.held_register(&held);
             }
         };
@@ -205,7 +204,7 @@ impl Work<'_> {
             Err((code, said)) => self.problem(&path, code, said),
             Ok(_) => {
                 let said = format!("no certificate in it has the digest {}", entry.sha256);
-                self.problem(&path, "anchor_file_other", said);
+                self.problem(&path, Fault::OtherCertificate.code(), said);
             }
         }
         read_certificates(&held).ok()?.into_iter().find(fits)
@@ -242,8 +241,8 @@ impl Work<'_> {
             }
             let refused = match now {
                 Err(error) => {
-                    self.refuse(path, "trust_file_unreadable", &error.to_string());
-                    Some("trust_file_unreadable")
+                    self.refuse(path, Fault::Unreadable.code(), &error.to_string());
+                    Some(Fault::Unreadable.code())
                 }
                 Ok(bytes) => match self.store.add_crl(&bytes) {
                     Ok(()) => {
@@ -293,13 +292,16 @@ impl Work<'_> {
     }
 
     fn files(&mut self, path: &Path) -> Vec<PathBuf> {
+        if self.keeps {
+            folder::sweep_notes(path);
+        }
         let files = dropped(path).unwrap_or_else(|error| {
-            self.problem(path, "trust_file_unreadable", error);
+            self.problem(path, Fault::Unreadable.code(), error);
             Vec::new()
         });
         if files.len() == MOST_FILES {
             let said = format!("only the first {MOST_FILES} files are read; delete what is old");
-            self.problem(path, "trust_folder_full", said);
+            self.problem(path, Fault::Full.code(), said);
         }
         files
     }
@@ -310,7 +312,7 @@ impl Work<'_> {
             && read_bounded(held).ok().as_deref() != Some(bytes)
             && let Err(error) = write_atomically(held, bytes)
         {
-            self.problem(held, "trust_file_unwritable", error);
+            self.problem(held, Fault::Unwritable.code(), error);
         }
     }
 
@@ -329,7 +331,8 @@ impl Work<'_> {
 
 /// Certificates of a file, PEM or one in DER.
 pub fn read_certificates(path: &Path) -> Result<Vec<Certificate>, (&'static str, String)> {
-    let bytes = read_bounded(path).map_err(|error| ("trust_file_unreadable", error.to_string()))?;
+    let bytes =
+        read_bounded(path).map_err(|error| (Fault::Unreadable.code(), error.to_string()))?;
     let read = if bytes.starts_with(&[0x30]) {
         Certificate::from_der(&bytes).map(|one| vec![one])
     } else {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Gathered, ListState, Problem, Statics, TrustFolder,
+    Fault, Gathered, ListState, Problem, Statics, TrustFolder,
     folder::{Print, dropped},
     gather, read_statics, settings,
 };
@@ -127,7 +127,7 @@ impl Keeper {
             }
             Err(error) => {
                 let mut gathered = gather(&self.folder, &work.statics, now, true)?;
-                gathered.problems.push(Problem::new("settings", "trust_settings", &error));
+                gathered.problems.push(Problem::new("settings", Fault::Settings.code(), &error));
                 (gathered, Some(error))
             }
         };

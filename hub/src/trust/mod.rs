@@ -20,6 +20,35 @@ pub use settings::{Statics, read_statics};
 
 use serde::Serialize;
 
+/// What is wrong with the trust material, besides what is wrong in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A file or folder cannot be read.
+    Unreadable,
+    /// What is believed cannot be kept for the next start.
+    Unwritable,
+    /// An anchor's file holds another certificate than the list of anchors says.
+    OtherCertificate,
+    /// A folder has more files than are read.
+    Full,
+    /// A file that the settings name cannot be used: what it held before is in force.
+    Settings,
+}
+
+impl Fault {
+    /// Part of the public interface, never reworded.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable => "trust_file_unreadable",
+            Self::Unwritable => "trust_file_unwritable",
+            Self::OtherCertificate => "anchor_file_other",
+            Self::Full => "trust_folder_full",
+            Self::Settings => "trust_settings",
+        }
+    }
+}
+
 /// Something about the trust material that an operator should mend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Problem {
