@@ -62,6 +62,9 @@ pub struct Config {
     /// Who runs this hub, and the key it signs packages and promises with.
     #[serde(default)]
     pub service: Option<Service>,
+    /// Where the service's keys are kept; without it the one that `service` names is all there is.
+    #[serde(default)]
+    pub keys: Option<Keys>,
     /// Files that people hand in.
     #[serde(default)]
     pub materials: Materials,
@@ -202,10 +205,48 @@ pub struct Service {
     pub organisation: licence::CreditCode,
     /// Its name.
     pub name: String,
-    /// PEM chain of the key that signs packages and promises.
-    pub certificate: PathBuf,
-    /// PEM key (PKCS#8).
-    pub key: PathBuf,
+    /// PEM chain of the key that signs packages and promises; may be left out beside `[keys]`.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// PEM key (PKCS#8, encrypted or not).
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+}
+
+/// Where the service's keys are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// Folder of `keys.json`, certificates and encrypted keys; `keys` under `data` when left out.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+    /// File with the passphrase of encrypted keys; without it the environment variable
+    /// `YIHAO_HUB_KEY_PASSPHRASE`.
+    #[serde(default)]
+    pub passphrase_file: Option<PathBuf>,
+    /// Hours for which a key is published before it signs.
+    #[serde(default = "default_publish_hours")]
+    pub publish_hours: u16,
+    /// The module that new keys are made in; without it they are files.
+    #[serde(default)]
+    pub pkcs11: Option<Pkcs11>,
+}
+
+fn default_publish_hours() -> u16 {
+    24
+}
+
+/// A hardware module.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pkcs11 {
+    /// The vendor's library.
+    pub module: PathBuf,
+    /// The label of the token.
+    pub token: String,
+    /// File with the user's PIN; without it the environment variable `YIHAO_HUB_KEY_PIN`.
+    #[serde(default)]
+    pub pin_file: Option<PathBuf>,
 }
 
 /// Files that people hand in.
@@ -309,7 +350,10 @@ impl Config {
         }
         let mut config: Self = Figment::new()
             .merge(Toml::file_exact(path))
-            .merge(Env::prefixed("YIHAO_HUB_").split("__"))
+            // Two secrets that are no settings: see `keys::secret`.
+            .merge(
+                Env::prefixed("YIHAO_HUB_").ignore(&["key_passphrase", "key_pin"]).split("__"),
+            )
             .extract()
             .map_err(|error| ConfigError::Text {
                 path: path.to_owned(),
@@ -326,6 +370,10 @@ impl Config {
                 said: said.to_owned(),
             })?;
         }
+        config.check_keys().map_err(|said| ConfigError::Text {
+            path: path.to_owned(),
+            said: said.to_owned(),
+        })?;
         let absolute = std::path::absolute(path).map_err(|source| ConfigError::File {
             key: "--config",
             path: path.to_owned(),
@@ -334,6 +382,20 @@ impl Config {
         let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         config.rebase(&base);
         Ok(config)
+    }
+
+    fn check_keys(&self) -> Result<(), &'static str> {
+        let simple = self.service.as_ref().map(|one| (one.certificate.is_some(), one.key.is_some()));
+        match (simple, &self.keys) {
+            (Some((true, false) | (false, true)), _) => {
+                Err("service.certificate and service.key go together")
+            }
+            (Some((false, false)), None) => {
+                Err("[service] needs certificate and key, or a section [keys] beside it")
+            }
+            (None, Some(_)) => Err("[keys] needs [service]: it says whose keys they are"),
+            _ => Ok(()),
+        }
     }
 
     fn rebase(&mut self, base: &Path) {
@@ -360,8 +422,16 @@ impl Config {
             login.ca.iter_mut().for_each(rebase);
         }
         if let Some(service) = &mut self.service {
-            rebase(&mut service.certificate);
-            rebase(&mut service.key);
+            service.certificate.iter_mut().for_each(rebase);
+            service.key.iter_mut().for_each(rebase);
+        }
+        if let Some(keys) = &mut self.keys {
+            keys.folder.iter_mut().for_each(rebase);
+            keys.passphrase_file.iter_mut().for_each(rebase);
+            if let Some(pkcs11) = &mut keys.pkcs11 {
+                rebase(&mut pkcs11.module);
+                pkcs11.pin_file.iter_mut().for_each(rebase);
+            }
         }
         self.materials.clamd.iter_mut().for_each(rebase);
         self.connectors.iter_mut().for_each(|connector| connector.resolve_paths(base));

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::{self, Config, ConfigError},
+    keys::{Keys, SignerUnavailable},
     login::{Node, NodeKind, Organisations, oidc, sessions::Limits},
     policy::Policies,
     reuse::courier::{Courier, Couriers},
@@ -57,8 +58,8 @@ pub struct Hub {
     pub login: Option<oidc::Provider>,
     /// Working days.
     pub calendar: Calendar,
-    /// Signs packages and promises; `None` without `[service]` in the settings.
-    pub signer: Option<SigningIdentity>,
+    /// The keys that packages and promises are signed with.
+    pub keys: Arc<Keys>,
     /// Counterparts that licences are pushed to, by name.
     pub connectors: BTreeMap<String, RunnerHandle>,
     couriers: std::sync::OnceLock<Couriers>,
@@ -178,7 +179,7 @@ impl Hub {
         let mandates = read_mandates(&config)?;
         let login = oidc::Provider::open(&config)?;
         let calendar = read_calendar(&config)?;
-        let signer = read_signer(&config)?;
+        let keys = Keys::open(&config)?;
 
         std::fs::create_dir_all(&config.data).map_err(|source| ConfigError::File {
             key: "data",
@@ -228,7 +229,7 @@ impl Hub {
             mandates,
             login,
             calendar,
-            signer,
+            keys,
             connectors: runners,
             couriers: std::sync::OnceLock::new(),
             grant_hours: config.grant_hours,
@@ -242,6 +243,7 @@ impl Hub {
         hub.start_couriers(counterparts);
         let watch = trust::Keeper::watch(&hub, hub.stop_watching.clone());
         *hub.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
+        hub.keys.watch();
         Ok(hub)
     }
 
@@ -251,6 +253,14 @@ impl Hub {
             (courier.name().to_owned(), courier)
         });
         let _ = self.couriers.set(couriers.collect());
+    }
+
+    /// The key that signs packages and promises, with its certificates.
+    ///
+    /// # Errors
+    /// Why there is none now.
+    pub fn signer(&self) -> Result<Arc<SigningIdentity>, SignerUnavailable> {
+        self.keys.signer(self.clock.now())
     }
 
     /// Counterparts that cases are handed to, by name.
@@ -315,6 +325,7 @@ impl Hub {
         if let Some(watch) = watch {
             let _ = watch.await;
         }
+        self.keys.stop();
         for courier in self.couriers().values() {
             courier.stop().await;
         }
@@ -438,19 +449,4 @@ pub fn read_calendar(config: &Config) -> Result<Calendar, ConfigError> {
     };
     let bytes = config::read_file("calendar", path)?;
     Calendar::parse(&bytes).map_err(|error| config::content("calendar", path, error))
-}
-
-/// Reads the key that signs packages and promises.
-///
-/// # Errors
-/// `File` or `Content`.
-pub fn read_signer(config: &Config) -> Result<Option<SigningIdentity>, ConfigError> {
-    let Some(service) = &config.service else {
-        return Ok(None);
-    };
-    let certificate = config::read_file("service.certificate", &service.certificate)?;
-    let key = config::read_file("service.key", &service.key)?;
-    let identity = SigningIdentity::from_pem(&certificate, &key)
-        .map_err(|error| config::content("service.key", &service.key, error))?;
-    Ok(Some(identity))
 }

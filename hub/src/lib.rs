@@ -13,6 +13,7 @@ pub mod http;
 pub mod hub;
 pub mod intake;
 pub mod judge;
+pub mod keys;
 pub mod login;
 pub mod matters;
 pub mod pages;

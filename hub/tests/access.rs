@@ -79,6 +79,7 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/holders/me/licences", "ba"),
     ("GET /v1/holders/me/licences/{identifier}/files/{sha256}", ""),
     ("GET /v1/holders/me/uses", "ba"),
+    ("GET /v1/keys", "-xbveiuowdsa"),
     ("GET /v1/licences/{identifier}", "-xbveiuowdsa"),
     ("GET /v1/materials", "ba"),
     ("GET /v1/materials/{id}", "wdsa"),

@@ -32,6 +32,7 @@ const CALLS: &[&str] = &[
     "get /v1/holders/me/licences",
     "get /v1/holders/me/licences/{identifier}/files/{sha256}",
     "get /v1/holders/me/uses",
+    "get /v1/keys",
     "get /v1/licences/{identifier}",
     "get /v1/materials",
     "get /v1/materials/{id}",
@@ -87,7 +88,7 @@ fn the_openapi_document_describes_every_call() {
 #[actix_web::test]
 async fn every_described_call_is_served_and_asks_who_calls_where_it_should() {
     let hub = TestHub::start().await;
-    let open = ["/healthz", "/metrics", "/readyz", "/v1/catalogue", "/v1/matters"];
+    let open = ["/healthz", "/metrics", "/readyz", "/v1/catalogue", "/v1/keys", "/v1/matters"];
     let client = hub.nobody();
     for call in CALLS.iter().chain(&["post /v1/verify"]) {
         let (method, path) = call.split_once(' ').unwrap();

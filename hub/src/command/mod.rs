@@ -5,6 +5,7 @@ pub mod crl;
 pub mod demo;
 pub mod doctor;
 pub mod import;
+pub mod keys;
 pub mod matters;
 pub mod rebuild;
 pub mod serve;
@@ -35,6 +36,9 @@ enum Command {
     /// Throw a follower away and build it anew from the log.
     #[command(subcommand)]
     Rebuild(rebuild::Command),
+    /// The keys that the service signs with: list, new, certify, rotate, retire.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// The list of matters.
     #[command(subcommand)]
     Matters(matters::Command),
@@ -66,6 +70,7 @@ pub fn run() -> ExitCode {
             Command::Import(arguments) => import::run(arguments).await,
             Command::Verify(arguments) => verify::run(&arguments),
             Command::Rebuild(command) => rebuild::run(command).await,
+            Command::Keys(command) => keys::run(&command),
             Command::Matters(command) => matters::run(&command),
             Command::Anchors(command) => anchors::run(&command),
             Command::Crl(command) => crl::run(&command),

@@ -278,6 +278,7 @@ impl From<crate::reuse::cases::CaseError> for Problem {
                 tracing::error!(error.code = code, error = %error, "a package could not be signed");
                 Self::unavailable(code, detail).at("certificate")
             }
+            E::Signer(_) => Self::unavailable(code, detail).at("certificate"),
             E::PackageGone => Self::unavailable(code, detail),
             E::Busy => Self::unavailable(code, detail),
             _ => Self::unacceptable(code, detail).at("request"),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::Problem;
-use crate::Hub;
+use crate::{Hub, keys::SignerUnavailable};
 
 #[derive(Serialize, ToSchema)]
 struct Readiness {
@@ -15,6 +15,9 @@ struct Readiness {
     store: String,
     /// Changes that the search index has not seen yet.
     search_lag: u64,
+    /// `ok`, `none` without a `[service]`, or why nothing can be signed, such as `pin_missing`; does not make the
+    /// hub unready.
+    signer: &'static str,
     /// Connectors with an error or a lag, by name; they do not make the hub unready.
     connectors: std::collections::BTreeMap<String, &'static str>,
 }
@@ -51,10 +54,12 @@ pub async fn readyz(hub: web::Data<Hub>) -> Result<HttpResponse, Problem> {
         };
         connectors.insert(name.clone(), word);
     }
+    let signer = hub.keys.health(hub.clock.now());
     let readiness = Readiness {
         ready: store.is_ok(),
         store: store.map_or_else(|error| error.code().to_owned(), |()| "ok".to_owned()),
         search_lag: head.0.saturating_sub(hub.search.next().0),
+        signer: signer.as_ref().err().map_or("ok", SignerUnavailable::word),
         connectors,
     };
     let mut answer =
@@ -73,6 +78,12 @@ pub async fn show_metrics(
         metrics::gauge!("yihao_registry_entries").set(head.0 as f64);
         let lag = head.0.saturating_sub(hub.search.next().0);
         metrics::gauge!("yihao_search_lag_records").set(lag as f64);
+    }
+    let signs = hub.keys.health(hub.clock.now()).is_ok();
+    metrics::gauge!("yihao_signer_ready").set(f64::from(u8::from(signs)));
+    if let Some(ends) = hub.keys.certificate_ends() {
+        let left = ends.duration_since(hub.clock.now()).as_secs_f64();
+        metrics::gauge!("yihao_signer_certificate_seconds_left").set(left);
     }
     if let Ok(head) = hub.store.use_head().await {
         metrics::gauge!("yihao_access_entries").set(head.0 as f64);

@@ -12,6 +12,7 @@ pub mod grants;
 pub mod health;
 pub mod holders;
 pub mod idempotency;
+pub mod keys;
 pub mod licences;
 pub mod materials;
 pub mod pulls;
@@ -106,6 +107,7 @@ routes![
     materials::list_materials,
     materials::show_material,
     materials::open_material,
+    keys::keys,
     health::healthz,
     health::readyz,
     health::show_metrics,

@@ -31,6 +31,7 @@ use super::{
 use crate::{
     Hub,
     judge::{Outcome, face, judge},
+    keys::SignerUnavailable,
     login::NodeKind,
     pull::PullError,
     records::{self, Draft, Held, newest_first},
@@ -197,6 +198,9 @@ pub enum CaseError {
     /// The key failed.
     #[error("the package could not be signed")]
     Sign(#[from] certs::SignError),
+    /// No key can be reached.
+    #[error("the hub cannot sign now: what was entered is kept, try again later")]
+    Signer(SignerUnavailable),
     /// The file of an applicant.
     #[error(transparent)]
     Material(#[from] MaterialError),
@@ -254,6 +258,7 @@ impl CaseError {
             Self::NoPackage => "no_package",
             Self::PackageGone => "package_gone",
             Self::Sign(error) => error.code(),
+            Self::Signer(error) => error.code(),
             Self::Material(error) => error.code(),
             Self::Evidence(error) => error.code(),
             Self::NoService => "service_missing",
@@ -1284,10 +1289,9 @@ pub(super) struct ServiceSeal {
 
 pub(super) fn service(hub: &Hub) -> Result<ServiceSeal, CaseError> {
     let service = hub.settings().service.as_ref().ok_or(CaseError::NoService)?;
-    let signer = hub.signer.as_ref().ok_or(CaseError::NoService)?;
     Ok(ServiceSeal {
         organisation: service.organisation,
-        certificate: signer.certificate().sha256(),
+        certificate: super::uses::own_certificate(hub),
     })
 }
 

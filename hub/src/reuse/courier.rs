@@ -704,7 +704,11 @@ impl Round<'_> {
 fn passes(error: &CaseError) -> bool {
     matches!(
         error,
-        CaseError::Store(_) | CaseError::Files(_) | CaseError::Busy | CaseError::NoService
+        CaseError::Store(_)
+            | CaseError::Files(_)
+            | CaseError::Busy
+            | CaseError::NoService
+            | CaseError::Signer(_)
     )
 }
 

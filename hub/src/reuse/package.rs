@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use certs::SignError;
 use indexes::{Basis, BasisKind, NewGrant, NewUse, UseAct};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use licence::{CreditCode, LicenceId, LicenceTypeCode, Matter, MatterCode, Sha256Digest};
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::{
     Hub,
+    keys::SignerUnavailable,
     pull::evidence,
     records::{self, Draft, Held},
 };
@@ -293,17 +295,24 @@ impl SignedFile {
     }
 }
 
-/// Signs a document with the hub's key.
-pub(super) fn sign(
+/// Signs a document with the hub's key. A key on a token may take its time: no request waits behind another.
+pub(super) async fn sign(
     hub: &Hub,
     format: &str,
     document: &impl Serialize,
     evidence: BTreeMap<Sha256Digest, String>,
 ) -> Result<Bytes, CaseError> {
-    let signer = hub.signer.as_ref().ok_or(CaseError::NoService)?;
-    let content =
-        serde_json::to_vec(document).expect("documents are plain structures with text keys");
-    let signature = certs::sign_detached(signer, &content, hub.clock.now())?;
+    let signer = hub.signer().map_err(unavailable)?;
+    let content: Bytes = serde_json::to_vec(document)
+        .expect("documents are plain structures with text keys")
+        .into();
+    let (signed, now) = (content.clone(), hub.clock.now());
+    let signature =
+        tokio::task::spawn_blocking(move || certs::sign_detached(&signer, &signed, now));
+    let signature = signature.await.unwrap_or(Err(SignError::Key)).map_err(|error| {
+        let trouble = hub.keys.trouble().filter(|_| error == SignError::Key);
+        trouble.map_or(CaseError::Sign(error), |trouble| CaseError::Signer(trouble.into()))
+    })?;
     let file = SignedFile {
         format: format.to_owned(),
         content: STANDARD.encode(content),
@@ -312,6 +321,16 @@ pub(super) fn sign(
     };
     let bytes = serde_json::to_vec(&file).expect("a structure of texts always serialises");
     Ok(bytes.into())
+}
+
+fn unavailable(error: SignerUnavailable) -> CaseError {
+    match error {
+        SignerUnavailable::NotConfigured => CaseError::NoService,
+        error => {
+            tracing::error!(error.code = error.code(), error = %error, "a package could not be signed");
+            CaseError::Signer(error)
+        }
+    }
 }
 
 /// Who applies, with the name that a trusted licence or the holder's own account says.
@@ -408,7 +427,7 @@ pub(super) async fn hand_over(
         licences,
         promise,
     };
-    let signed = sign(hub, FORMAT, &package, evidence_files)?;
+    let signed = sign(hub, FORMAT, &package, evidence_files).await?;
     let digest = hub.blobs.put(signed).await?;
     for file in files.iter().filter(|file| noted != Some(file.value.id.as_str())) {
         materials::use_in(draft, file, &case.id);

@@ -108,7 +108,7 @@ pub(super) async fn give(
         until_is_certain: certain,
         text: TEXT.to_owned(),
     };
-    let signed = package::sign(hub, FORMAT, &document, Default::default())?;
+    let signed = package::sign(hub, FORMAT, &document, Default::default()).await?;
     let document = hub.blobs.put(signed).await?;
     // Before submission a promise binds nobody, so that it is filed then; after a supplement it goes on binding.
     let earlier = case.promise.as_ref().map(|earlier| earlier.until);

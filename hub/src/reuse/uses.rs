@@ -237,9 +237,7 @@ pub fn own_look(
 /// The certificate that stands in the access log where a person came with a session and not with a certificate: the
 /// hub's own.
 pub(crate) fn own_certificate(hub: &Hub) -> Sha256Digest {
-    hub.signer
-        .as_ref()
-        .map_or(Sha256Digest::from_bytes([0; 32]), |signer| signer.certificate().sha256())
+    hub.keys.certificate().unwrap_or(Sha256Digest::from_bytes([0; 32]))
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub mod consents;
 pub mod people;
 /// What must not be said.
 pub mod privacy;
+/// What the service signs, and who checks it.
+pub mod signing;
 /// A hub with a provider, a province and a browser.
 pub mod stage;
 

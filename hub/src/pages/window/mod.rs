@@ -129,6 +129,7 @@ fn words(code: &str, status: StatusCode) -> Say {
         "applicant_kind" => say!(say_not_this_applicant),
         "case_not_permitted" | "not_permitted" | "matter_not_covering" => say!(say_not_yours),
         "service_missing" => say!(say_no_signer),
+        _ if code.starts_with("signer_") => say!(say_signer_away),
         "scanner_unavailable" => say!(say_scanner),
         "unknown_consent" | "unknown_grant" | "grant_of_another" => say!(say_unknown_consent),
         "consent_until" => say!(consent_day),

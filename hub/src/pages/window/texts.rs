@@ -208,6 +208,7 @@ texts! { WindowTexts;
     say_answered: "这份更正已经答复过。", "This was answered already.";
     say_not_here: "这个事项不在本级窗口受理。", "This matter is not taken at a window of this level.";
     say_not_this_applicant: "这个事项不面向这类申请人。", "This matter is not for this kind of applicant.";
+    say_signer_away: "系统暂时不能签名，填写的内容已保留，请稍后再试；持续如此请联系系统管理人员。", "The hub cannot sign at the moment. What was entered is kept: try again later, and tell the operator if it goes on.";
     say_no_signer: "系统没有配置签名密钥，不能提交。请联系系统管理人员。", "No signing key is set up, so nothing can be submitted: tell the operator.";
     say_scanner: "病毒扫描暂时不可用，文件没有收下，请稍后再传。", "The virus scanner is away, so the file was not taken: try again later.";
     say_refused: "没有做成：所填内容不符合要求，或现在不能这样做。什么也没有改变。", "Not done: what was filled in does not fit, or this cannot be done now. Nothing was changed.";
