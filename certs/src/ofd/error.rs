@@ -19,8 +19,8 @@ pub enum OfdError {
     /// Not a ZIP archive, or a damaged one.
     #[error("the file is not a well-formed OFD package")]
     NotAPackage,
-    /// Bytes before the first part or a second archive inside the comment: other readers may see another
-    /// package.
+    /// Bytes before the first part, after the directory, or a second archive inside the comment: other
+    /// readers may see another package.
     #[error("the file holds more than the OFD package")]
     SurroundingBytes,
     /// More parts than allowed.
@@ -50,7 +50,7 @@ pub enum OfdError {
     /// Two parts of one name, or of names that differ in case only.
     #[error("two parts of the package have the same name")]
     DuplicatePart {
-        /// Which.
+        /// Which; empty where the names are the same to the letter, since only one of them is read.
         part: String,
     },
     /// Parts share bytes.
@@ -242,9 +242,21 @@ pub enum OfdError {
         /// End of the seal's validity.
         until: Timestamp,
     },
+    /// The seal was made after it was used, or after it was time-stamped.
+    #[error("the seal was made later than it was used or time-stamped")]
+    SealMadeLater {
+        /// When it was made.
+        at: Timestamp,
+    },
     /// The sealing time is later than now.
     #[error("the sealing time lies in the future")]
     SealedInFuture {
+        /// The time claimed.
+        at: Timestamp,
+    },
+    /// The sealing time is later than the time-stamp over it.
+    #[error("the sealing time is later than the time-stamp over it")]
+    SealedAfterTimeStamp {
         /// The time claimed.
         at: Timestamp,
     },
@@ -307,6 +319,8 @@ impl OfdError {
             Self::SignerNotOnSeal { .. } => "seal_signer_not_listed",
             Self::SealNotYetValid { .. } => "seal_not_yet_valid",
             Self::SealExpired { .. } => "seal_expired",
+            Self::SealMadeLater { .. } => "seal_made_later",
+            Self::SealedAfterTimeStamp { .. } => "seal_time_after_time_stamp",
             Self::SealedInFuture { .. } => "seal_time_in_future",
             Self::SealedOutsideCertificate { .. } => "seal_time_outside_certificate",
             Self::Certificate(error) => error.code(),
@@ -336,8 +350,11 @@ impl OfdError {
             | Self::OtherSeal { .. }
             | Self::SignerNotOnSeal { .. }
             | Self::SealNotYetValid { .. }
-            | Self::SealExpired { .. } => Link::Seal,
-            Self::SealedInFuture { .. } | Self::SealedOutsideCertificate { .. } => Link::Time,
+            | Self::SealExpired { .. }
+            | Self::SealMadeLater { .. } => Link::Seal,
+            Self::SealedInFuture { .. }
+            | Self::SealedAfterTimeStamp { .. }
+            | Self::SealedOutsideCertificate { .. } => Link::Time,
             Self::Cms(error) => error.link(),
             _ => Link::Format,
         }
@@ -385,6 +402,8 @@ impl OfdError {
         match self {
             Self::SealNotYetValid { from: at }
             | Self::SealExpired { until: at }
+            | Self::SealMadeLater { at }
+            | Self::SealedAfterTimeStamp { at }
             | Self::SealedInFuture { at }
             | Self::SealedOutsideCertificate { at } => Some(*at),
             _ => None,
@@ -397,6 +416,7 @@ impl OfdError {
             Self::NoCertificate { .. } => LinkVerdict::undetermined(self.link(), self.code()),
             _ => LinkVerdict::failed(self.link(), self.code()),
         };
-        LinkVerdict { subject: self.part().map(str::to_owned), at: self.at(), ..verdict }
+        let part = self.part().filter(|part| !part.is_empty());
+        LinkVerdict { subject: part.map(str::to_owned), at: self.at(), ..verdict }
     }
 }

@@ -11,6 +11,7 @@
 //! else the one that the signer claims. Certificates are judged as everywhere: at a proven time, else now.
 
 mod error;
+mod judge;
 mod make;
 mod package;
 mod seal;
@@ -20,19 +21,17 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use jiff::ToSpan;
 
 pub use error::OfdError;
 pub use make::{SealTemplate, SealVersion, SealingError, Stamper, make_seal, pack, seal_ofd};
 pub use package::{MAX_OFD_BYTES, is_ofd};
 
-use crate::tlv::Members;
 use crate::{
-    Certificate, CheckedCms, FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, Outcome,
-    SignatureVerdict, Times, TrustStore, Usage, Verifier, VerifyError, check_cms_over,
+    FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, SignatureVerdict, Times, TrustStore,
 };
+use judge::Case;
 use package::{Package, ROOT, resolve};
-use seal::{Seal, SealSignature};
+use seal::Seal;
 use xml::{Element, MAX_XML_BYTES};
 
 /// The most signatures of a file.
@@ -43,9 +42,6 @@ const MAX_SEAL_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The most parts that a verdict names for a signature.
 const MAX_NAMED: usize = 16;
-
-/// How far a signer's clock may be ahead.
-const CLOCK_MINUTES: i64 = 5;
 
 /// Checks every signature and seal of an OFD file. The file is trusted if there is a signature, each of
 /// them holds, and each protects every part.
@@ -130,10 +126,19 @@ impl<'a> Document<'a> {
     fn unsigned(&mut self) -> OfdError {
         let parts: Vec<String> = self.package.parts().map(str::to_owned).collect();
         let mut shown = None;
+        // What is looked at in all; a picture of a seal is not hidden behind more.
+        let mut left = MAX_SEAL_BYTES;
         for part in parts {
             let name = part.to_ascii_lowercase();
+            if !name.ends_with(".xml") && !name.ends_with(".esl") {
+                continue;
+            }
+            let Ok(bytes) = self.package.read(&part, left) else {
+                continue;
+            };
+            left -= bytes.len() as u64;
             if name.ends_with(".xml") {
-                let Ok(root) = read_any_xml(&mut self.package, &part) else {
+                let Ok(root) = xml::read(&part, &bytes) else {
                     continue;
                 };
                 if matches!(root.name.as_str(), "Signature" | "Signatures")
@@ -146,11 +151,8 @@ impl<'a> Document<'a> {
                 if shows_a_stamp(&root) {
                     shown = Some(part);
                 }
-            } else if name.ends_with(".esl") {
-                let read = self.package.read(&part, MAX_SEAL_BYTES);
-                if read.is_ok_and(|bytes| Seal::read(&bytes).is_ok()) {
-                    shown = Some(part);
-                }
+            } else if Seal::read(&bytes).is_ok() {
+                shown = Some(part);
             }
         }
         shown.map_or(OfdError::Unsigned, |part| OfdError::SealWithoutSignature { part })
@@ -162,7 +164,7 @@ impl<'a> Document<'a> {
             signer: None,
             suite: None,
             claimed_at: None,
-            proven_at: times.proven,
+            proven_at: None,
             chain: None,
             links: Vec::new(),
         };
@@ -174,8 +176,8 @@ impl<'a> Document<'a> {
             }
         };
         self.judge_coverage(description, &mut verdict);
-        match self.package.read(&description.signed_value, MAX_SEAL_BYTES) {
-            Ok(value) => self.judge_value(entry, description, &value, trust, times, &mut verdict),
+        let value = match self.package.read(&description.signed_value, MAX_SEAL_BYTES) {
+            Ok(value) => value,
             // A description that names a signature which is not there is no signature, though a seal may be
             // shown where it says.
             Err(OfdError::MissingPart { .. }) => {
@@ -185,9 +187,25 @@ impl<'a> Document<'a> {
                     false => OfdError::DanglingLocation { part },
                 };
                 verdict.links.push(error.verdict());
+                return verdict;
             }
-            Err(error) => verdict.links.push(error.verdict()),
-        }
+            Err(error) => {
+                verdict.links.push(error.verdict());
+                return verdict;
+            }
+        };
+        let shown = description.seal.as_ref();
+        let shown = shown.map(|part| self.package.read(part, MAX_SEAL_BYTES));
+        let mut case = Case {
+            description,
+            part: &entry.part,
+            is_seal: entry.is_seal,
+            shown,
+            trust,
+            times: *times,
+            verdict: &mut verdict,
+        };
+        case.judge(&value);
         verdict
     }
 
@@ -232,237 +250,11 @@ impl<'a> Document<'a> {
         self.digests.insert((part.to_owned(), method), digest.clone());
         Ok(digest)
     }
-
-    /// The signed value: a seal signature, CMS, or nothing but a signature.
-    fn judge_value(
-        &mut self,
-        entry: &Entry,
-        description: &Description,
-        value: &[u8],
-        trust: &TrustStore,
-        times: &Times,
-        verdict: &mut SignatureVerdict,
-    ) {
-        let part = || description.signed_value.clone();
-        match form_of(value) {
-            Some(Form::Seal) => {
-                let Ok(signature) = SealSignature::read(value) else {
-                    verdict.links.push(OfdError::SignedValue { part: part() }.verdict());
-                    return;
-                };
-                self.judge_seal(entry, description, &signature, trust, times, verdict);
-            }
-            Some(_) if entry.is_seal => {
-                verdict.links.push(OfdError::NoSeal { part: part() }.verdict());
-            }
-            Some(Form::Cms) => judge_cms(description, value, trust, times, verdict),
-            // GM/T 0009-2012, 7.3: r and s. Whose they are, the file does not say.
-            Some(Form::Bare) => {
-                verdict.links.push(OfdError::NoCertificate { part: part() }.verdict());
-            }
-            None => verdict.links.push(OfdError::SignedValue { part: part() }.verdict()),
-        }
-    }
-
-    /// GB/T 38540-2020, 7.3.
-    fn judge_seal(
-        &mut self,
-        entry: &Entry,
-        description: &Description,
-        signature: &SealSignature<'_>,
-        trust: &TrustStore,
-        times: &Times,
-        verdict: &mut SignatureVerdict,
-    ) {
-        let part = || description.signed_value.clone();
-        verdict.claimed_at = signature.claimed_at;
-        let signer = match readable(signature.certificate) {
-            Ok(signer) => signer,
-            Err(error) => {
-                verdict.links.push(error.verdict().about(part()));
-                return;
-            }
-        };
-        let Ok(key) = signer.public_key() else {
-            let error = OfdError::Certificate(crate::CertificateError::UnsupportedKey);
-            verdict.links.push(error.verdict().about(part()));
-            return;
-        };
-        verdict.suite = Some(key.suite());
-        verdict.signer = Some(signer.clone());
-        let broken = match signature.fits(key) {
-            Ok(true) if signature.is_over(&description.bytes, key.suite()) => None,
-            Ok(true) => Some(OfdError::ChangedDescription { part: entry.part.clone() }),
-            Ok(false) => Some(OfdError::Algorithm { part: part() }),
-            Err(VerifyError) => Some(OfdError::WrongSignature { part: part() }),
-        };
-        if let Some(error) = broken {
-            verdict.links.push(error.verdict());
-            return;
-        }
-        verdict.links.push(LinkVerdict::ok(Link::Signature));
-        self.judge_stamp(description, &signature.seal, &signer, trust, times, verdict);
-        assess(&signer, &[], trust, times, verdict);
-
-        if let Some(at) = signature.claimed_at {
-            let latest = times.now.checked_add(CLOCK_MINUTES.minutes()).unwrap_or(times.now);
-            let error = if at > latest {
-                Some(OfdError::SealedInFuture { at })
-            } else if at < signer.not_before() || at > signer.not_after() {
-                Some(OfdError::SealedOutsideCertificate { at })
-            } else {
-                None
-            };
-            verdict.links.extend(error.map(|error| error.verdict()));
-        }
-    }
-
-    /// The seal itself: its maker, its owner, its validity (GB/T 38540-2020, 6.3), and that it is the one
-    /// shown.
-    fn judge_stamp(
-        &mut self,
-        description: &Description,
-        seal: &Seal<'_>,
-        signer: &Certificate,
-        trust: &TrustStore,
-        times: &Times,
-        verdict: &mut SignatureVerdict,
-    ) {
-        let before = verdict.links.len();
-        if let Err(error) = self.check_stamp(description, seal, signer) {
-            verdict.links.push(error.verdict());
-            if matches!(error, OfdError::ForgedSeal { .. } | OfdError::Seal { .. }) {
-                return;
-            }
-        }
-        if let Some(at) = times.proven.or(verdict.claimed_at) {
-            let error = if at < seal.from {
-                Some(OfdError::SealNotYetValid { from: seal.from })
-            } else if at > seal.until {
-                Some(OfdError::SealExpired { until: seal.until })
-            } else {
-                None
-            };
-            verdict.links.extend(error.map(|error| error.verdict()));
-        }
-        if verdict.links.len() == before {
-            verdict.links.push(LinkVerdict::ok(Link::Seal));
-        }
-        if let Ok(maker) = readable(seal.maker) {
-            // Only what speaks against the maker, named by the seal: the rest would read as the signer's.
-            let about = description.seal.as_ref().unwrap_or(&description.signed_value);
-            let links = trust.assess(&maker, &[], Usage::IssuingLicences, times).links;
-            let speaks = |link: &LinkVerdict| link.outcome != Outcome::Trusted;
-            verdict.links.extend(links.into_iter().filter(speaks).map(|link| link.about(about)));
-        }
-    }
-
-    fn check_stamp(
-        &mut self,
-        description: &Description,
-        seal: &Seal<'_>,
-        signer: &Certificate,
-    ) -> Result<(), OfdError> {
-        let part = || description.signed_value.clone();
-        let maker = readable(seal.maker).map_err(|_| OfdError::Seal { part: part() })?;
-        let key = maker.public_key().map_err(|_| OfdError::Seal { part: part() })?;
-        if seal.fits(key) != Ok(true) {
-            return Err(OfdError::ForgedSeal { part: part() });
-        }
-        if !seal.allows(signer) {
-            return Err(OfdError::SignerNotOnSeal { part: part() });
-        }
-        if let Some(shown) = &description.seal
-            && self.package.read(shown, MAX_SEAL_BYTES)? != seal.der
-        {
-            return Err(OfdError::OtherSeal { part: shown.clone() });
-        }
-        Ok(())
-    }
-}
-
-/// GM/T 0099-2020, 7.2.2: a signature without a seal is CMS (GB/T 35275). What it is over is the
-/// description, or the SM3 digest of it as content.
-fn judge_cms(
-    description: &Description,
-    value: &[u8],
-    trust: &TrustStore,
-    times: &Times,
-    verdict: &mut SignatureVerdict,
-) {
-    let digest = HashAlgorithm::Sm3.digest(&[&description.bytes]);
-    let over = |content: &[u8]| check_cms_over(value, &[content], trust, times);
-    let holds = |checked: &CheckedCms| checked.signers.iter().all(|signer| signer.hash.is_some());
-    let checked = match over(&description.bytes) {
-        Ok(checked) if holds(&checked) => Ok(checked),
-        other => match over(&digest) {
-            Ok(checked) if holds(&checked) => Ok(checked),
-            _ => other,
-        },
-    };
-    let part = || description.signed_value.clone();
-    let signers = match checked {
-        Ok(checked) => checked.signers,
-        Err(error) => {
-            verdict.links.push(OfdError::Cms(error).verdict().about(part()));
-            return;
-        }
-    };
-    let holds = signers.iter().all(|signer| signer.hash.is_some());
-    for signer in signers.into_iter().map(|signer| signer.verdict) {
-        // A signature that does not hold is in this part; anything else is about the signer.
-        let about = |link: LinkVerdict| if holds { link } else { link.about(part()) };
-        verdict.links.extend(signer.links.into_iter().map(about));
-        if verdict.signer.is_none() {
-            verdict.signer = signer.signer;
-            verdict.suite = signer.suite;
-            verdict.claimed_at = signer.claimed_at;
-            verdict.chain = signer.chain;
-        }
-    }
-}
-
-/// The path of the signer, as far as it is known.
-fn assess(
-    signer: &Certificate,
-    others: &[Certificate],
-    trust: &TrustStore,
-    times: &Times,
-    verdict: &mut SignatureVerdict,
-) {
-    let assessment = trust.assess(signer, others, Usage::IssuingLicences, times);
-    verdict.links.extend(assessment.links);
-    verdict.chain = assessment.chain;
-}
-
-fn readable(certificate: &[u8]) -> Result<Certificate, OfdError> {
-    Ok(Certificate::from_der(certificate)?)
-}
-
-enum Form {
-    Seal,
-    Cms,
-    Bare,
-}
-
-/// By the first member: what is signed, an object identifier, or a number.
-fn form_of(value: &[u8]) -> Option<Form> {
-    let mut members = Members::of_sequence(value).ok()?;
-    match members.next_tag().ok()? {
-        der::Tag::Sequence => Some(Form::Seal),
-        der::Tag::ObjectIdentifier => Some(Form::Cms),
-        der::Tag::Integer => Some(Form::Bare),
-        _ => None,
-    }
 }
 
 fn read_xml(package: &mut Package<'_>, part: &str, name: &str) -> Result<Element, OfdError> {
-    let root = read_any_xml(package, part)?;
+    let root = xml::read(part, &package.read(part, MAX_XML_BYTES)?)?;
     if root.name == name { Ok(root) } else { Err(OfdError::Structure { part: part.to_owned() }) }
-}
-
-fn read_any_xml(package: &mut Package<'_>, part: &str) -> Result<Element, OfdError> {
-    xml::read(part, &package.read(part, MAX_XML_BYTES)?)
 }
 
 /// The path that the child `name` of `element` in `part` names.

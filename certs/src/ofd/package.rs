@@ -29,6 +29,9 @@ const MAX_NAME_BYTES: usize = 512;
 /// ZIP's end of central directory record (APPNOTE 6.3, 4.3.16).
 const END_OF_DIRECTORY: &[u8] = b"PK\x05\x06";
 
+/// Its size without the comment.
+const END_BYTES: usize = 22;
+
 /// A package whose directory was checked; parts are unpacked when asked for.
 pub(super) struct Package<'a> {
     archive: ZipArchive<Cursor<&'a [u8]>>,
@@ -59,9 +62,7 @@ impl<'a> Package<'a> {
         if archive.len() > MAX_PARTS {
             return Err(OfdError::TooManyParts { count: archive.len() });
         }
-        let in_comment =
-            archive.comment().windows(END_OF_DIRECTORY.len()).any(|at| at == END_OF_DIRECTORY);
-        if archive.offset() != 0 || !bytes.starts_with(b"PK") || in_comment {
+        if archive.offset() != 0 || !fills(bytes, archive.comment()) {
             return Err(OfdError::SurroundingBytes);
         }
         let budget = FREE_BYTES + MAX_RATIO * bytes.len() as u64;
@@ -146,6 +147,26 @@ impl<'a> Package<'a> {
     pub(super) fn read_whole(&mut self, part: &str) -> Result<Vec<u8>, OfdError> {
         self.read(part, MAX_PART_BYTES)
     }
+}
+
+/// Whether the archive begins where the file does, the record of its end follows right after the
+/// directory, and nothing but a comment follows that record: then there is no other record that a reader
+/// could take for it. No file of this size needs the larger records of ZIP64.
+fn fills(bytes: &[u8], comment: &[u8]) -> bool {
+    let Some(end) = (bytes.len() - comment.len()).checked_sub(END_BYTES) else {
+        return false;
+    };
+    let record = &bytes[end..];
+    let number = |at: usize| match record.get(at..at + 4) {
+        Some(&[a, b, c, d]) => u64::from(u32::from_le_bytes([a, b, c, d])),
+        _ => u64::MAX / 2,
+    };
+    let another = comment.windows(END_OF_DIRECTORY.len()).any(|window| window == END_OF_DIRECTORY);
+    // Size of the directory and where it starts.
+    bytes.starts_with(b"PK")
+        && record.starts_with(END_OF_DIRECTORY)
+        && number(12) + number(16) == end as u64
+        && !another
 }
 
 /// The name of an entry as a path in the package: relative, without detours, with `/` between.

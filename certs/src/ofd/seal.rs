@@ -39,6 +39,8 @@ pub(super) struct SealSignature<'a> {
     pub(super) certificate: &'a [u8],
     pub(super) algorithm: ObjectIdentifier,
     pub(super) signature: &'a [u8],
+    /// A time-stamp (RFC 3161, GB/T 20520) over the signature value.
+    pub(super) time_stamp: Option<&'a [u8]>,
 }
 
 /// A seal (SESeal; GB/T 38540-2020, 6.1).
@@ -50,12 +52,15 @@ pub(super) struct Seal<'a> {
     information: &'a [u8],
     /// Who may sign with it.
     signers: Signers<'a>,
+    pub(super) created: Timestamp,
     pub(super) from: Timestamp,
     pub(super) until: Timestamp,
     /// The maker's certificate.
     pub(super) maker: &'a [u8],
     algorithm: ObjectIdentifier,
-    signature: &'a [u8],
+    pub(super) signature: &'a [u8],
+    /// A time-stamp over the maker's signature value, from version 5 on.
+    pub(super) time_stamp: Option<&'a [u8]>,
 }
 
 enum Signers<'a> {
@@ -89,6 +94,7 @@ impl<'a> SealSignature<'a> {
                 certificate,
                 algorithm,
                 signature,
+                time_stamp: None,
             });
         }
         let claimed_at = Some(time(&mut tbs)?);
@@ -99,9 +105,18 @@ impl<'a> SealSignature<'a> {
         let certificate = outer.next_as(Tag::OctetString)?;
         let algorithm = outer.next_oid()?;
         let signature = outer.next_bits()?;
-        let _time_stamp = time_stamp(&mut outer)?;
+        let time_stamp = time_stamp(&mut outer)?;
         outer.finish()?;
-        Ok(Self { signed, seal, claimed_at, data_hash, certificate, algorithm, signature })
+        Ok(Self {
+            signed,
+            seal,
+            claimed_at,
+            data_hash,
+            certificate,
+            algorithm,
+            signature,
+            time_stamp,
+        })
     }
 
     /// Whether the signature is one of `key` over what it says it is over.
@@ -129,7 +144,7 @@ impl<'a> Seal<'a> {
         } else {
             (members.next_as(Tag::OctetString)?, members.next_oid()?, members.next_bits()?)
         };
-        let _time_stamp = time_stamp(&mut members)?;
+        let time_stamp = time_stamp(&mut members)?;
         members.finish()?;
 
         let mut inner = Members::of_sequence(information)?;
@@ -152,10 +167,22 @@ impl<'a> Seal<'a> {
         let _kind = integer(&mut property)?;
         let _name = property.next_as(Tag::Utf8String)?;
         let signers = Signers::read(&mut property)?;
-        let _created = time(&mut property)?;
+        let created = time(&mut property)?;
         let (from, until) = (time(&mut property)?, time(&mut property)?);
         property.finish()?;
-        Ok(Self { version, der, information, signers, from, until, maker, algorithm, signature })
+        Ok(Self {
+            version,
+            der,
+            information,
+            signers,
+            created,
+            from,
+            until,
+            maker,
+            algorithm,
+            signature,
+            time_stamp,
+        })
     }
 
     /// Whether the maker with this key signed the seal.

@@ -9,7 +9,7 @@ use quick_xml::{Reader, errors::Error};
 use super::OfdError;
 
 /// The largest part that is read as XML.
-pub(super) const MAX_XML_BYTES: u64 = 4 * 1024 * 1024;
+pub(super) const MAX_XML_BYTES: u64 = 1024 * 1024;
 
 const MAX_DEPTH: usize = 32;
 const MAX_ELEMENTS: usize = 32_768;
