@@ -42,6 +42,8 @@ struct Parsed {
     key_usage: Option<KeyUsage>,
     extended: Option<ExtendedKeyUsage>,
     is_ca: bool,
+    /// A critical extension that nothing here looks at (RFC 5280, 4.2).
+    has_unknown_critical: bool,
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
     /// The same certificate as the path validator reads it, made when first needed.
@@ -253,9 +255,11 @@ impl Certificate {
         self.0.key_usage.is_none_or(|usage| usage.signs_lists)
     }
 
-    /// RFC 6960, 4.2.2.2: only who is named for it answers in the place of a CA.
+    /// RFC 6960, 4.2.2.2: only who is named for it answers in the place of a CA. What else its certificate
+    /// says must be understood: no path is validated for it.
     pub(crate) fn may_sign_answers(&self) -> bool {
-        self.0.key_usage.is_none_or(|usage| usage.signs)
+        !self.0.has_unknown_critical
+            && self.0.key_usage.is_none_or(|usage| usage.signs)
             && self.0.extended.is_some_and(|extended| extended.ocsp_signing)
     }
 
@@ -336,6 +340,7 @@ impl Parsed {
         let mut key_usage = None;
         let mut extended = None;
         let mut is_ca = false;
+        let mut has_unknown_critical = false;
         let mut subject_key_id = None;
         let mut authority_key_id = None;
         // RFC 5280, 4.1.1.2: what is signed names the algorithm it is signed with.
@@ -385,7 +390,8 @@ impl Parsed {
                 }
                 // One of the above that cannot be read must not pass for absent.
                 ParsedExtension::ParseError { .. } => return None,
-                _ => {}
+                ParsedExtension::SubjectAlternativeName(_) => {}
+                _ => has_unknown_critical |= extension.critical,
             }
         }
         let spki = x509.subject_pki.raw;
@@ -411,6 +417,7 @@ impl Parsed {
             key_usage,
             extended,
             is_ca,
+            has_unknown_critical,
             subject_key_id,
             authority_key_id,
             validated_form: OnceLock::new(),

@@ -74,6 +74,7 @@ impl Sources {
         &mut self,
         issuer: Sha256Digest,
         answers: Vec<(Serial, OcspAnswer)>,
+        now: Timestamp,
     ) -> Result<(), OcspError> {
         let newer = |held: Option<&OcspAnswer>, said: &OcspAnswer| match held {
             Some(held) if held.this_update != said.this_update => {
@@ -90,10 +91,20 @@ impl Sources {
         if news.is_empty() {
             return Err(OcspError::Older);
         }
-        if self.answers.len().saturating_add(news.len()) > MAX_ANSWERS {
-            return Err(OcspError::TooMany);
+        let is_needed =
+            |answer: &OcspAnswer| now < answer.next_update || rank(answer.status) == REVOKED;
+        let is_full = self.answers.len().saturating_add(news.len()) > MAX_ANSWERS;
+        if is_full {
+            let needed = self.answers.values().filter(|answer| is_needed(answer)).count();
+            if needed.saturating_add(news.len()) > MAX_ANSWERS {
+                return Err(OcspError::TooMany);
+            }
         }
         let held = Arc::make_mut(&mut self.answers);
+        if is_full {
+            // Those that only say that they are over make room.
+            held.retain(|_, answer| is_needed(answer));
+        }
         for (key, said) in news {
             // One answer may speak twice of a certificate.
             if newer(held.get(&key), &said) {
@@ -145,7 +156,10 @@ impl Sources {
         let serial = Serial::new(&certificate.serial);
         let lists = self.lists.get(&certificate.issuer).map_or(&[][..], Vec::as_slice);
         let listed = by_lists(lists, &serial, position > 0, window);
-        let Some(answer) = self.answers.get(&(certificate.issuer, serial)) else {
+        let key = (certificate.issuer, serial);
+        // Where nobody asks responders, nothing is spent on them.
+        let found = if self.answers.is_empty() { None } else { self.answers.get(&key) };
+        let Some(answer) = found else {
             return listed.verdict;
         };
         let as_of = answer.this_update;
@@ -217,10 +231,12 @@ fn by_lists(
     Listed { verdict, of: current.or(stale), is_hold: false }
 }
 
+const REVOKED: u8 = 2;
+
 /// The worse of answers of one time: revoked, unknown, good.
 fn rank(status: OcspStatus) -> u8 {
     match status {
-        OcspStatus::Revoked { .. } => 2,
+        OcspStatus::Revoked { .. } => REVOKED,
         OcspStatus::Unknown => 1,
         OcspStatus::Good => 0,
     }

@@ -267,7 +267,7 @@ impl TrustStore {
         {
             return Err(OcspError::ResponderRevoked);
         }
-        self.sources.add_answers(issuer, said.answers)?;
+        self.sources.add_answers(issuer, said.answers, now)?;
         self.epoch += 1;
         Ok(())
     }

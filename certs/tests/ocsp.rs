@@ -4,10 +4,16 @@
 mod support;
 
 use certs::{
-    ChainRecord, OcspError, OcspStatus, Revocation, Times, TrustStore, Usage, check_ocsp, ocsp,
+    Certificate, ChainRecord, OcspError, OcspStatus, Revocation, SigningIdentity, Suite, Times,
+    TrustStore, Usage, check_ocsp, ocsp,
 };
+use der::asn1::ObjectIdentifier;
+use der::{Decode, Encode};
 use jiff::{SignedDuration, Timestamp};
+use sm3::{Digest, Sm3};
+use spki::SubjectPublicKeyInfoRef;
 use support::office::{ISSUER, Office, RESPONDER, VALID};
+use support::{SUITES, issuer, now, time};
 
 const LICENCES: Usage = Usage::IssuingLicences;
 
@@ -162,7 +168,10 @@ fn only_who_was_authorised_by_that_ca_answers_for_it() {
     refused(OcspError::ResponderNotAuthorised);
     office.issue("responder", "other", 0x56, RESPONDER, "-days 20");
     refused(OcspError::ResponderNotAuthorised);
-    // Ended yesterday, and not yet begun.
+    let unknown = format!("{RESPONDER}1.2.3.4=critical,DER:0500\n");
+    office.issue("responder", "ca", 0x59, &unknown, "-days 20");
+    refused(OcspError::ResponderNotAuthorised);
+    // Ended yesterday.
     office.issue("responder", "ca", 0x57, RESPONDER, "-days -1");
     let answer = office.answer("responder", "-ndays 3");
     let error = office.check(&answer).unwrap_err();
@@ -327,4 +336,190 @@ fn what_a_responder_says_instead_of_an_answer_has_a_code() {
     let der = office.certificate("ca");
     let error = office.trust().add_ocsp(der.der(), office.now).unwrap_err();
     assert_eq!(error.code(), "ocsp_malformed");
+}
+
+/// An answer put together by hand: what `openssl ocsp` never says.
+struct Made<'a> {
+    issuer: &'a SigningIdentity,
+    /// The members of `responses`.
+    singles: Vec<Vec<u8>>,
+    version: &'static [u8],
+    /// The members of responseExtensions.
+    extensions: Vec<u8>,
+    kind: &'static str,
+}
+
+const GOOD: &[u8] = &[0x80, 0];
+const UNKNOWN: &[u8] = &[0x82, 0];
+
+impl<'a> Made<'a> {
+    fn new(issuer: &'a SigningIdentity, singles: Vec<Vec<u8>>) -> Self {
+        Self { issuer, singles, version: &[], extensions: vec![], kind: "1.3.6.1.5.5.7.48.1.1" }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let name = tlv(0xA1, &[&subject(self.issuer.certificate())]);
+        let singles = tlv(0x30, &[&self.singles.concat()]);
+        let mut data = vec![self.version.to_vec(), name, moment("20250615080000Z"), singles];
+        if !self.extensions.is_empty() {
+            data.push(tlv(0xA1, &[&tlv(0x30, &[&self.extensions])]));
+        }
+        let data = tlv(0x30, &[&data.concat()]);
+        let algorithm = hex::decode(match self.issuer.signer().suite() {
+            Suite::EcdsaP256Sha256 => "300a06082a8648ce3d040302",
+            Suite::Ed25519 => "300506032b6570",
+            _ => "300a06082a811ccf55018375",
+        });
+        let signature = self.issuer.signer().sign(&data).unwrap();
+        let basic = tlv(0x30, &[&data, &algorithm.unwrap(), &tlv(3, &[&[0], &signature])]);
+        let bytes = tlv(0x30, &[&oid(self.kind), &tlv(4, &[&basic])]);
+        tlv(0x30, &[&[0x0A, 1, 0], &tlv(0xA0, &[&bytes])])
+    }
+}
+
+/// A SingleResponse about this serial number, from 2025-06-14 on.
+fn single(
+    issuer: &Certificate,
+    serial: u8,
+    status: &[u8],
+    next: Option<&str>,
+    more: &[u8],
+) -> Vec<u8> {
+    let spki = SubjectPublicKeyInfoRef::from_der(issuer.spki()).unwrap();
+    let (name, key) = (subject(issuer), spki.subject_public_key.raw_bytes());
+    let id = tlv(
+        0x30,
+        &[
+            &tlv(0x30, &[&oid("1.2.156.10197.1.401")]),
+            &tlv(4, &[&Sm3::digest(name)]),
+            &tlv(4, &[&Sm3::digest(key)]),
+            &[2, 1, serial],
+        ],
+    );
+    let next = next.map_or(vec![], |next| tlv(0xA0, &[&moment(next)]));
+    let more = if more.is_empty() { vec![] } else { tlv(0xA1, &[&tlv(0x30, &[more])]) };
+    tlv(0x30, &[&id, status, &moment("20250614000000Z"), &next, &more])
+}
+
+fn extension(kind: &str, critical: bool, value: &[u8]) -> Vec<u8> {
+    let critical: &[u8] = if critical { &[1, 1, 0xFF] } else { &[] };
+    tlv(0x30, &[&oid(kind), critical, &tlv(4, &[value])])
+}
+
+fn moment(text: &str) -> Vec<u8> {
+    tlv(0x18, &[text.as_bytes()])
+}
+
+fn oid(text: &str) -> Vec<u8> {
+    ObjectIdentifier::new(text).unwrap().to_der().unwrap()
+}
+
+fn subject(certificate: &Certificate) -> Vec<u8> {
+    let parsed = x509_cert::Certificate::from_der(certificate.der()).unwrap();
+    parsed.tbs_certificate().subject().to_der().unwrap()
+}
+
+fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let value = parts.concat();
+    let length = der::Length::try_from(value.len()).unwrap().to_der().unwrap();
+    [&[tag], length.as_slice(), &value].concat()
+}
+
+#[test]
+fn answers_of_every_suite_and_form_are_read() {
+    for suite in SUITES {
+        let (root, issuer, trust) = issuer(suite);
+        let (ca, leaf) = (root.certificate(), issuer.certificate());
+        let revoked = tlv(0xA1, &[&moment("20250610000000Z")]);
+        let compromised = tlv(0xA1, &[&moment("20250610000000Z"), &tlv(0xA0, &[&[0x0A, 1, 1]])]);
+        let next = Some("20250620000000Z");
+        let at = time("2025-06-10T00:00:00Z");
+        let invalid = extension("2.5.29.24", false, &moment("20250301000000Z"));
+        for (status, more, expected) in [
+            (GOOD, &[][..], OcspStatus::Good),
+            (UNKNOWN, &[], OcspStatus::Unknown),
+            (&revoked, &[], OcspStatus::Revoked { at, since: at }),
+            (&compromised, &[], OcspStatus::Revoked { at, since: Timestamp::MIN }),
+            (
+                &compromised,
+                &invalid,
+                OcspStatus::Revoked { at, since: time("2025-03-01T00:00:00Z") },
+            ),
+        ] {
+            let mut made = Made::new(&root, vec![single(ca, 2, status, next, more)]);
+            let said = check_ocsp(&made.encode(), leaf, ca, now()).unwrap();
+            assert_eq!((said.status, said.next_update), (expected, time("2025-06-20T00:00:00Z")));
+            trust.next().add_ocsp(&made.encode(), now()).unwrap();
+            // The version written out, though it is the default; extensions that are known, or not critical.
+            made.version = &[0xA0, 3, 2, 1, 0];
+            let definition = extension("1.3.6.1.5.5.7.48.1.9", true, &[5, 0]);
+            made.extensions = [definition, extension("1.2.3.4", false, &[5, 0])].concat();
+            trust.next().add_ocsp(&made.encode(), now()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn answers_that_cannot_be_relied_on_are_refused_by_name() {
+    let (root, _, trust) = issuer(Suite::EcdsaP256Sha256);
+    let stranger = support::root(Suite::EcdsaP256Sha256, "别处");
+    let ca = root.certificate();
+    let about = |more: &[u8]| single(ca, 2, GOOD, Some("20250620000000Z"), more);
+    let refused = |made: &Made<'_>, at: Timestamp| {
+        trust.next().add_ocsp(&made.encode(), at).unwrap_err().code()
+    };
+    let made = Made::new(&root, vec![about(&[])]);
+    trust.next().add_ocsp(&made.encode(), now()).unwrap();
+    assert_eq!(refused(&Made::new(&root, vec![]), now()), "ocsp_empty");
+    let other = single(stranger.certificate(), 2, GOOD, None, &[]);
+    assert_eq!(
+        refused(&Made::new(&root, vec![about(&[]), other.clone()]), now()),
+        "ocsp_several_issuers"
+    );
+    assert_eq!(refused(&Made::new(&root, vec![other]), now()), "ocsp_unknown_issuer");
+    let critical = extension("1.2.3.4", true, &[5, 0]);
+    let unknown = Made::new(&root, vec![about(&critical)]);
+    assert_eq!(refused(&unknown, now()), "ocsp_critical_extension");
+    let mut unknown = Made::new(&root, vec![about(&[])]);
+    unknown.extensions = critical.clone();
+    assert_eq!(refused(&unknown, now()), "ocsp_critical_extension");
+    unknown.extensions = extension("1.2.3.4", false, &[5, 0]).repeat(2);
+    assert_eq!(refused(&unknown, now()), "ocsp_malformed");
+    let other = Made { kind: "1.3.6.1.5.5.7.48.1.2", ..Made::new(&root, vec![about(&[])]) };
+    assert_eq!(refused(&other, now()), "ocsp_unknown_kind");
+    // By a key of the same name, by a stranger, from the future.
+    let namesake = support::root(Suite::EcdsaP256Sha256, "样例根");
+    assert_eq!(refused(&Made::new(&namesake, vec![about(&[])]), now()), "ocsp_bad_signature");
+    assert_eq!(refused(&Made::new(&stranger, vec![about(&[])]), now()), "ocsp_unknown_responder");
+    assert_eq!(refused(&made, time("2025-06-13T23:54:59Z")), "ocsp_not_yet_valid");
+    trust.next().add_ocsp(&made.encode(), time("2025-06-13T23:55:00Z")).unwrap();
+}
+
+#[test]
+fn of_answers_of_one_time_the_worst_counts() {
+    let (root, issuer, trust) = issuer(Suite::Ed25519);
+    let ca = root.certificate();
+    let revoked = tlv(0xA1, &[&moment("20250610000000Z")]);
+    let record = trust.verify_chain(issuer.certificate(), &[], LICENCES, now()).unwrap();
+    let statuses: [&[u8]; 3] = [GOOD, UNKNOWN, &revoked];
+    let said = |status: &[u8]| single(ca, 2, status, Some("20250620000000Z"), &[]);
+    let word = |trust: &TrustStore| match trust.judge(&record, now()).revocation {
+        Revocation::Good { .. } => 0,
+        Revocation::Unknown { .. } => 1,
+        Revocation::Revoked { .. } => 2,
+        other => panic!("{other:?}"),
+    };
+    for (first, one) in statuses.into_iter().enumerate() {
+        for (second, other) in statuses.into_iter().enumerate() {
+            let mut apart = trust.next();
+            apart.add_ocsp(&Made::new(&root, vec![said(one)]).encode(), now()).unwrap();
+            let taken = apart.add_ocsp(&Made::new(&root, vec![said(other)]).encode(), now());
+            assert_eq!(taken.is_err(), second < first);
+            let mut together = trust.next();
+            together
+                .add_ocsp(&Made::new(&root, vec![said(one), said(other)]).encode(), now())
+                .unwrap();
+            assert_eq!((word(&apart), word(&together)), (first.max(second), first.max(second)));
+        }
+    }
 }
