@@ -5,8 +5,10 @@
 mod sealing;
 mod support;
 
-use certs::ofd::{SealVersion, check, is_ofd};
-use certs::{Outcome, Suite, Times, TrustStore};
+use std::collections::BTreeMap;
+
+use certs::ofd::{SealVersion, check, is_ofd, pack, seal_ofd};
+use certs::{HashAlgorithm, Outcome, Suite, Times, TrustStore, sign_attached, sign_detached};
 use sealing::*;
 use support::*;
 
@@ -186,4 +188,167 @@ fn a_changed_byte_of_the_file_is_refused_or_changes_no_part() {
         }
     }
     println!("{refused} refused, {harmless} without effect on any part");
+}
+
+/// What is said of a file, at a time when everything is valid.
+fn said(office: &Office, file: &[u8]) -> Vec<String> {
+    codes(&check(file, &office.trust, &Times::now(now())))
+}
+
+/// The lines that speak against a file.
+fn against(office: &Office, file: &[u8]) -> Vec<String> {
+    said(office, file).into_iter().filter(|line| !line.contains(" ok")).collect()
+}
+
+#[test]
+fn parts_outside_of_the_signature_and_weak_digests_are_named() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let file = office.sealed(UNSIGNED, &office.seal(|_| ()));
+    let mut parts = unpack(&file);
+    parts.insert("Doc_0/Pages/Page_1/Content.xml".into(), b"<ofd:Page/>".to_vec());
+    let line = "coverage ofd_part_not_covered Doc_0/Pages/Page_1/Content.xml";
+    assert_eq!(against(&office, &pack(&parts)), [line]);
+    let mut parts = unpack(&file);
+    parts.remove("Doc_0/PublicRes.xml");
+    let line = "coverage ofd_part_missing Doc_0/PublicRes.xml";
+    assert_eq!(against(&office, &pack(&parts)), [line]);
+
+    let described =
+        |from: &str, to: &str| office.sealed_as(UNSIGNED, |text| text.replace(from, to));
+    let part = "Doc_0/Signs/Sign_0/Signature.xml";
+    for method in ["MD5", "SHA1", "SHA-1", "1.2.840.113549.2.5", "1.3.14.3.2.26"] {
+        let file = described("=\"SM3\"", &format!("=\"{method}\""));
+        assert_eq!(against(&office, &file), [format!("coverage ofd_digest_weak {part}")]);
+    }
+    // The default of GB/T 33190.
+    let file = described(" CheckMethod=\"SM3\"", "");
+    assert_eq!(against(&office, &file), [format!("coverage ofd_digest_weak {part}")]);
+    let file = described("=\"SM3\"", "=\"CRC32\"");
+    assert_eq!(against(&office, &file), [format!("coverage ofd_digest_unknown {part}")]);
+    let file = described("=\"SM3\"", "=\"1.2.156.10197.1.401\"");
+    assert_eq!(against(&office, &file), [""; 0]);
+}
+
+#[test]
+fn a_picture_of_a_seal_without_a_signature_proves_nothing() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let seal = office.seal(|_| ());
+    let file = office.sealed(UNSIGNED, &seal);
+    let mut parts = unpack(&file);
+    parts.remove("Doc_0/Signs/Sign_0/SignedValue.dat");
+    let line = "seal ofd_seal_without_signature Doc_0/Signs/Sign_0/Signature.xml";
+    assert_eq!(against(&office, &pack(&parts)), [line]);
+
+    let mut parts = unpack(UNSIGNED);
+    parts.insert("Doc_0/Res/Seal.esl".into(), seal);
+    let line = "seal ofd_seal_without_signature Doc_0/Res/Seal.esl";
+    assert_eq!(against(&office, &pack(&parts)), [line]);
+
+    let mut parts = unpack(UNSIGNED);
+    let annotations = b"<ofd:PageAnnot><ofd:Annot ID=\"9\" Type=\"Stamp\"/></ofd:PageAnnot>";
+    parts.insert("Doc_0/Annots/Page_0/Annotation.xml".into(), annotations.to_vec());
+    let line = "seal ofd_seal_without_signature Doc_0/Annots/Page_0/Annotation.xml";
+    assert_eq!(against(&office, &pack(&parts)), [line]);
+
+    // A signature that says it is a seal's, and is a bare one.
+    let bad = changed(&file, "Doc_0/Signs/Sign_0/SignedValue.dat", |bytes| {
+        *bytes = unpack(SIGNED).remove("Doc_0/Signs/Sign_0/SignedValue.dat").unwrap();
+    });
+    let line = "seal seal_missing Doc_0/Signs/Sign_0/SignedValue.dat";
+    assert_eq!(against(&office, &bad), [line]);
+}
+
+#[test]
+fn a_seal_must_be_its_makers_its_signers_the_one_shown_and_in_force() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let value = "Doc_0/Signs/Sign_0/SignedValue.dat";
+    let (from, until) = (time("2025-06-16T00:00:00Z"), time("2025-06-14T00:00:00Z"));
+    let others = [office.maker.certificate().clone()];
+    for (seal, line) in [
+        (office.seal(|template| template.valid_from = from), "seal seal_not_yet_valid".to_owned()),
+        (office.seal(|template| template.valid_until = until), "seal seal_expired".to_owned()),
+        (office.seal(|template| template.created = from), "seal seal_made_later".to_owned()),
+        (
+            office.seal(|template| template.signers = &[]),
+            format!("seal seal_signer_not_listed {value}"),
+        ),
+        (office.seal_listing(&others, true), format!("seal seal_signer_not_listed {value}")),
+    ] {
+        assert_eq!(against(&office, &office.sealed(UNSIGNED, &seal)), [line]);
+    }
+
+    // The maker's authority bears the name of ours, and is another.
+    let stranger = Office::new(Suite::EcdsaP256Sha256);
+    let forged = stranger.seal_listing(&[office.signer.certificate().clone()], false);
+    let line = "chain certificate_bad_signature Doc_0/Signs/Sign_0/Seal.esl";
+    assert_eq!(against(&office, &office.sealed(UNSIGNED, &forged)), [line]);
+
+    // The maker's name is on it, and the signature is not his.
+    let mut forged = office.seal(|_| ());
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let line = format!("seal seal_signature_wrong {value}");
+    assert_eq!(against(&office, &office.sealed(UNSIGNED, &forged)), [line]);
+
+    // Another seal of the same office is shown.
+    let file = office.sealed(UNSIGNED, &office.seal(|_| ()));
+    let other = office.seal(|template| template.name = "样例市人民政府");
+    let bad = changed(&file, "Doc_0/Signs/Sign_0/Seal.esl", |bytes| *bytes = other);
+    let changed = "coverage ofd_part_changed Doc_0/Signs/Sign_0/Seal.esl";
+    let shown = "seal seal_not_the_signed_one Doc_0/Signs/Sign_0/Seal.esl";
+    assert_eq!(against(&office, &bad), [changed, shown]);
+}
+
+#[test]
+fn the_sealing_time_is_within_the_certificate_and_not_to_come() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let seal = office.seal(|template| {
+        template.valid_from = time("2020-01-01T00:00:00Z");
+        template.created = time("2020-01-01T00:00:00Z");
+    });
+    for (at, line) in [
+        ("2025-06-15T08:04:00Z", None),
+        ("2025-06-15T08:06:00Z", Some("time seal_time_in_future")),
+        ("2024-12-31T00:00:00Z", Some("time seal_time_outside_certificate")),
+    ] {
+        let file = seal_ofd(UNSIGNED, &seal, &office.signer, time(at), None).unwrap();
+        assert_eq!(against(&office, &file), Vec::from_iter(line), "{at}");
+    }
+}
+
+#[test]
+fn a_signature_without_seal_is_cms_over_the_description_or_its_digest() {
+    for suite in SUITES {
+        let office = Office::new(suite);
+        let description =
+            |parts: &BTreeMap<String, Vec<u8>>| parts["Doc_0/Signs/Sign_0/Signature.xml"].clone();
+        let unsealed = office.without_seal(UNSIGNED);
+        let text = description(&unsealed);
+        let digest = HashAlgorithm::Sm3.digest(&[&text]);
+        let value = "Doc_0/Signs/Sign_0/SignedValue.dat";
+        let with = |cms: Vec<u8>| {
+            let mut parts = unsealed.clone();
+            parts.insert(value.into(), cms);
+            pack(&parts)
+        };
+        for cms in [
+            sign_detached(&office.signer, &text, now()).unwrap(),
+            sign_attached(&office.signer, &digest, now()).unwrap(),
+        ] {
+            let verdict = check(&with(cms.clone()), &office.trust, &Times::now(now()));
+            assert_eq!(verdict.outcome(), Outcome::Trusted, "{suite:?} {:?}", codes(&verdict));
+            let signature = &verdict.signatures[0];
+            assert_eq!(signature.signer.as_ref(), Some(office.signer.certificate()));
+
+            let mut bad = cms;
+            *bad.last_mut().unwrap() ^= 1;
+            let line = format!("signature signature_wrong {value}");
+            assert_eq!(against(&office, &with(bad)), [line]);
+        }
+        let cms = sign_detached(&office.signer, b"something else", now()).unwrap();
+        let line = format!("signature signature_digest_mismatch {value}");
+        assert_eq!(against(&office, &with(cms)), [line]);
+        let line = format!("format ofd_signed_value_malformed {value}");
+        assert_eq!(against(&office, &with(b"no signature".to_vec())), [line]);
+    }
 }

@@ -4,8 +4,12 @@
 mod sealing;
 mod support;
 
+use std::io::Read;
+use std::time::{Duration, Instant};
+
 use certs::ofd::check;
 use certs::{Outcome, Suite, Times};
+use ring::rand::{SecureRandom, SystemRandom};
 use sealing::*;
 use support::*;
 
@@ -91,6 +95,175 @@ fn packages_that_lie_or_lead_astray_are_refused_each_with_its_code() {
         let verdict = check(&honest[..length], &office.trust, &Times::now(now()));
         assert_eq!(verdict.outcome(), Outcome::Untrusted, "{length}");
     }
+}
+
+#[test]
+fn xml_that_is_more_than_elements_attributes_and_text_is_refused() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let file = office.sealed(UNSIGNED, &office.seal(|_| ()));
+    let found = |part: &str, from: &str, to: &str| {
+        let bad = changed(&file, part, |bytes| {
+            let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+            assert!(text.contains(from), "{text}");
+            *bytes = text.replacen(from, to, 1).into_bytes();
+        });
+        codes(&check(&bad, &office.trust, &Times::now(now()))).last().unwrap().clone()
+    };
+    let laughs = "<!DOCTYPE x [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">]><ofd:";
+    let deep = format!("{}<ofd:DocBody>", "<x>".repeat(40));
+    let many = format!("{}<ofd:DocBody>", "<x/>".repeat(40_000));
+    let wide: String = (0..40).map(|number| format!(" a{number}=\"\"")).collect();
+    for (from, to, code) in [
+        ("<ofd:OFD", &*format!("{laughs}OFD"), "ofd_xml_doctype"),
+        ("OFD R&amp;W", "&file;", "ofd_xml_entity"),
+        ("DocType=\"OFD\"", "DocType=\"&file;\"", "ofd_xml_entity"),
+        ("UTF-8", "GB18030", "ofd_xml_encoding"),
+        ("<ofd:DocBody>", &deep, "ofd_xml_limit"),
+        ("<ofd:DocBody>", &many, "ofd_xml_limit"),
+        (" DocType=\"OFD\"", &wide, "ofd_xml_limit"),
+        ("</ofd:OFD>", "", "ofd_xml_malformed"),
+        ("</ofd:OFD>", "</ofd:OFD><ofd:OFD/>", "ofd_xml_malformed"),
+        ("</ofd:OFD>", "</ofd:OFD>and text", "ofd_xml_malformed"),
+        ("<ofd:DocBody>", "</ofd:DocBody>", "ofd_xml_malformed"),
+        (" DocType=\"OFD\"", " DocType=\"OFD\" DocType=\"OFD\"", "ofd_xml_malformed"),
+        ("<ofd:OFD", "<ofd:PDF", "ofd_xml_malformed"),
+    ] {
+        assert_eq!(found("OFD.xml", from, to), format!("format {code} OFD.xml"), "{to}");
+    }
+    let bad = changed(&file, "OFD.xml", |bytes| bytes.extend([0xB5, 0xA5]));
+    let line = ["format ofd_xml_encoding OFD.xml"];
+    assert_eq!(codes(&check(&bad, &office.trust, &Times::now(now()))), line);
+
+    // The same in the description of a signature is said of that signature.
+    let part = "Doc_0/Signs/Sign_0/Signature.xml";
+    for (from, to, code) in [
+        ("<ofd:Signature ", &*format!("{laughs}Signature "), "ofd_xml_doctype"),
+        ("2025-06-15", "&now;", "ofd_xml_entity"),
+        ("<ofd:SignedInfo>", "<ofd:SignedInfo/><ofd:SignedInfo>", "ofd_structure"),
+        ("<ofd:References", "<ofd:References/><ofd:References", "ofd_structure"),
+        ("FileRef=", "FileRof=", "ofd_structure"),
+        ("<ofd:CheckValue>", "<ofd:CheckValue/><ofd:CheckValue>", "ofd_structure"),
+        ("\"/OFD.xml\"", "\"../../../../OFD.xml\"", "ofd_location_outside"),
+        ("<ofd:BaseLoc>", "<ofd:BaseLoc>../../../../", "ofd_location_outside"),
+    ] {
+        assert_eq!(found(part, from, to), format!("format {code} {part}"), "{to}");
+    }
+}
+
+#[test]
+fn lists_of_signatures_name_each_signature_once_and_not_too_many() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let file = office.sealed(UNSIGNED, &office.seal(|_| ()));
+    let list = "Doc_0/Signs/Signatures.xml";
+    let entry =
+        "<ofd:Signature ID=\"0\" Type=\"Seal\" BaseLoc=\"/Doc_0/Signs/Sign_0/Signature.xml\"/>";
+    let found = |change: &dyn Fn(String) -> String| {
+        let bad = changed(&file, list, |bytes| {
+            let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+            assert!(text.contains(entry), "{text}");
+            *bytes = change(text).into_bytes();
+        });
+        codes(&check(&bad, &office.trust, &Times::now(now()))).last().unwrap().clone()
+    };
+    let twice = found(&|text| text.replace(entry, &format!("{entry}{entry}")));
+    assert_eq!(twice, format!("format ofd_structure {list}"));
+    let many = found(&|text| text.replace(entry, &entry.repeat(17)));
+    assert_eq!(many, "format ofd_too_many_signatures");
+    let lost = found(&|text| text.replace("Sign_0", "Sign_1"));
+    assert_eq!(lost, format!("format ofd_location_dangling {list}"));
+    let kind = found(&|text| text.replace("\"Seal\"", "\"Picture\""));
+    assert_eq!(kind, format!("format ofd_structure {list}"));
+    let unlisted = found(&|text| text.replace(entry, ""));
+    assert_eq!(unlisted, format!("signature ofd_signature_not_listed {list}"));
+    let bad = changed(&file, "OFD.xml", |bytes| {
+        let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+        let named = format!("<ofd:Signatures>/{list}</ofd:Signatures>");
+        *bytes = text.replace(&named, "").into_bytes();
+    });
+    let line = codes(&check(&bad, &office.trust, &Times::now(now()))).pop();
+    assert_eq!(line.unwrap(), "signature ofd_signature_not_listed OFD.xml");
+}
+
+#[test]
+fn what_costs_more_than_it_weighs_is_refused_or_read_in_time() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let file = office.sealed(UNSIGNED, &office.seal(|_| ()));
+    let parts = unpack(&file);
+    let with = |name: &str, bytes: Vec<u8>| {
+        let mut parts = parts.clone();
+        parts.insert(name.to_owned(), bytes);
+        certs::ofd::pack(&parts)
+    };
+    let found = |file: &[u8], limit: Duration| {
+        let start = Instant::now();
+        let verdict = check(file, &office.trust, &Times::now(now()));
+        let took = start.elapsed();
+        println!("{} bytes: {took:?}, {}", file.len(), codes(&verdict).last().unwrap());
+        assert!(took < limit, "{} bytes took {took:?}", file.len());
+        codes(&verdict).last().unwrap().clone()
+    };
+    // Without optimisation it takes longer.
+    let limit = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
+    let zeros = |mebibytes: usize| vec![0; mebibytes << 20];
+    let bomb = with("Doc_0/Res/bomb.bin", zeros(65));
+    assert_eq!(found(&bomb, limit), "format ofd_unpacked_too_large Doc_0/Res/bomb.bin");
+    let bomb = with("Doc_0/Res/bomb.bin", zeros(40));
+    assert_eq!(found(&bomb, limit), "format ofd_unpacked_too_large Doc_0/Res/bomb.bin");
+    // Just small enough: every byte of it is under the signature.
+    let mut heavy = unpack(UNSIGNED);
+    heavy.insert("Doc_0/Res/heavy.bin".to_owned(), zeros(15));
+    let heavy = office.sealed(&certs::ofd::pack(&heavy), &office.seal(|_| ()));
+    assert_eq!(found(&heavy, limit), "revocation ok");
+    let bad = with("Doc_0/Signs/Sign_0/Signature.xml", vec![b' '; 2 << 20]);
+    let line = "format ofd_unpacked_too_large Doc_0/Signs/Sign_0/Signature.xml";
+    assert_eq!(found(&bad, limit), line);
+
+    // A bomb that says it is small.
+    let mut lying: Vec<_> = parts.iter().map(|(name, bytes)| entry(name, bytes)).collect();
+    let packed = unpackable(&zeros(1));
+    let target = lying.iter_mut().find(|entry| entry.name.ends_with(b"Content.xml")).unwrap();
+    (target.bytes, target.method, target.size) = (packed, 8, 407);
+    let lines = codes(&check(&archive(&lying), &office.trust, &Times::now(now())));
+    let line = "coverage ofd_part_damaged Doc_0/Pages/Page_0/Content.xml";
+    assert!(lines.contains(&line.to_owned()), "{lines:?}");
+
+    // A mebibyte of references, of elements, of noise.
+    let reference =
+        "<ofd:Reference FileRef=\"/OFD.xml\"><ofd:CheckValue>AA==</ofd:CheckValue></ofd:Reference>";
+    let description = |inside: &str| {
+        format!(
+            "<ofd:Signature><ofd:SignedValue>SignedValue.dat</ofd:SignedValue><ofd:SignedInfo>\
+             <ofd:References CheckMethod=\"SM3\">{inside}</ofd:References></ofd:SignedInfo></ofd:Signature>"
+        )
+    };
+    let name = "Doc_0/Signs/Sign_0/Signature.xml";
+    let references = description(&reference.repeat((1 << 20) / reference.len() - 10));
+    found(&with(name, references.into_bytes()), limit);
+    found(&with(name, description(&"<x/>".repeat(30_000)).into_bytes()), limit);
+    found(&with(name, description(&"&lt;".repeat(250_000)).into_bytes()), limit);
+    found(&with(name, description(&"<!-- -->".repeat(125_000)).into_bytes()), limit);
+    let mut noise = vec![0; 1 << 20];
+    SystemRandom::new().fill(&mut noise).unwrap();
+    found(&noise, limit);
+    noise[..4].copy_from_slice(b"PK\x03\x04");
+    found(&noise, limit);
+    let records = b"PK\x05\x06".repeat(1 << 18);
+    found(&[b"PK\x03\x04", records.as_slice()].concat(), limit);
+    let headers = b"PK\x01\x02".repeat(1 << 18);
+    found(&[b"PK\x03\x04", headers.as_slice(), &file[file.len() - 22..]].concat(), limit);
+    let value =
+        with("Doc_0/Signs/Sign_0/SignedValue.dat", b"\x30\x84\0\x0f\xff\xfa".repeat(170_000));
+    found(&value, limit);
+}
+
+/// Packed by Deflate.
+fn unpackable(bytes: &[u8]) -> Vec<u8> {
+    let parts = [("x".to_owned(), bytes.to_vec())].into();
+    let file = certs::ofd::pack(&parts);
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(file.as_slice())).unwrap();
+    let mut packed = Vec::new();
+    archive.by_index_raw(0).unwrap().read_to_end(&mut packed).unwrap();
+    packed
 }
 
 /// An archive written by hand, so that it can lie.

@@ -7,8 +7,8 @@ use super::{Description, OfdError};
 use crate::tlv::Members;
 use crate::{
     Certificate, CertificateError, CheckedCms, HashAlgorithm, Link, LinkVerdict, Outcome,
-    Revocation, SignatureVerdict, Times, TrustStore, Usage, Verifier, VerifyError, check_cms_over,
-    timestamp,
+    Revocation, SignatureError, SignatureVerdict, Times, TrustStore, Usage, Verifier, VerifyError,
+    check_cms_over, timestamp,
 };
 
 /// How far the clocks of a signer, a maker of seals and a time-stamp authority may differ.
@@ -59,12 +59,11 @@ impl Case<'_> {
         let over = |content: &[u8]| check_cms_over(value, &[content], self.trust, &self.times);
         let holds =
             |checked: &CheckedCms| checked.signers.iter().all(|signer| signer.hash.is_some());
+        let over_digest = || over(&HashAlgorithm::Sm3.digest(&[description]));
         let checked = match over(description) {
             Ok(checked) if holds(&checked) => Ok(checked),
-            other => match over(&HashAlgorithm::Sm3.digest(&[description])) {
-                Ok(checked) if holds(&checked) => Ok(checked),
-                _ => other,
-            },
+            Err(SignatureError::EmbeddedContentDiffers) => over_digest(),
+            other => over_digest().ok().filter(holds).map_or(other, Ok),
         };
         let part = self.description.signed_value.clone();
         let checked = match checked {

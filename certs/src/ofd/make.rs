@@ -143,15 +143,33 @@ pub fn seal_ofd(
         signer.signer().suite().signature_algorithm().oid,
         hour.strftime("%Y-%m-%d %H:%M:%S"),
     );
-    let signed = to_sign(seal, text.as_bytes(), &description, at, signer.signer().suite())
-        .map_err(encoding)?;
-    let signature = signer.signer().sign(&signed)?;
-    parts.insert(value, signed_with(&signed, signer, &signature, stamp).map_err(encoding)?);
+    let signed = seal_value(seal, text.as_bytes(), &description, signer, at, stamp)?;
+    parts.insert(value, signed);
     let entry =
         format!("<ofd:Signature ID=\"{number}\" Type=\"Seal\" BaseLoc=\"/{description}\"/>");
     insert_before(&mut parts, &list, "Signatures", &entry)?;
     parts.insert(description, text.into_bytes());
     Ok(pack(&parts))
+}
+
+/// Signs a description (Signature.xml) with a seal: SES_Signature (GB/T 38540-2020, 7.1), DER.
+///
+/// * `part`: the description's path in the package.
+///
+/// # Errors
+/// `Key` if the key fails, `Encoding` if the seal is none.
+pub fn seal_value(
+    seal: &[u8],
+    description: &[u8],
+    part: &str,
+    signer: &SigningIdentity,
+    at: Timestamp,
+    stamp: Option<Stamper<'_>>,
+) -> Result<Vec<u8>, SignError> {
+    let suite = signer.signer().suite();
+    let signed = to_sign(seal, description, part, at, suite).map_err(encoding)?;
+    let signature = signer.signer().sign(&signed)?;
+    signed_with(&signed, signer, &signature, stamp).map_err(encoding)
 }
 
 /// A package of these parts. `OFD.xml` comes first, so that a reader sees early what it has.

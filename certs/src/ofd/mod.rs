@@ -23,7 +23,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 pub use error::OfdError;
-pub use make::{SealTemplate, SealVersion, SealingError, Stamper, make_seal, pack, seal_ofd};
+pub use make::{
+    SealTemplate, SealVersion, SealingError, Stamper, make_seal, pack, seal_ofd, seal_value,
+};
 pub use package::{MAX_OFD_BYTES, is_ofd};
 
 use crate::{

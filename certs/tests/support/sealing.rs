@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
-use certs::ofd::{SealTemplate, SealVersion, make_seal, pack, seal_ofd};
-use certs::{FileVerdict, LinkVerdict, Profile, SigningIdentity, Suite, TrustStore, issue_crl};
+use certs::ofd::{SealTemplate, SealVersion, make_seal, pack, seal_ofd, seal_value};
+use certs::{
+    Certificate, FileVerdict, LinkVerdict, Profile, SigningIdentity, Suite, TrustStore, issue_crl,
+};
 use zip::ZipArchive;
 
 use super::support::*;
@@ -61,9 +63,66 @@ impl Office {
         make_seal(&template, &self.maker, None).unwrap()
     }
 
+    /// A seal for these signers.
+    pub fn seal_listing(&self, signers: &[Certificate], lists_digests: bool) -> Vec<u8> {
+        let (name, picture) = ("样例市市场监督管理局", b"picture".as_slice());
+        let (from, until) = (time("2025-01-01T00:00:00Z"), time("2025-12-31T00:00:00Z"));
+        let template = SealTemplate {
+            version: SealVersion::V4,
+            identifier: "35010000000001",
+            name,
+            signers,
+            lists_digests,
+            picture,
+            created: from,
+            valid_from: from,
+            valid_until: until,
+        };
+        make_seal(&template, &self.maker, None).unwrap()
+    }
+
+    /// A file sealed over another description of what is signed.
+    pub fn sealed_as(&self, file: &[u8], change: impl FnOnce(String) -> String) -> Vec<u8> {
+        let seal = self.seal(|_| ());
+        let mut parts = unpack(&self.sealed(file, &seal));
+        let part = "Doc_0/Signs/Sign_0/Signature.xml";
+        let text = String::from_utf8(parts.remove(part).unwrap()).unwrap();
+        let text = change(text);
+        let value = seal_value(&seal, text.as_bytes(), part, &self.signer, now(), None).unwrap();
+        parts.insert("Doc_0/Signs/Sign_0/SignedValue.dat".into(), value);
+        parts.insert(part.into(), text.into_bytes());
+        pack(&parts)
+    }
+
+    /// The parts of a file with a signature of the kind that has no seal; the signed value is missing.
+    pub fn without_seal(&self, file: &[u8]) -> BTreeMap<String, Vec<u8>> {
+        let mut parts = unpack(&self.sealed(file, &self.seal(|_| ())));
+        parts.remove("Doc_0/Signs/Sign_0/Seal.esl");
+        parts.remove("Doc_0/Signs/Sign_0/SignedValue.dat");
+        let mut change = |part: &str, change: &dyn Fn(String) -> String| {
+            let text = String::from_utf8(parts.remove(part).unwrap()).unwrap();
+            parts.insert(part.to_owned(), change(text).into_bytes());
+        };
+        change("Doc_0/Signs/Signatures.xml", &|text| text.replace("\"Seal\"", "\"Sign\""));
+        change("Doc_0/Signs/Sign_0/Signature.xml", &|text| {
+            let without = cut(&text, "<ofd:Seal>", "</ofd:Seal>");
+            let without = cut(&without, "<ofd:StampAnnot", "/>");
+            let reference = "<ofd:Reference FileRef=\"/Doc_0/Signs/Sign_0/Seal.esl\">";
+            cut(&without, reference, "</ofd:Reference>")
+        });
+        parts
+    }
+
     pub fn sealed(&self, file: &[u8], seal: &[u8]) -> Vec<u8> {
         seal_ofd(file, seal, &self.signer, now(), None).unwrap()
     }
+}
+
+/// The text without what stands from `from` through `to`.
+fn cut(text: &str, from: &str, to: &str) -> String {
+    let (before, rest) = text.split_once(from).unwrap();
+    let (_, after) = rest.split_once(to).unwrap();
+    format!("{before}{after}")
 }
 
 pub fn unpack(file: &[u8]) -> BTreeMap<String, Vec<u8>> {
