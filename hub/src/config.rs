@@ -297,6 +297,22 @@ pub struct Trust {
     /// Revocation lists, PEM or DER; read again within two seconds of a change.
     #[serde(default)]
     pub crls: Vec<PathBuf>,
+    /// Which signatures outlive the revocation of their signer's certificate.
+    #[serde(default)]
+    pub revoked_signers: RevokedSigners,
+}
+
+/// What proves that a signature is older than the revocation of a certificate, or than the end of an anchor's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevokedSigners {
+    /// A trusted time-stamp; else the time at which the registry log took the licence in.
+    #[default]
+    TimeStampOrLog,
+    /// A trusted time-stamp alone.
+    TimeStampOnly,
+    /// Nothing: revoked is revoked.
+    Never,
 }
 
 /// Why the settings cannot be used.

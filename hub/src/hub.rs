@@ -23,6 +23,7 @@ use crate::{
     policy::Policies,
     reuse::courier::{Courier, Couriers},
     reuse::mandates::{Mandates, read_mandates},
+    sweep::Sweep,
     trust,
 };
 
@@ -63,6 +64,7 @@ pub struct Hub {
     /// Counterparts that licences are pushed to, by name.
     pub connectors: BTreeMap<String, RunnerHandle>,
     couriers: std::sync::OnceLock<Couriers>,
+    sweep: std::sync::OnceLock<Sweep>,
     /// Hours for which a grant opens content.
     pub grant_hours: u16,
     /// Idempotency keys whose requests are being worked on.
@@ -232,6 +234,7 @@ impl Hub {
             keys,
             connectors: runners,
             couriers: std::sync::OnceLock::new(),
+            sweep: std::sync::OnceLock::new(),
             grant_hours: config.grant_hours,
             in_progress: std::sync::Mutex::default(),
             trust,
@@ -244,6 +247,7 @@ impl Hub {
         let watch = trust::Keeper::watch(&hub, hub.stop_watching.clone());
         *hub.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
         hub.keys.watch();
+        let _ = hub.sweep.set(Sweep::start(&hub));
         Ok(hub)
     }
 
@@ -267,6 +271,12 @@ impl Hub {
     #[must_use]
     pub fn couriers(&self) -> &Couriers {
         self.couriers.get_or_init(Couriers::new)
+    }
+
+    /// The sweep that tells the registry log what changed anchors and lists mean.
+    #[must_use]
+    pub fn sweep(&self) -> Option<&Sweep> {
+        self.sweep.get()
     }
 
     /// Anchors and revocation lists as last read.
@@ -331,6 +341,9 @@ impl Hub {
         }
         for runner in self.connectors.values() {
             runner.stop().await;
+        }
+        if let Some(sweep) = self.sweep() {
+            sweep.stop().await;
         }
         let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(follower) = follower {

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use certs::{ChainRecord, Manifest, SignatureError, VerifiedSignature};
+use certs::{ChainRecord, Manifest, SignatureError, TrustStore, VerifiedSignature};
 use indexes::{Appended, BlobError, NewEntry, NewLicence, NewStatus, Proof, Refusal, StoreError};
 use jiff::Timestamp;
 use licence::{
@@ -188,7 +188,8 @@ pub async fn take_in(
     let licence = Licence::parse(&document)?;
     check_against_catalogue(hub, caller, &licence)?;
     let files = match_files(hub, &licence, files).await?;
-    let signature = verify(hub, &cms, &document, licence.issuer.credit_code(), now)?;
+    let trust = hub.trust();
+    let signature = verify(&trust, &cms, &document, licence.issuer.credit_code(), now)?;
     for file in files {
         hub.blobs.put(file).await?;
     }
@@ -197,6 +198,7 @@ pub async fn take_in(
     let identifier = licence.identifier.clone();
     let entry = new_licence(hub, &licence, document, digest, proof, &signature.chain, now);
     let appended = one(hub.store.append(vec![entry]).await?)?;
+    checked_by(hub, &trust);
     Ok(TakenIn { identifier, appended })
 }
 
@@ -226,7 +228,7 @@ pub async fn change_status(
             });
         }
     }
-    verify(hub, &cms, &order, held.issuer.credit_code(), now)?;
+    verify(&hub.trust(), &cms, &order, held.issuer.credit_code(), now)?;
     let entry = NewEntry::Status(NewStatus {
         at: now,
         identifier: identifier.clone(),
@@ -264,14 +266,13 @@ fn check_against_catalogue(
 /// Checks a signature, its chain, its revocation (a list that is missing or stale refuses nothing
 /// here: reads say so) and that it is `issuer`'s.
 fn verify(
-    hub: &Hub,
+    trust: &TrustStore,
     cms: &[u8],
     content: &[u8],
     issuer: &CreditCode,
     now: Timestamp,
 ) -> Result<VerifiedSignature, IntakeError> {
-    let trust = hub.trust();
-    let signature = certs::verify_detached(cms, content, &trust, now)?;
+    let signature = certs::verify_detached(cms, content, trust, now)?;
     if signature.organisation.as_ref() != Some(issuer) {
         return Err(IntakeError::SignerNotIssuer {
             signer: signature
@@ -282,6 +283,16 @@ fn verify(
         });
     }
     Ok(signature)
+}
+
+/// What was just appended had been checked by these anchors and lists. A sweep by later ones may have passed its place
+/// before it was there: then it has to pass again.
+fn checked_by(hub: &Hub, trust: &Arc<TrustStore>) {
+    if let Some(sweep) = hub.sweep()
+        && !Arc::ptr_eq(trust, &hub.trust())
+    {
+        sweep.again();
+    }
 }
 
 /// Brings the files that came together with the files that the licence lists.
@@ -370,6 +381,8 @@ pub struct BatchIntake {
     manifest: Manifest,
     digest: Sha256Digest,
     chain: ChainRecord,
+    /// What the manifest was checked by.
+    trust: Arc<TrustStore>,
     at: Timestamp,
     seen: HashMap<LicenceId, usize>,
     came: Vec<bool>,
@@ -395,7 +408,8 @@ impl BatchIntake {
                 return Err(IntakeError::IssuesNothing { department: *department });
             }
         }
-        let signature = verify(&hub, &cms, &manifest, parsed.issuer(), at)?;
+        let trust = hub.trust();
+        let signature = verify(&trust, &cms, &manifest, parsed.issuer(), at)?;
         let digest = certs::sha256(&manifest);
         hub.store.put_manifest(&digest, manifest, cms).await?;
         let came = vec![false; parsed.digests().len()];
@@ -405,6 +419,7 @@ impl BatchIntake {
             manifest: parsed,
             digest,
             chain: signature.chain,
+            trust,
             at,
             seen: HashMap::new(),
             came,
@@ -433,6 +448,7 @@ impl BatchIntake {
             }
         }
         let mut outcomes = self.hub.store.append(entries).await?.into_iter();
+        checked_by(&self.hub, &self.trust);
         let answer = checked.into_iter().map(|line| {
             let identifier = line?;
             match outcomes.next() {

@@ -4,15 +4,20 @@
 //! the chain with what is needed to judge it again. What can change later is judged here, at every
 //! read and without cryptography but one hash: are the bytes those that were verified, is the
 //! anchor still trusted, was a certificate revoked, what is the licence's status, is it valid today.
+//!
+//! What is proven to be older than a revocation stands (decision 0024). The proof is looked up only where something
+//! is revoked, or an anchor's time is over: else a licence costs hash look-ups.
 
-use certs::{ChainRecord, ChainVerdict, Revocation, TrustStore};
+use std::sync::Arc;
+
+use certs::{ChainRecord, ChainVerdict, Judgement, Revocation, Times, TrustStore};
 use indexes::{ChainRecordBytes, StoredLicence};
 use jiff::{Timestamp, civil::Date};
-use licence::{LicenceStatus, Seq, Sha256Digest, Validity};
+use licence::{LicenceStatus, Seq, Sha256Digest, TrustReason, Validity};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::clock::day_in_china;
+use crate::{Hub, clock::day_in_china, config::RevokedSigners};
 
 /// The verdict over all links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -41,13 +46,23 @@ impl Outcome {
 /// What is known of the revocation of the signer's certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RevocationLink {
-    /// `good`, `revoked`, `unknown` (to the OCSP responder), `stale` (the list or answer is past its next
-    /// update) or `no_crl`.
+    /// `good`, `revoked`, `outlived` (revoked, but the signature is proven to be older), `unknown` (to the OCSP
+    /// responder), `stale` (the list or answer is past its next update) or `no_crl`.
     pub result: &'static str,
-    /// When the list that says so was made.
+    /// When the list that says so was made; of a revocation, its date.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub as_of: Option<Timestamp>,
+}
+
+/// What a verdict rests on where a certificate was revoked, or its anchor's time ended: the signature is older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Proven {
+    /// A time at which the signature was there.
+    #[schema(value_type = String)]
+    pub at: Timestamp,
+    /// What proves it: `time_stamp` or `registry_log`.
+    pub by: &'static str,
 }
 
 /// Where the licence stands in the registry log.
@@ -75,6 +90,9 @@ pub struct Verification {
     pub chain: &'static str,
     /// Revocation of the signer's certificates.
     pub revocation: RevocationLink,
+    /// The time that the links `chain` and `revocation` rest on; left out while they hold without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proven: Option<Proven>,
     /// `ok`, or the status: `suspended`, `revoked`, `superseded`.
     pub status: &'static str,
     /// `ok`, `not_yet`, `expired`.
@@ -90,7 +108,7 @@ impl Verification {
         let links = [
             ("signature", self.signature == "ok"),
             ("chain", self.chain == "ok"),
-            ("revocation", self.revocation.result == "good"),
+            ("revocation", matches!(self.revocation.result, "good" | "outlived")),
             ("status", self.status == "ok"),
             ("validity", self.validity == "ok"),
         ];
@@ -155,37 +173,145 @@ pub fn face(document: &[u8]) -> Option<Face<'_>> {
     serde_json::from_slice(document).ok()
 }
 
-/// Judges a stored licence at `now`.
-#[must_use]
-pub fn judge(
-    stored: &StoredLicence,
-    face: Option<&Face<'_>>,
-    trust: &TrustStore,
+/// The anchors, lists and moment that several licences are judged by.
+pub struct Judge<'a> {
+    hub: &'a Hub,
+    trust: Arc<TrustStore>,
     now: Timestamp,
-) -> Verification {
-    let intact = face.is_some() && certs::sha256(&stored.document) == stored.digest;
-    let (chain, revocation) = judge_chain(&stored.chain, trust, now);
-    let status = status_word(&stored.status);
-    let validity = face.map_or("damaged", |face| validity_word(face.valid_on(day_in_china(now))));
-    let broken = !intact
-        || chain != "ok"
-        || revocation.result == "revoked"
-        || status != "ok"
-        || validity != "ok";
-    let result = match (broken, revocation.result) {
-        (true, _) => Outcome::Untrusted,
-        (false, "good") => Outcome::Trusted,
-        (false, _) => Outcome::Undetermined,
-    };
-    Verification {
-        result,
-        checked_at: now,
-        signature: if intact { "ok" } else { "damaged" },
-        chain,
-        revocation,
-        status,
-        validity,
-        log: LogLink { seq: stored.seq, digest: stored.digest },
+}
+
+/// What became of the path to the signer's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds, and no certificate of it counts as revoked.
+    Stands,
+    /// It holds, but a revocation list is missing or late.
+    Open,
+    /// It does not hold, or a certificate of it is revoked.
+    Fell(TrustReason),
+}
+
+impl<'a> Judge<'a> {
+    /// By what the hub knows now.
+    #[must_use]
+    pub fn new(hub: &'a Hub) -> Self {
+        Self::by(hub, hub.trust())
+    }
+
+    /// By these anchors and lists.
+    #[must_use]
+    pub fn by(hub: &'a Hub, trust: Arc<TrustStore>) -> Self {
+        Self { hub, trust, now: hub.clock.now() }
+    }
+
+    /// Judges a stored licence, with its face as [`face`] reads it.
+    pub async fn licence(&self, stored: &StoredLicence, face: Option<&Face<'_>>) -> Verification {
+        let now = self.now;
+        let intact = face.is_some() && certs::sha256(&stored.document) == stored.digest;
+        let path = self.path(stored).await;
+        let chain = path.as_ref().map_or("damaged", |path| chain_word(path.judged.chain));
+        let revocation =
+            path.as_ref().map_or(RevocationLink { result: "no_crl", as_of: None }, |path| {
+                match (path.outlived, revocation_link(&path.judged.revocation)) {
+                    (Some(at), _) => RevocationLink { result: "outlived", as_of: Some(at) },
+                    (None, link) => link,
+                }
+            });
+        let proven = path.and_then(|path| path.proven);
+        let status = status_word(&stored.status);
+        let validity =
+            face.map_or("damaged", |face| validity_word(face.valid_on(day_in_china(now))));
+        let broken = !intact
+            || chain != "ok"
+            || revocation.result == "revoked"
+            || status != "ok"
+            || validity != "ok";
+        let result = match (broken, revocation.result) {
+            (true, _) => Outcome::Untrusted,
+            (false, "good" | "outlived") => Outcome::Trusted,
+            (false, _) => Outcome::Undetermined,
+        };
+        Verification {
+            result,
+            checked_at: now,
+            signature: if intact { "ok" } else { "damaged" },
+            chain,
+            revocation,
+            proven,
+            status,
+            validity,
+            log: LogLink { seq: stored.seq, digest: stored.digest },
+        }
+    }
+
+    /// Judges the path alone, as far as the registry log speaks of it: [`licence::ChangeKind::TrustChanged`].
+    pub async fn standing(&self, stored: &StoredLicence) -> Standing {
+        let Some(Path { judged, .. }) = self.path(stored).await else {
+            return Standing::Fell(TrustReason::ChainDamaged);
+        };
+        match (judged.chain, judged.revocation) {
+            (ChainVerdict::AnchorWithdrawn, _) => Standing::Fell(TrustReason::AnchorWithdrawn),
+            (ChainVerdict::AnchorEnded, _) => Standing::Fell(TrustReason::AnchorEnded),
+            (ChainVerdict::AnchorNotYet, _) => Standing::Fell(TrustReason::AnchorNotYetValid),
+            (_, Revocation::Revoked { .. }) => Standing::Fell(TrustReason::CertificateRevoked),
+            (_, Revocation::Good { .. }) => Standing::Stands,
+            (_, Revocation::Unknown { .. } | Revocation::Stale { .. } | Revocation::NoCrl) => {
+                Standing::Open
+            }
+        }
+    }
+
+    /// `None`: what was kept of the path cannot be read.
+    async fn path(&self, stored: &StoredLicence) -> Option<Path> {
+        let record = postcard::from_bytes::<ChainRecord>(&stored.chain.0).ok()?;
+        let judged = self.trust.judge(&record, self.now);
+        if holds(&judged) {
+            return Some(Path { judged, proven: None, outlived: None });
+        }
+        let revoked_at = match judged.revocation {
+            Revocation::Revoked { at, .. } => Some(at),
+            _ => None,
+        };
+        for proven in self.proofs(stored).await {
+            let times = Times { now: self.now, proven: Some(proven.at) };
+            let judged = self.trust.judge_at(&record, &times);
+            if holds(&judged) {
+                return Some(Path { judged, proven: Some(proven), outlived: revoked_at });
+            }
+        }
+        Some(Path { judged, proven: None, outlived: None })
+    }
+
+    /// What may prove since when the signature is there: what a court likes best first.
+    async fn proofs(&self, stored: &StoredLicence) -> Vec<Proven> {
+        let log = Proven { at: stored.received_at, by: "registry_log" };
+        match self.hub.settings().trust.revoked_signers {
+            RevokedSigners::TimeStampOrLog => vec![log],
+            RevokedSigners::TimeStampOnly | RevokedSigners::Never => Vec::new(),
+        }
+    }
+}
+
+/// A path as it is judged now.
+struct Path {
+    judged: Judgement,
+    /// What the judgement rests on, if it does not hold without.
+    proven: Option<Proven>,
+    /// When a certificate of it was revoked, which the signature outlived.
+    outlived: Option<Timestamp>,
+}
+
+/// The anchor stands, and nothing is known to be revoked.
+fn holds(judged: &Judgement) -> bool {
+    judged.chain == ChainVerdict::Ok && !matches!(judged.revocation, Revocation::Revoked { .. })
+}
+
+fn chain_word(chain: ChainVerdict) -> &'static str {
+    match chain {
+        ChainVerdict::Ok => "ok",
+        ChainVerdict::AnchorWithdrawn => "anchor_withdrawn",
+        ChainVerdict::AnchorNotYet => "anchor_not_yet_valid",
+        ChainVerdict::AnchorEnded => "anchor_ended",
     }
 }
 
@@ -196,24 +322,6 @@ const OPEN_ENDED: Date = jiff::civil::date(2099, 12, 31);
 #[must_use]
 pub fn chain_bytes(record: &ChainRecord) -> ChainRecordBytes {
     ChainRecordBytes(postcard::to_stdvec(record).unwrap_or_default())
-}
-
-fn judge_chain(
-    record: &ChainRecordBytes,
-    trust: &TrustStore,
-    now: Timestamp,
-) -> (&'static str, RevocationLink) {
-    let Ok(record) = postcard::from_bytes::<ChainRecord>(&record.0) else {
-        return ("damaged", RevocationLink { result: "no_crl", as_of: None });
-    };
-    let judged = trust.judge(&record, now);
-    let chain = match judged.chain {
-        ChainVerdict::Ok => "ok",
-        ChainVerdict::AnchorWithdrawn => "anchor_withdrawn",
-        ChainVerdict::AnchorNotYet => "anchor_not_yet_valid",
-        ChainVerdict::AnchorEnded => "anchor_ended",
-    };
-    (chain, revocation_link(&judged.revocation))
 }
 
 /// The wire form of a revocation verdict.

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     hub::Hub,
-    judge::{Face, FaceFile, Outcome, Verification, face, judge},
+    judge::{Face, FaceFile, Judge, Outcome, Verification, face},
     policy::Act,
     records::{Draft, random_name},
     reuse::{
@@ -338,7 +338,7 @@ async fn answer(
     if stored.len() > MOST_LICENCES {
         return Err(PullError::TooManyLicences);
     }
-    let licences = judged(hub, stored, &terms, now).await?;
+    let licences = judged(hub, stored, &terms).await?;
     let mut missing = pull.types;
     missing.retain(|t| !licences.iter().any(|pulled| pulled.stored.licence_type == *t));
 
@@ -388,18 +388,18 @@ async fn judged(
     hub: &Hub,
     stored: Vec<StoredLicence>,
     terms: &GrantTerms,
-    now: Timestamp,
 ) -> Result<Vec<Pulled>, StoreError> {
     let identifiers: Vec<LicenceId> =
         stored.iter().map(|stored| stored.identifier.clone()).collect();
     let disputed = corrections::disputed(hub, &identifiers).await?;
-    let trust = hub.trust();
-    let judged = stored.into_iter().zip(disputed).map(|(stored, disputed)| {
-        let verification = judge(&stored, face(&stored.document).as_ref(), &trust, now);
+    let judge = Judge::new(hub);
+    let mut judged = Vec::with_capacity(stored.len());
+    for (stored, disputed) in stored.into_iter().zip(disputed) {
+        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await;
         let only_fields = terms.only_fields(&stored.licence_type).map(<[String]>::to_vec);
-        Pulled { stored, verification, disputed, only_fields }
-    });
-    Ok(judged.collect())
+        judged.push(Pulled { stored, verification, disputed, only_fields });
+    }
+    Ok(judged)
 }
 
 fn check_basis_reference(pull: &Pull) -> Result<(), PullError> {
@@ -657,7 +657,7 @@ async fn granted(
         return Err(PullError::NotInGrant);
     }
     let stored = hub.store.licence(identifier).await?.ok_or(PullError::NotInGrant)?;
-    let judged = judged(hub, vec![stored], &terms, hub.clock.now()).await?;
+    let judged = judged(hub, vec![stored], &terms).await?;
     let pulled = judged.into_iter().next().ok_or(PullError::NotInGrant)?;
     if pulled.verification.result == Outcome::Untrusted {
         return Err(PullError::NotTrusted(Box::new(pulled.verification)));

@@ -132,6 +132,8 @@ pub enum TrustReason {
     RevocationLifted,
     /// The path leads to a trust anchor again.
     AnchorRestored,
+    /// The trust anchor's time has not begun.
+    AnchorNotYetValid,
 }
 
 impl TrustReason {
@@ -144,6 +146,7 @@ impl TrustReason {
             Self::ChainDamaged => "chain_damaged",
             Self::RevocationLifted => "revocation_lifted",
             Self::AnchorRestored => "anchor_restored",
+            Self::AnchorNotYetValid => "anchor_not_yet_valid",
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::Problem;
-use crate::{Hub, keys::SignerUnavailable};
+use crate::{Hub, keys::SignerUnavailable, sweep::Sweep};
 
 #[derive(Serialize, ToSchema)]
 struct Readiness {
@@ -18,6 +18,9 @@ struct Readiness {
     /// `ok`, `none` without a `[service]`, or why nothing can be signed, such as `pin_missing`; does not make the
     /// hub unready.
     signer: &'static str,
+    /// Whether the registry log says what the anchors and lists of now mean for every licence: `ok`, `running` while a
+    /// sweep goes through them, or the code of the store's error that stops it.
+    trust_sweep: &'static str,
     /// Connectors with an error or a lag, by name; they do not make the hub unready.
     connectors: std::collections::BTreeMap<String, &'static str>,
 }
@@ -60,11 +63,17 @@ pub async fn readyz(hub: web::Data<Hub>) -> Result<HttpResponse, Problem> {
         store: store.map_or_else(|error| error.code().to_owned(), |()| "ok".to_owned()),
         search_lag: head.0.saturating_sub(hub.search.next().0),
         signer: signer.as_ref().err().map_or("ok", SignerUnavailable::word),
+        trust_sweep: sweep_word(&hub),
         connectors,
     };
     let mut answer =
         if readiness.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     Ok(answer.json(readiness))
+}
+
+fn sweep_word(hub: &Hub) -> &'static str {
+    let state = hub.sweep().map(Sweep::state).unwrap_or_default();
+    state.failing.unwrap_or(if state.running { "running" } else { "ok" })
 }
 
 /// Prometheus metrics. No label holds personal data.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Hub, intake,
-    judge::{Outcome, RevocationLink, Verification, face, judge},
+    judge::{Judge, Outcome, Proven, RevocationLink, Verification, face},
     reuse::corrections,
     tls::Caller,
 };
@@ -87,8 +87,7 @@ pub async fn take_in(
     once(&hub, &caller, &request, &body, async {
         let taken = intake::take_in(&hub, &caller.department, licence, signature, files).await?;
         let stored = stored(&hub, &taken.identifier).await?;
-        let verdict =
-            judge(&stored, face(&stored.document).as_ref(), &hub.trust(), hub.clock.now());
+        let verdict = Judge::new(&hub).licence(&stored, face(&stored.document).as_ref()).await;
         let status = if taken.appended.new {
             metrics::counter!("yihao_licences_taken_in_total").increment(1);
             StatusCode::CREATED
@@ -263,6 +262,9 @@ struct PublicFace {
     result: Outcome,
     /// Revocation of the signer's certificates.
     revocation: RevocationLink,
+    /// The time that this rests on, where a certificate was revoked or its anchor's time ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proven: Option<Proven>,
     /// A holder disputes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     disputed: Option<DisputedSince>,
@@ -288,7 +290,7 @@ pub async fn public_face(
 ) -> Result<HttpResponse, Problem> {
     let identifier = parse_identifier(&identifier)?;
     let stored = stored(&hub, &identifier).await?;
-    let verdict = judge(&stored, face(&stored.document).as_ref(), &hub.trust(), hub.clock.now());
+    let verdict = Judge::new(&hub).licence(&stored, face(&stored.document).as_ref()).await;
     let superseded_by = match &stored.status {
         LicenceStatus::Superseded { by } => Some(by.clone()),
         _ => None,
@@ -311,6 +313,7 @@ pub async fn public_face(
         validity: verdict.validity,
         result: verdict.result,
         revocation: verdict.revocation,
+        proven: verdict.proven,
     }))
 }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     http::{error::Problem, licences::parse_identifier},
-    judge::{Outcome, Verification, face, judge},
+    judge::{Judge, Outcome, Verification, face},
     policy::Act,
     pull::check_reason,
     reuse::Clerk,
@@ -110,8 +110,7 @@ async fn judged(visitor: &Visitor, identifier: &LicenceId) -> Result<Judged, Fai
     let stored = hub.store.licence(identifier).await?.ok_or_else(|| {
         Problem::not_found("unknown_licence", "no licence is held under this identifier")
     })?;
-    let verification =
-        judge(&stored, face(&stored.document).as_ref(), &hub.trust(), hub.clock.now());
+    let verification = Judge::new(hub).licence(&stored, face(&stored.document).as_ref()).await;
     let in_log = hub.store.changes(stored.seq, 1).await?.first().is_some_and(|change| {
         change.seq == stored.seq
             && matches!(&change.kind, ChangeKind::Issued { identifier, digest, .. }

@@ -80,13 +80,19 @@ fn chain(t: &'static Texts, verification: &Verification) -> Link {
 fn revocation(t: &'static Texts, verification: &Verification) -> Link {
     let (mark, says) = match verification.revocation.result {
         "good" => (Mark::Holds, t.revocation_good),
+        "outlived" => (Mark::Holds, t.revocation_outlived),
         "revoked" => (Mark::Broken, t.revocation_revoked),
         "unknown" => (Mark::Unknown, t.revocation_unknown),
         "stale" => (Mark::Unknown, t.revocation_stale),
         _ => (Mark::Unknown, t.revocation_no_crl),
     };
     let at = verification.revocation.as_of.map(moment).unwrap_or_default();
-    link(t, mark, t.link_revocation, fill(says, &[("at", &at)]))
+    let (proven, by) = verification.proven.map_or_else(Default::default, |proven| {
+        let by = if proven.by == "time_stamp" { t.proven_by_stamp } else { t.proven_by_log };
+        (moment(proven.at), by)
+    });
+    let says = fill(says, &[("at", &at), ("proven", &proven), ("by", &by)]);
+    link(t, mark, t.link_revocation, says)
 }
 
 fn status(t: &'static Texts, status: &LicenceStatus) -> Link {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Hub,
-    judge::{Outcome, Verification, face, judge},
+    judge::{Judge, Outcome, Verification, face},
     pull::MOST_LICENCES,
     records,
 };
@@ -358,12 +358,13 @@ pub(super) async fn find(
     }
     let token = hub.index_key.token(holder);
     let stored = hub.store.licences_of_holder(&token, &types, MOST_LICENCES).await?;
-    let (trust, now) = (hub.trust(), hub.clock.now());
-    let judged = stored.into_iter().map(|stored| {
-        let verification = judge(&stored, face(&stored.document).as_ref(), &trust, now);
-        Found { stored, verification }
-    });
-    Ok(judged.collect())
+    let judge = Judge::new(hub);
+    let mut judged = Vec::with_capacity(stored.len());
+    for stored in stored {
+        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await;
+        judged.push(Found { stored, verification });
+    }
+    Ok(judged)
 }
 
 async fn state(

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Hub,
-    judge::{face, judge},
+    judge::{Judge, face},
     pull::{self, Asker, MOST_LICENCES, PullError},
     records::{self, Draft, Held, Kept, newest_first, random_name},
 };
@@ -653,17 +653,13 @@ async fn opening(
     if found.len() > MOST_LICENCES {
         return Err(PullError::TooManyLicences.into());
     }
-    let trust = hub.trust();
-    let shown = found
-        .iter()
-        .map(|stored| {
-            let verdict = judge(stored, face(&stored.document).as_ref(), &trust, now);
-            Shown {
-                identifier: stored.identifier.clone(),
-                result: verdict.result.word().to_owned(),
-            }
-        })
-        .collect();
+    let judge = Judge::new(hub);
+    let mut shown = Vec::with_capacity(found.len());
+    for stored in &found {
+        let verdict = judge.licence(stored, face(&stored.document).as_ref()).await;
+        let result = verdict.result.word().to_owned();
+        shown.push(Shown { identifier: stored.identifier.clone(), result });
+    }
     Ok(NewUse {
         at: now,
         caller: consent.department,

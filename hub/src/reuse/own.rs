@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Hub,
-    judge::{FaceFile, face, judge},
+    judge::{FaceFile, Judge, face},
     pull::{PullError, Pulled},
     records::Draft,
 };
@@ -96,15 +96,12 @@ async fn look(
 ) -> Result<Vec<Pulled>, CorrectionError> {
     let identifiers: Vec<LicenceId> = stored.iter().map(|one| one.identifier.clone()).collect();
     let disputed = corrections::disputed(hub, &identifiers).await?;
-    let (trust, now) = (hub.trust(), hub.clock.now());
-    let pulled: Vec<Pulled> = stored
-        .into_iter()
-        .zip(disputed)
-        .map(|(stored, disputed)| {
-            let verification = judge(&stored, face(&stored.document).as_ref(), &trust, now);
-            Pulled { stored, verification, disputed, only_fields: None }
-        })
-        .collect();
+    let judge = Judge::new(hub);
+    let mut pulled = Vec::with_capacity(stored.len());
+    for (stored, disputed) in stored.into_iter().zip(disputed) {
+        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await;
+        pulled.push(Pulled { stored, verification, disputed, only_fields: None });
+    }
     let seen: Vec<_> =
         pulled.iter().map(|one| (one.stored.identifier.clone(), one.verification.result)).collect();
     let mut draft = Draft::new();

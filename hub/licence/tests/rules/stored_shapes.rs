@@ -212,6 +212,7 @@ fn changes_of_trust() {
         TrustReason::ChainDamaged,
         TrustReason::RevocationLifted,
         TrustReason::AnchorRestored,
+        TrustReason::AnchorNotYetValid,
     ];
     for (number, reason) in reasons.into_iter().enumerate() {
         let bytes = shape(reason, &format!("{:?}", reason.word()));

@@ -12,7 +12,7 @@ use licence::{HolderId, LicenceId, LicenceStatus};
 use super::{me::Me, texts::MeTexts};
 use crate::{
     http::error::Problem,
-    judge::{Outcome, Verification, face, judge},
+    judge::{Judge, Outcome, Verification, face},
     pages::visitor::Failure,
     reuse::uses,
 };
@@ -32,10 +32,8 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    fn judged(me: &Me, stored: StoredLicence) -> Self {
-        let hub = &me.visitor.hub;
-        let verification =
-            judge(&stored, face(&stored.document).as_ref(), &hub.trust(), hub.clock.now());
+    async fn judged(judge: &Judge<'_>, stored: StoredLicence) -> Self {
+        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await;
         Self { stored, verification }
     }
 
@@ -61,7 +59,7 @@ pub(crate) async fn licences(me: &Me) -> Result<Vec<Own>, Failure> {
     let hub = &me.visitor.hub;
     let token = hub.index_key.token(me.holder());
     let stored = hub.store.licences_of_holder(&token, &[], MOST).await?;
-    let own: Vec<Own> = stored.into_iter().map(|stored| Own::judged(me, stored)).collect();
+    let own = judged(me, stored).await;
     record(me, token, &own).await?;
     Ok(own)
 }
@@ -76,10 +74,19 @@ pub(crate) async fn licence(me: &Me, identifier: &str) -> Result<(Own, HolderId)
         stored.holders.contains(&token).then(|| (holder.clone(), token))
     });
     let (holder, token) = mine.ok_or_else(unknown)?;
-    let own = [Own::judged(me, stored)];
+    let own = [Own::judged(&Judge::new(hub), stored).await];
     record(me, token, &own).await?;
     let [own] = own;
     Ok((own, holder))
+}
+
+async fn judged(me: &Me, stored: Vec<StoredLicence>) -> Vec<Own> {
+    let judge = Judge::new(&me.visitor.hub);
+    let mut own = Vec::with_capacity(stored.len());
+    for stored in stored {
+        own.push(Own::judged(&judge, stored).await);
+    }
+    own
 }
 
 pub(crate) fn unknown() -> Failure {
@@ -123,7 +130,7 @@ pub(crate) async fn name_of(me: &Me, place: usize) -> Result<String, Failure> {
     let hub = &me.visitor.hub;
     let token = hub.index_key.token(holder);
     let newest = hub.store.licences_of_holder(&token, &[], 1).await?;
-    let own: Vec<Own> = newest.into_iter().map(|stored| Own::judged(me, stored)).collect();
+    let own = judged(me, newest).await;
     record(me, token, &own).await?;
     let named = own.iter().filter(|one| one.verification.result != Outcome::Untrusted);
     let name = named.filter_map(|one| licence::Licence::parse(&one.stored.document).ok()).find_map(
