@@ -1,6 +1,6 @@
 //! CMS signatures in files of others: a verdict for each signer and each link.
 
-use crate::cms::{Bounds, SignedData, SignerInfo};
+use crate::cms::{Bounds, SignedData, SignerInfo, Stapled};
 use crate::timestamp::{self, TimeStamp};
 use crate::{
     Certificate, FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, Outcome, SignatureError,
@@ -9,6 +9,9 @@ use crate::{
 
 /// What is taken in from other programs: time-stamps and revocation lists inside make containers large.
 const BOUNDS: Bounds = Bounds { bytes: 1024 * 1024, certificates: 64, signers: 16 };
+
+/// The most certificates of a container whose revocation lists and OCSP answers count.
+const MAX_CARRIED: usize = 16;
 
 /// The most time-stamps of a signature that are looked at.
 const MAX_TIME_STAMPS: usize = 4;
@@ -104,8 +107,21 @@ fn check(
         }
         (None, None) => return Err(SignatureError::ContentMissing),
     };
+    let stapled = with_stapled(&signed, trust, times);
+    let trust = stapled.as_ref().unwrap_or(trust);
     let signers = signed.signers.iter().map(|signer| judge(&signed, signer, pieces, trust, times));
     Ok(CheckedCms { is_detached: signed.embedded.is_none(), signers: signers.collect() })
+}
+
+/// The store with the lists and answers that the container carries, if there are any.
+fn with_stapled(signed: &SignedData<'_>, trust: &TrustStore, times: &Times) -> Option<TrustStore> {
+    let Stapled { lists, answers } = &signed.stapled;
+    if lists.is_empty() && answers.is_empty() {
+        return None;
+    }
+    let certificates = signed.certificates.iter().filter_map(|der| Certificate::from_der(der).ok());
+    let carried: Vec<_> = certificates.take(MAX_CARRIED).collect();
+    Some(trust.with_stapled(lists, answers, &carried, times.now))
 }
 
 fn judge(

@@ -360,6 +360,9 @@ pub fn cms_from_pem(text: &[u8]) -> Result<Vec<u8>, SignatureError> {
     pem::decode_vec(block.as_bytes()).map(|(_, der)| der).map_err(|_| SignatureError::Malformed)
 }
 
+/// The most lists and answers of a container that are looked at.
+const MAX_STAPLED: usize = 16;
+
 /// A container, read without copying; the bytes under the signature are as they came.
 pub(crate) struct SignedData<'a> {
     version: u8,
@@ -369,8 +372,19 @@ pub(crate) struct SignedData<'a> {
     /// The content inside, if it is there.
     pub(crate) embedded: Option<&'a [u8]>,
     digests: Vec<ObjectIdentifier>,
-    certificates: Vec<&'a [u8]>,
+    pub(crate) certificates: Vec<&'a [u8]>,
+    /// Revocation lists and OCSP answers that the container carries.
+    pub(crate) stapled: Stapled<'a>,
     pub(crate) signers: Vec<SignerInfo<'a>>,
+}
+
+/// What says that certificates are not revoked, carried beside a signature.
+#[derive(Default)]
+pub(crate) struct Stapled<'a> {
+    /// CertificateLists.
+    pub(crate) lists: Vec<&'a [u8]>,
+    /// OCSPResponses.
+    pub(crate) answers: Vec<&'a [u8]>,
 }
 
 pub(crate) struct SignerInfo<'a> {
@@ -457,7 +471,7 @@ impl<'a> SignedData<'a> {
         let digests = digest_algorithms(data.next_as(Tag::Set)?)?;
         let encapsulated = data.next_bytes()?;
         let certificates = certificates(data.next_context(0)?, bounds.certificates)?;
-        let _lists = data.next_context(1)?;
+        let stapled = stapled(data.next_context(1)?);
         let mut members = Members::of(data.next_as(Tag::Set)?)?;
         data.finish()?;
 
@@ -475,7 +489,16 @@ impl<'a> SignedData<'a> {
         inner.finish()?;
         let embedded = embedded.map(<&OctetStringRef>::from_der).transpose()?;
         let embedded = embedded.map(OctetStringRef::as_bytes);
-        Ok(Self { version, content_type, encapsulated, embedded, digests, certificates, signers })
+        Ok(Self {
+            version,
+            content_type,
+            encapsulated,
+            embedded,
+            digests,
+            certificates,
+            stapled,
+            signers,
+        })
     }
 
     /// The certificate that a signer names.
@@ -795,6 +818,28 @@ fn certificates(set: Option<&[u8]>, most: usize) -> Result<Vec<&[u8]>, Signature
         return Err(SignatureError::TooManyCertificates { count });
     }
     Ok(found)
+}
+
+/// RevocationInfoChoices (RFC 5652, 10.2.1; for OCSP, RFC 5940). No signature covers them, and each has one of
+/// its own: what cannot be read is left out.
+fn stapled(set: Option<&[u8]>) -> Stapled<'_> {
+    let mut found = Stapled::default();
+    let mut read = || {
+        let mut members = Members::of(set.unwrap_or_default())?;
+        while !members.is_finished() && found.lists.len() + found.answers.len() < MAX_STAPLED {
+            if members.next_tag()? == Tag::Sequence {
+                found.lists.push(members.next_bytes()?);
+                continue;
+            }
+            let mut other = Members::of(members.next()?.value())?;
+            if other.next_oid()? == oids::OCSP_RESPONSE {
+                found.answers.push(other.next_bytes()?);
+            }
+        }
+        Ok(())
+    };
+    let _: der::Result<()> = read();
+    found
 }
 
 /// An algorithm that takes no parameters; NULL is tolerated for each.

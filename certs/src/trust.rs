@@ -229,7 +229,7 @@ impl TrustStore {
     /// # Errors
     /// See [`CrlError`]; the store is unchanged then.
     pub fn add_crl(&mut self, crl: &[u8]) -> Result<(), CrlError> {
-        self.take_crl(crl, Timestamp::MAX)
+        self.take_crl(crl, &[], Timestamp::MAX)
     }
 
     /// Like [`TrustStore::add_crl`], for a list that comes from outside: one that is dated more than five
@@ -238,11 +238,49 @@ impl TrustStore {
     /// # Errors
     /// As [`TrustStore::add_crl`]; `NotYetValid`.
     pub fn add_crl_at(&mut self, crl: &[u8], now: Timestamp) -> Result<(), CrlError> {
-        self.take_crl(crl, now)
+        self.take_crl(crl, &[], now)
     }
 
-    fn take_crl(&mut self, crl: &[u8], now: Timestamp) -> Result<(), CrlError> {
-        let (list, issuer) = Crl::verify(crl, self.issuers())?;
+    /// Takes in an OCSP answer (DER of an OCSPResponse, RFC 6960), fetched, stapled or kept, about
+    /// certificates of an anchor or intermediate added before. Of several about one certificate the newest
+    /// counts, of those of one time the worst. One past its nextUpdate is taken in, and judged stale.
+    ///
+    /// # Errors
+    /// See [`OcspError`]; the store is unchanged then.
+    pub fn add_ocsp(&mut self, answer: &[u8], now: Timestamp) -> Result<(), OcspError> {
+        self.take_ocsp(answer, &[], now)
+    }
+
+    /// A store to judge one signature with that carries revocation lists (DER) and OCSP answers beside it: what
+    /// this one holds, and those of them that are sound. Each is signed by a CA for its own certificates, so
+    /// whoever hands them in can only add what that CA said.
+    ///
+    /// * `carried`: certificates handed in with them, whose lists and answers count too.
+    #[must_use]
+    pub fn with_stapled(
+        &self,
+        lists: &[&[u8]],
+        answers: &[&[u8]],
+        carried: &[Certificate],
+        now: Timestamp,
+    ) -> Self {
+        let mut store = self.next();
+        for list in lists {
+            let _ = store.take_crl(list, carried, now);
+        }
+        for answer in answers {
+            let _ = store.take_ocsp(answer, carried, now);
+        }
+        store
+    }
+
+    fn take_crl(
+        &mut self,
+        crl: &[u8],
+        carried: &[Certificate],
+        now: Timestamp,
+    ) -> Result<(), CrlError> {
+        let (list, issuer) = Crl::verify(crl, self.issuers().chain(carried))?;
         let this_update = list.this_update();
         if this_update > ocsp::in_skew(now) {
             return Err(CrlError::NotYetValid { this_update });
@@ -253,14 +291,13 @@ impl TrustStore {
         Ok(())
     }
 
-    /// Takes in an OCSP answer (DER of an OCSPResponse, RFC 6960), fetched, stapled or kept, about
-    /// certificates of an anchor or intermediate added before. Of several about one certificate the newest
-    /// counts, of those of one time the worst. One past its nextUpdate is taken in, and judged stale.
-    ///
-    /// # Errors
-    /// See [`OcspError`]; the store is unchanged then.
-    pub fn add_ocsp(&mut self, answer: &[u8], now: Timestamp) -> Result<(), OcspError> {
-        let said = ocsp::verify(answer, self.issuers(), now)?;
+    fn take_ocsp(
+        &mut self,
+        answer: &[u8],
+        carried: &[Certificate],
+        now: Timestamp,
+    ) -> Result<(), OcspError> {
+        let said = ocsp::verify(answer, self.issuers().chain(carried), now)?;
         let issuer = said.issuer.issuer_id();
         if let Some(responder) = said.responder
             && self.sources.is_listed(&issuer, responder.serial(), now)

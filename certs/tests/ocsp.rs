@@ -7,13 +7,13 @@ use certs::{
     Certificate, ChainRecord, OcspError, OcspStatus, Revocation, SigningIdentity, Suite, Times,
     TrustStore, Usage, check_ocsp, ocsp,
 };
-use der::asn1::ObjectIdentifier;
+use der::asn1::{Any, ObjectIdentifier};
 use der::{Decode, Encode};
 use jiff::{SignedDuration, Timestamp};
 use sm3::{Digest, Sm3};
 use spki::SubjectPublicKeyInfoRef;
 use support::office::{ISSUER, Office, RESPONDER, VALID};
-use support::{SUITES, issuer, now, time};
+use support::{CONTENT, SUITES, issuer, now, time};
 
 const LICENCES: Usage = Usage::IssuingLicences;
 
@@ -522,4 +522,55 @@ fn of_answers_of_one_time_the_worst_counts() {
             assert_eq!((word(&apart), word(&together)), (first.max(second), first.max(second)));
         }
     }
+}
+
+/// RFC 5652, 5.1, `crls`, with OCSP answers as RFC 5940 puts them there.
+#[test]
+fn lists_and_answers_that_a_signature_carries_are_judged_with_it() {
+    let office = Office::new();
+    let key = office.read("issuer.key");
+    let signer = SigningIdentity::from_pem(&office.read("issuer.pem"), &key).unwrap();
+    let cms = certs::sign_detached(&signer, CONTENT, office.now).unwrap();
+    let carrying = |stapled: &[Vec<u8>]| {
+        let mut info = Vec::<Any>::from_der(&cms).unwrap();
+        let mut data = Vec::<Any>::from_der(info[1].value()).unwrap();
+        data.insert(4, Any::from_der(&tlv(0xA1, &[&stapled.concat()])).unwrap());
+        info[1] = Any::from_der(&tlv(0xA0, &[&data.to_der().unwrap()])).unwrap();
+        info.to_der().unwrap()
+    };
+    let stapled = |answer: &[u8]| tlv(0xA1, &[&oid("1.3.6.1.5.5.7.16.2"), answer]);
+    let trust = office.trust();
+    let word = |trust: &TrustStore, cms: &[u8], days: i64| {
+        let times = Times::now(office.days(days));
+        let verdict = certs::check_cms(cms, Some(CONTENT), trust, &times);
+        verdict.signatures[0].links.last().unwrap().code
+    };
+    assert_eq!(word(&trust, &cms, 1), "crl_missing");
+    let good = office.answer("responder", "-ndays 3");
+    let with_answer = carrying(&[stapled(&good)]);
+    assert_eq!(word(&trust, &with_answer, 1), "ok");
+    assert_eq!(word(&trust, &with_answer, 4), "crl_stale");
+    assert_eq!(word(&trust, &cms, 1), "crl_missing", "and the store is as before");
+    let list = |index: &str| {
+        let pem = String::from_utf8(office.list(index)).unwrap();
+        der::pem::decode_vec(pem.as_bytes()).unwrap().1
+    };
+    let with_list = carrying(&[list(VALID)]);
+    assert_eq!((word(&trust, &with_list, 1), word(&trust, &with_list, 6)), ("ok", "crl_stale"));
+    // What the store knows is not undone by what is handed in.
+    let revoked = list("R\t351231235959Z\t260610000000Z\t4D\tunknown\t/CN=issuer\n");
+    let mut warned = trust.next();
+    warned.add_crl(&revoked).unwrap();
+    assert_eq!(word(&warned, &with_answer, 1), "certificate_revoked");
+    assert_eq!(word(&trust, &carrying(&[stapled(&good), revoked]), 1), "certificate_revoked");
+    // What cannot be read, or is by a stranger, counts for nothing.
+    let mut changed = good.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    for stapled in
+        [stapled(&changed), tlv(0x30, &[]), tlv(0xA1, &[&oid("1.2.3.4"), &good]), vec![5, 0]]
+    {
+        assert_eq!(word(&trust, &carrying(&[stapled]), 1), "crl_missing");
+    }
+    let many: Vec<_> = std::iter::repeat_n(stapled(&changed), 16).chain([stapled(&good)]).collect();
+    assert_eq!(word(&trust, &carrying(&many), 1), "crl_missing", "sixteen are looked at");
 }
