@@ -92,9 +92,11 @@ fn every_changed_byte_of_the_samples_is_refused_naming_the_part() {
 }
 
 #[test]
-fn what_is_sealed_here_is_trusted_in_both_layouts_and_every_suite() {
+fn what_is_sealed_here_is_trusted_in_every_layout_and_suite() {
     for suite in SUITES {
-        for (version, lists_digests) in [(SealVersion::V4, false), (SealVersion::V5, true)] {
+        for (version, lists_digests) in
+            [(SealVersion::V1, false), (SealVersion::V4, false), (SealVersion::V5, true)]
+        {
             let office = Office::new(suite);
             let seal = office.seal(|template| {
                 template.version = version;
@@ -188,6 +190,31 @@ fn a_changed_byte_of_the_file_is_refused_or_changes_no_part() {
         }
     }
     println!("{refused} refused, {harmless} without effect on any part");
+}
+
+#[test]
+fn locations_are_found_from_the_folders_above_where_the_standard_finds_nothing() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    // As other writers have it: from the document's folder, from the root, without a slash.
+    let file = office.sealed_as(UNSIGNED, |text| {
+        text.replace("\"/Doc_0/Document.xml", "\"Document.xml")
+            .replace("\"/OFD.xml", "\"OFD.xml")
+            .replace(">/Doc_0/Signs/Sign_0/SignedValue.dat", ">SignedValue.dat")
+            .replace("\"/Doc_0/PublicRes.xml", "\"../../PublicRes.xml")
+    });
+    let file = changed(&file, "Doc_0/Signs/Signatures.xml", |bytes| {
+        let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+        *bytes = text.replace("\"/Doc_0/Signs/Sign_0/", "\"Signs/Sign_0/").into_bytes();
+    });
+    assert_eq!(against(&office, &file), [""; 0]);
+
+    // What is put where it would be found first leaves the true part outside.
+    let mut parts = unpack(&file);
+    let original = parts["Doc_0/Document.xml"].clone();
+    parts.insert("Doc_0/Signs/Document.xml".into(), original);
+    parts.insert("Doc_0/Document.xml".into(), b"<ofd:Document/>".to_vec());
+    let line = "coverage ofd_part_not_covered Doc_0/Document.xml";
+    assert_eq!(against(&office, &pack(&parts)), [line]);
 }
 
 /// What is said of a file, at a time when everything is valid.

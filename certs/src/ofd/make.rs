@@ -13,6 +13,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::package::{Package, ROOT};
+use super::seal::Seal;
 use super::{Document, OfdError, location, read_xml};
 use crate::tlv::{INTEGER, OCTET_STRING, SEQUENCE, context, tlv};
 use crate::{Certificate, HashAlgorithm, SignError, SigningIdentity, Suite};
@@ -21,6 +22,7 @@ const BIT_STRING: u8 = 0x03;
 const UTF8_STRING: u8 = 0x0C;
 const PRINTABLE_STRING: u8 = 0x13;
 const IA5_STRING: u8 = 0x16;
+const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// Makes a time-stamp token (RFC 3161) over a signature value.
@@ -29,6 +31,8 @@ pub type Stamper<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 /// How a seal is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealVersion {
+    /// GM/T 0031-2014.
+    V1,
     /// GB/T 38540-2020.
     V4,
     /// GM/T 0031-2025.
@@ -79,8 +83,9 @@ impl SealingError {
     }
 }
 
-/// Makes a seal (SESeal; GB/T 38540-2020, 6.1; GM/T 0031-2025): DER. The maker's signature is over the
-/// seal information.
+/// Makes a seal (SESeal; GM/T 0031-2014 and -2025; GB/T 38540-2020, 6.1): DER. The maker's signature is
+/// over the seal information, in version 1 also over certificate and algorithm. Version 1 has no
+/// time-stamp and lists no digests.
 ///
 /// # Errors
 /// `Key` if the maker's key fails.
@@ -90,6 +95,17 @@ pub fn make_seal(
     stamp: Option<Stamper<'_>>,
 ) -> Result<Vec<u8>, SignError> {
     let information = seal_information(template).map_err(encoding)?;
+    if template.version == SealVersion::V1 {
+        let [certificate, algorithm] = named(maker).map_err(encoding)?;
+        let signed = tlv(SEQUENCE, &[&information, &certificate, &algorithm]).map_err(encoding)?;
+        let signature = maker.signer().sign(&signed)?;
+        let encode = || {
+            let signature = tlv(BIT_STRING, &[&[0], &signature])?;
+            let signed = tlv(SEQUENCE, &[&certificate, &algorithm, &signature])?;
+            tlv(SEQUENCE, &[&information, &signed])
+        };
+        return encode().map_err(encoding);
+    }
     let signature = maker.signer().sign(&information)?;
     signed_with(&information, maker, &signature, stamp).map_err(encoding)
 }
@@ -152,7 +168,8 @@ pub fn seal_ofd(
     Ok(pack(&parts))
 }
 
-/// Signs a description (Signature.xml) with a seal: SES_Signature (GB/T 38540-2020, 7.1), DER.
+/// Signs a description (Signature.xml) with a seal: SES_Signature (GB/T 38540-2020, 7.1), DER. In version 1
+/// there is no time-stamp.
 ///
 /// * `part`: the description's path in the package.
 ///
@@ -166,9 +183,13 @@ pub fn seal_value(
     at: Timestamp,
     stamp: Option<Stamper<'_>>,
 ) -> Result<Vec<u8>, SignError> {
-    let suite = signer.signer().suite();
-    let signed = to_sign(seal, description, part, at, suite).map_err(encoding)?;
+    let version = Seal::read(seal).map_err(encoding)?.version;
+    let signed = to_sign(version, seal, description, part, at, signer).map_err(encoding)?;
     let signature = signer.signer().sign(&signed)?;
+    if version == 1 {
+        let signature = tlv(BIT_STRING, &[&[0], &signature]).map_err(encoding)?;
+        return tlv(SEQUENCE, &[&signed, &signature]).map_err(encoding);
+    }
     signed_with(&signed, signer, &signature, stamp).map_err(encoding)
 }
 
@@ -191,11 +212,11 @@ fn list_of_signatures(
 ) -> Result<String, OfdError> {
     let root = read_xml(package, ROOT, "OFD")?;
     let body = root.one("DocBody", ROOT)?;
-    if let Some(list) = location(body, "Signatures", ROOT)? {
+    if let Some(list) = location(package, ROOT, body, "Signatures")? {
         return Ok(list);
     }
     let structure = || OfdError::Structure { part: ROOT.to_owned() };
-    let document = location(body, "DocRoot", ROOT)?.ok_or_else(structure)?;
+    let document = location(package, ROOT, body, "DocRoot")?.ok_or_else(structure)?;
     let (folder, _) = document.rsplit_once('/').ok_or_else(structure)?;
     let list = format!("{folder}/Signs/Signatures.xml");
     let text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -227,19 +248,24 @@ fn seal_information(template: &SealTemplate<'_>) -> der::Result<Vec<u8>> {
     let header =
         tlv(SEQUENCE, &[&tlv(IA5_STRING, &[b"ES"])?, &version, &tlv(IA5_STRING, &[b"yihao"])?])?;
     let listed = template.signers.iter().map(|signer| {
-        if !template.lists_digests {
+        if !template.lists_digests || template.version == SealVersion::V1 {
             return tlv(OCTET_STRING, &[signer.der()]);
         }
         let digest = HashAlgorithm::Sm3.digest(&[signer.der()]);
         tlv(SEQUENCE, &[&tlv(PRINTABLE_STRING, &[b"SM3"])?, &tlv(OCTET_STRING, &[&digest])?])
     });
     let listed = listed.collect::<der::Result<Vec<_>>>()?.concat();
+    let kind = match (template.version, template.lists_digests) {
+        (SealVersion::V1, _) => Vec::new(),
+        (_, lists_digests) => (1 + u8::from(lists_digests)).to_der()?,
+    };
+    let time = if template.version == SealVersion::V1 { utc_time } else { time };
     let property = tlv(
         SEQUENCE,
         &[
             &1u8.to_der()?,
             &tlv(UTF8_STRING, &[template.name.as_bytes()])?,
-            &if template.lists_digests { 2u8 } else { 1u8 }.to_der()?,
+            &kind,
             &tlv(SEQUENCE, &[&listed])?,
             &time(template.created)?,
             &time(template.valid_from)?,
@@ -256,32 +282,51 @@ fn seal_information(template: &SealTemplate<'_>) -> der::Result<Vec<u8>> {
 }
 
 fn version_of(version: SealVersion) -> [u8; 3] {
-    [INTEGER, 1, if version == SealVersion::V4 { 4 } else { 5 }]
+    let number = match version {
+        SealVersion::V1 => 1,
+        SealVersion::V4 => 4,
+        SealVersion::V5 => 5,
+    };
+    [INTEGER, 1, number]
 }
 
-/// TBS_Sign (GB/T 38540-2020, 7.1). Its version is the seal's.
+/// TBS_Sign (GM/T 0031-2014, 6.2.1; GB/T 38540-2020, 7.1). Its version is the seal's.
 fn to_sign(
+    version: u8,
     seal: &[u8],
     description: &[u8],
     part: &str,
     at: Timestamp,
-    suite: Suite,
+    signer: &SigningIdentity,
 ) -> der::Result<Vec<u8>> {
-    let version = super::seal::Seal::read(seal)?.version;
-    let digest = match suite {
+    let digest = match signer.signer().suite() {
         Suite::Sm2Sm3 => HashAlgorithm::Sm3.digest(&[description]),
-        _ => suite.digest(description),
+        suite => suite.digest(description),
     };
+    let at = match version {
+        1 => tlv(BIT_STRING, &[&[0], at.strftime("%Y%m%d%H%M%SZ").to_string().as_bytes()])?,
+        _ => time(at)?,
+    };
+    let signed_by = if version == 1 { named(signer)?.concat() } else { Vec::new() };
     tlv(
         SEQUENCE,
         &[
             &version.to_der()?,
             seal,
-            &time(at)?,
+            &at,
             &tlv(BIT_STRING, &[&[0], &digest])?,
             &tlv(IA5_STRING, &[format!("/{part}").as_bytes()])?,
+            &signed_by,
         ],
     )
+}
+
+/// Certificate and algorithm.
+fn named(signer: &SigningIdentity) -> der::Result<[Vec<u8>; 2]> {
+    Ok([
+        tlv(OCTET_STRING, &[signer.certificate().der()])?,
+        signer.signer().suite().signature_algorithm().oid.to_der()?,
+    ])
 }
 
 /// What is signed, certificate, algorithm, signature and a time-stamp: SESeal and SES_Signature alike.
@@ -291,25 +336,23 @@ fn signed_with(
     signature: &[u8],
     stamp: Option<Stamper<'_>>,
 ) -> der::Result<Vec<u8>> {
-    let algorithm = signer.signer().suite().signature_algorithm().oid.to_der()?;
+    let [certificate, algorithm] = named(signer)?;
     let stamp = match stamp {
         Some(stamp) => tlv(context(0), &[&tlv(BIT_STRING, &[&[0], &stamp(signature)])?])?,
         None => Vec::new(),
     };
     tlv(
         SEQUENCE,
-        &[
-            signed,
-            &tlv(OCTET_STRING, &[signer.certificate().der()])?,
-            &algorithm,
-            &tlv(BIT_STRING, &[&[0], signature])?,
-            &stamp,
-        ],
+        &[signed, &certificate, &algorithm, &tlv(BIT_STRING, &[&[0], signature])?, &stamp],
     )
 }
 
 fn time(at: Timestamp) -> der::Result<Vec<u8>> {
     tlv(GENERALIZED_TIME, &[at.strftime("%Y%m%d%H%M%SZ").to_string().as_bytes()])
+}
+
+fn utc_time(at: Timestamp) -> der::Result<Vec<u8>> {
+    tlv(UTC_TIME, &[at.strftime("%y%m%d%H%M%SZ").to_string().as_bytes()])
 }
 
 fn encoding(_: der::Error) -> SignError {

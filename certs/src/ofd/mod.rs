@@ -32,7 +32,7 @@ use crate::{
     FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, SignatureVerdict, Times, TrustStore,
 };
 use judge::Case;
-use package::{Package, ROOT, resolve};
+use package::{Package, ROOT};
 use seal::Seal;
 use xml::{Element, MAX_XML_BYTES};
 
@@ -103,7 +103,7 @@ impl<'a> Document<'a> {
         let mut signatures = Vec::new();
         let mut of_signatures = BTreeSet::new();
         for body in root.all("DocBody") {
-            let Some(list) = location(body, "Signatures", ROOT)? else {
+            let Some(list) = location(&package, ROOT, body, "Signatures")? else {
                 continue;
             };
             // A package that lists its signatures through one file for two documents says it once.
@@ -260,13 +260,19 @@ fn read_xml(package: &mut Package<'_>, part: &str, name: &str) -> Result<Element
 }
 
 /// The path that the child `name` of `element` in `part` names.
-fn location(element: &Element, name: &str, part: &str) -> Result<Option<String>, OfdError> {
+fn location(
+    package: &Package<'_>,
+    part: &str,
+    element: &Element,
+    name: &str,
+) -> Result<Option<String>, OfdError> {
     let found = element.optional(name, part)?;
-    found.map(|found| resolved(part, found.text())).transpose()
+    found.map(|found| located(package, part, found.text())).transpose()
 }
 
-fn resolved(part: &str, location: &str) -> Result<String, OfdError> {
-    resolve(part, location).ok_or_else(|| OfdError::Location { part: part.to_owned() })
+fn located(package: &Package<'_>, part: &str, location: &str) -> Result<String, OfdError> {
+    let outside = || OfdError::Location { part: part.to_owned() };
+    package.locate(part, location).ok_or_else(outside)
 }
 
 /// Signatures.xml (GB/T 33190-2016, 18.1).
@@ -283,7 +289,7 @@ fn read_list(
     }
     for listed in root.all("Signature") {
         let base = listed.attribute("BaseLoc").ok_or_else(structure)?;
-        let part = resolved(list, base)?;
+        let part = located(package, list, base)?;
         if signatures.iter().any(|known| known.part == part) {
             return Err(structure());
         }
@@ -310,10 +316,10 @@ impl Description {
         if root.name != "Signature" {
             return Err(structure());
         }
-        let signed_value = resolved(part, root.one("SignedValue", part)?.text())?;
+        let signed_value = located(package, part, root.one("SignedValue", part)?.text())?;
         let information = root.one("SignedInfo", part)?;
         let seal = match information.optional("Seal", part)? {
-            Some(seal) => Some(resolved(part, seal.one("BaseLoc", part)?.text())?),
+            Some(seal) => Some(located(package, part, seal.one("BaseLoc", part)?.text())?),
             None => None,
         };
         let list = information.one("References", part)?;
@@ -325,7 +331,7 @@ impl Description {
         let mut references = Vec::new();
         for reference in list.all("Reference") {
             let named = reference.attribute("FileRef").ok_or_else(structure)?;
-            let named = resolved(part, named)?;
+            let named = located(package, part, named)?;
             let value = reference.one("CheckValue", part)?;
             let digits: String = value.text().split_ascii_whitespace().collect();
             references.push((named, BASE64_STANDARD.decode(digits).ok()));

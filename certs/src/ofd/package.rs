@@ -26,6 +26,9 @@ const MAX_RATIO: u64 = 64;
 /// The longest name of a part, in bytes.
 const MAX_NAME_BYTES: usize = 512;
 
+/// From how many folders a location is tried. Signatures lie three below the root.
+const MAX_FOLDERS_TRIED: usize = 6;
+
 /// ZIP's end of central directory record (APPNOTE 6.3, 4.3.16).
 const END_OF_DIRECTORY: &[u8] = b"PK\x05\x06";
 
@@ -113,6 +116,22 @@ impl<'a> Package<'a> {
         self.archive.validate_header_consistency().map_err(|_| OfdError::Inconsistent)
     }
 
+    /// The part that a location (ST_Loc; GB/T 33190-2016, 7.3) written in the part `from` names: from the
+    /// package's root if it starts with `/`, else from the part's folder. `None` if it leads out of the
+    /// package.
+    ///
+    /// Writers disagree about where the folder is; so where the standard finds nothing, the folders above are
+    /// tried. A part put where it is found first leaves the other one outside the signature.
+    pub(super) fn locate<'f>(&self, from: &'f str, location: &str) -> Option<String> {
+        let by_standard = resolve(from, location)?;
+        let above = |folder: &&'f str| folder.rsplit_once('/').map(|(above, _)| above);
+        let found = std::iter::successors(Some(from), above)
+            .take(MAX_FOLDERS_TRIED)
+            .filter_map(|folder| resolve(folder, location))
+            .find(|found| self.has(found));
+        Some(found.unwrap_or(by_standard))
+    }
+
     pub(super) fn has(&self, part: &str) -> bool {
         self.parts.contains_key(part)
     }
@@ -189,10 +208,8 @@ fn is_step(step: &str) -> bool {
     !matches!(step, "" | "." | "..")
 }
 
-/// The path that a location (ST_Loc; GB/T 33190-2016, 7.3) written in the part `from` names: from the
-/// package's root if it starts with `/`, else from the part's folder. `None` if it leads out of the
-/// package.
-pub(super) fn resolve(from: &str, location: &str) -> Option<String> {
+/// The path that a location in the part `from` names by the standard.
+fn resolve(from: &str, location: &str) -> Option<String> {
     let mut steps: Vec<&str> = Vec::new();
     let relative = match location.strip_prefix('/') {
         Some(absolute) => absolute,
