@@ -4,11 +4,16 @@
 mod sealing;
 mod support;
 
+use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use certs::ofd::check;
 use certs::{Outcome, Suite, Times};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
 use ring::rand::{SecureRandom, SystemRandom};
 use sealing::*;
 use support::*;
@@ -255,6 +260,66 @@ fn what_costs_more_than_it_weighs_is_refused_or_read_in_time() {
         with("Doc_0/Signs/Sign_0/SignedValue.dat", b"\x30\x84\0\x0f\xff\xfa".repeat(170_000));
     found(&value, limit);
 }
+
+proptest! {
+    /// Damage of any kind, in the package or in a part of it, is an answer, and never that all is well.
+    #[test]
+    fn a_damaged_file_is_never_trusted_and_never_makes_the_reader_stumble(
+        part: Index,
+        damage in vec((any::<Index>(), any::<Option<u8>>()), 1..4),
+        cut: Option<Index>,
+        inside: bool,
+    ) {
+        let mut parts = SEALED_HERE.parts.clone();
+        let names: Vec<_> = parts.keys().cloned().collect();
+        let name = part.get(&names);
+        let damaged = |bytes: &mut Vec<u8>| {
+            for (position, byte) in &damage {
+                if bytes.is_empty() {
+                    break;
+                }
+                let at = position.index(bytes.len());
+                match byte {
+                    Some(byte) => bytes[at] = *byte,
+                    None => { bytes.remove(at); }
+                }
+            }
+            if let Some(cut) = &cut {
+                bytes.truncate(cut.index(bytes.len() + 1));
+            }
+        };
+        let file = if inside {
+            damaged(parts.get_mut(name).unwrap());
+            certs::ofd::pack(&parts)
+        } else {
+            let mut file = SEALED_HERE.file.clone();
+            damaged(&mut file);
+            file
+        };
+        let verdict = check(&file, &SEALED_HERE.office.trust, &Times::now(now()));
+        if verdict.outcome() == Outcome::Trusted {
+            let found = unpack(&file);
+            for (name, bytes) in &SEALED_HERE.parts {
+                prop_assert!(name.ends_with("Signatures.xml") || found.get(name) == Some(bytes));
+            }
+            prop_assert_eq!(found.len(), SEALED_HERE.parts.len());
+        }
+    }
+}
+
+/// A good file, made once.
+struct Sealed {
+    office: Office,
+    file: Vec<u8>,
+    parts: BTreeMap<String, Vec<u8>>,
+}
+
+static SEALED_HERE: LazyLock<Sealed> = LazyLock::new(|| {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let file = office.sealed(UNSIGNED, &office.seal(|_| ()));
+    let parts = unpack(&file);
+    Sealed { office, file, parts }
+});
 
 /// Packed by Deflate.
 fn unpackable(bytes: &[u8]) -> Vec<u8> {

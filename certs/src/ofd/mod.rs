@@ -5,7 +5,7 @@
 //! sees "sealed" takes the whole file for sealed, so a part that a signature leaves out speaks against
 //! it ([`OfdError::UncoveredPart`]). Left out may be what belongs to signatures: the list of signatures,
 //! so that another can be added, and each signature's description, signed value and seal. Each of these is
-//! held by its own signature.
+//! held by its own signature. Why: docs/decisions/0026-a-seal-covers-the-whole-file.md.
 //!
 //! **Times.** The validity of a seal is judged at the sealing time (GB/T 38540-2020, 7.3): the proven one,
 //! else the one that the signer claims. Certificates are judged as everywhere: at a proven time, else now.
@@ -48,7 +48,7 @@ const MAX_NAMED: usize = 16;
 /// Checks every signature and seal of an OFD file. The file is trusted if there is a signature, each of
 /// them holds, and each protects every part.
 ///
-/// Signers and makers of seals must lead to an anchor for [`Usage::IssuingLicences`].
+/// Signers and makers of seals must lead to an anchor for [`crate::Usage::IssuingLicences`].
 pub fn check(bytes: &[u8], trust: &TrustStore, times: &Times) -> FileVerdict {
     let verdict = |links, signatures| FileVerdict { kind: FileKind::Ofd, links, signatures };
     let mut document = match Document::open(bytes) {
