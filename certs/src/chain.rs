@@ -443,6 +443,9 @@ fn check(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), ChainError>
     if path.certificates.iter().any(|certificate| !certificate.names_an_issuer()) {
         return Err(ChainError::NotConforming);
     }
+    if let Err(short @ CertificateError::RsaTooShort { .. }) = path.certificates[0].public_key() {
+        return Err(short.into());
+    }
     check_usage(path.certificates[0], usage)?;
     check_rfc5280(path, usage, at)
 }
