@@ -66,6 +66,7 @@ struct ExtendedKeyUsage {
     beyond_tls: bool,
     /// Answering for the CA that issued the certificate (RFC 6960, 4.2.2.2).
     ocsp_signing: bool,
+    time_stamping: bool,
     /// Time-stamping and nothing else, in a critical extension.
     only_time_stamping: bool,
 }
@@ -315,6 +316,16 @@ impl Certificate {
         }
     }
 
+    /// Whether the extended key usages of a CA, if it has any, let it issue certificates to be used so.
+    pub(crate) fn may_issue_for(&self, usage: Usage) -> bool {
+        self.0.extended.is_none_or(|extended| match usage {
+            Usage::IssuingLicences => extended.beyond_tls,
+            Usage::IssuingClients => extended.client,
+            Usage::TimeStamping => extended.time_stamping,
+            Usage::AuthenticatingServers => extended.server,
+        })
+    }
+
     pub(crate) fn validated_form(&self) -> Option<&PDVCertificate> {
         let form = || PDVCertificate::try_from(self.0.der.as_slice()).ok();
         self.0.validated_form.get_or_init(form).as_ref()
@@ -370,6 +381,7 @@ impl Parsed {
                             || usage.ocsp_signing
                             || !usage.other.is_empty(),
                         ocsp_signing: usage.ocsp_signing,
+                        time_stamping: usage.time_stamping || usage.any,
                         only_time_stamping: usage.time_stamping
                             && extension.critical
                             && !(usage.any

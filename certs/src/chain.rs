@@ -447,7 +447,12 @@ fn check(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), ChainError>
         return Err(short.into());
     }
     check_usage(path.certificates[0], usage)?;
-    check_rfc5280(path, usage, at)
+    // RFC 5280 leaves open what an extended key usage means on a CA; everybody reads it as a limit to what
+    // the CA may issue. The anchor was chosen for the use by whoever trusts it.
+    if !path.certificates[1..].iter().all(|issuer| issuer.may_issue_for(usage)) {
+        return Err(ChainError::WrongUsage { usage });
+    }
+    check_rfc5280(path, at)
 }
 
 fn check_times(certificate: &Certificate, at: Timestamp) -> Result<(), ChainError> {
@@ -466,7 +471,7 @@ fn check_usage(leaf: &Certificate, usage: Usage) -> Result<(), ChainError> {
     if leaf.may_be_used_for(usage) { Ok(()) } else { Err(ChainError::WrongUsage { usage }) }
 }
 
-fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), ChainError> {
+fn check_rfc5280(path: &Path<'_>, at: Timestamp) -> Result<(), ChainError> {
     let length = path.certificates.len();
     let form = |certificate: &Certificate| {
         certificate.validated_form().cloned().ok_or(ChainError::NotConforming)
@@ -487,22 +492,11 @@ fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), Cha
     settings.set_enforce_trust_anchor_constraints(true);
     // The anchor comes from our own store, not from certval's.
     settings.set_require_ta_store(false);
-    // RFC 5280 leaves open what an extended key usage means on a CA; for TLS everybody reads it as a
-    // limit to what the CA may issue.
-    let extended = match usage {
-        Usage::IssuingClients => Some(oids::CLIENT_AUTH),
-        Usage::AuthenticatingServers => Some(oids::SERVER_AUTH),
-        Usage::IssuingLicences | Usage::TimeStamping => None,
-    };
-    if let Some(extended) = extended {
-        settings.set_extended_key_usage_path(true);
-        settings.set_extended_key_usage(vec![extended.to_string()]);
-    }
     let settings =
         enforce_trust_anchor_constraints(&settings, &anchor).map_err(|error| match error {
             // What certval says of a critical extension that it does not process on an anchor.
             Error::Unrecognized => ChainError::CriticalExtension { position: length },
-            error => refusal(error, 0, length, usage),
+            error => refusal(error, 0, length),
         })?;
     let mut environment = PkiEnvironment::new();
     environment.add_verify_signature_message_callback(signature_was_checked);
@@ -510,7 +504,7 @@ fn check_rfc5280(path: &Path<'_>, usage: Usage, at: Timestamp) -> Result<(), Cha
     let mut results = CertificationPathResults::new();
     validate_path_rfc5280(&environment, &settings, &candidate, &mut results).map_err(|error| {
         let index = results.get_failure_index().unwrap_or(0);
-        refusal(error, index as usize, length, usage)
+        refusal(error, index as usize, length)
     })
 }
 
@@ -567,7 +561,7 @@ fn signature_was_checked(
 }
 
 /// * `index`: certval's: 0 is the anchor, `length` the leaf.
-fn refusal(error: Error, index: usize, length: usize, usage: Usage) -> ChainError {
+fn refusal(error: Error, index: usize, length: usize) -> ChainError {
     use PathValidationStatus as Status;
     let position = length.saturating_sub(index);
     match error {
@@ -576,9 +570,7 @@ fn refusal(error: Error, index: usize, length: usize, usage: Usage) -> ChainErro
             Status::MissingBasicConstraints | Status::InvalidBasicConstraints => {
                 ChainError::NotCa { position }
             }
-            // The leaf's own usage was judged before: here it is an issuer's, or, with the extended
-            // usages of a client, the path's.
-            Status::InvalidKeyUsage if position == 0 => ChainError::WrongUsage { usage },
+            // The leaf's own usage was judged before: here it is an issuer's.
             Status::InvalidKeyUsage => ChainError::NotCa { position },
             Status::NameConstraintsViolation => ChainError::NameConstraints,
             Status::NullPolicySet | Status::InvalidPolicyMapping => ChainError::Policy,

@@ -3,7 +3,8 @@
 //!
 //! Everything here is a function of its arguments. Time, trust anchors and revocation lists are
 //! handed in; nothing is read from a disk, a network or a clock. Cryptographic primitives come from
-//! `ring` (ECDSA P-256, Ed25519, RSA) and RustCrypto (`sm2`, `sm3`); path validation is `certval`.
+//! `ring` (ECDSA, Ed25519, RSA) and RustCrypto (`sm2`, `sm3`). Paths are searched here, within a budget;
+//! the rules of RFC 5280 for a path found are applied by `certval`.
 //! Who may issue which licence type, and whether a licence is still in force, is decided elsewhere.
 
 mod authority;

@@ -16,9 +16,10 @@ const CLIENTS: Usage = Usage::IssuingClients;
 
 #[test]
 fn suites_mix_along_a_path() {
-    for top in SUITES {
-        for middle_suite in SUITES {
-            for leaf in SUITES {
+    let suites = [SUITES.as_slice(), &[Suite::EcdsaP384Sha384]].concat();
+    for &top in &suites {
+        for &middle_suite in &suites {
+            for &leaf in &suites {
                 let root = root(top, "样例根");
                 let middle = below(&root, middle_suite, &template("样例中级", Profile::Ca, 2));
                 let issuer = below(&middle, leaf, &template("签发", Profile::LicenceIssuer, 3));

@@ -328,7 +328,18 @@ fn paths_that_rfc_5280_refuses() {
             format!("{leaf}1.2.3.4=critical,DER:0500\n"),
             Some(ChainError::CriticalExtension { position: 0 }),
         ),
+        (
+            format!("{ca}1.2.3.4=critical,DER:0500\n"),
+            leaf.to_owned(),
+            Some(ChainError::CriticalExtension { position: 1 }),
+        ),
         (ca.to_owned(), format!("{leaf}1.2.3.4=DER:0500\n"), None),
+        (
+            format!("{ca}extendedKeyUsage=serverAuth,clientAuth\n"),
+            leaf.to_owned(),
+            Some(ChainError::WrongUsage { usage }),
+        ),
+        (format!("{ca}extendedKeyUsage=emailProtection\n"), leaf.to_owned(), None),
         (
             format!("{ca}nameConstraints=critical,excluded;DNS:bad.example\n"),
             format!("{leaf}subjectAltName=DNS:hub.bad.example\n"),

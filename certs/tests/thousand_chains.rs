@@ -250,7 +250,7 @@ fn codes_of(defect: &str) -> &'static [&'static str] {
         | "mailbox not permitted"
         | "subject not permitted" => &["certificate_name_constraints"],
         "leaf for servers only" | "middle for servers only" | "leaf may not sign" => {
-            &["certificate_wrong_usage", "certificate_issuer_not_ca"]
+            &["certificate_wrong_usage"]
         }
         "middle missing" => &["certificate_unknown_issuer"],
         "policy required" => &["certificate_policy"],
