@@ -68,6 +68,15 @@ fn packages_that_lie_or_lead_astray_are_refused_each_with_its_code() {
     ] {
         assert_eq!(found(&changing(change)), [format!("format {code} {part}")]);
     }
+    // A second name, in the field that Info-ZIP has for it.
+    let renamed = changing(&|entry| {
+        let name = b"Doc_0/Pages/Page_9/Content.xml";
+        entry.extra =
+            [b"\x75\x70".as_slice(), &(name.len() as u16 + 5).to_le_bytes(), &[1]].concat();
+        entry.extra.extend(crc(&entry.name).to_le_bytes());
+        entry.extra.extend(name);
+    });
+    assert!(found(&renamed)[0].starts_with("format ofd_part_name"), "{:?}", found(&renamed));
     let inconsistent = ["format ofd_package_inconsistent"];
     assert_eq!(
         found(&changing(&|entry| entry.local_name = b"Doc_0/Documemt.xml".to_vec())),
@@ -345,6 +354,8 @@ struct Entry {
     is_listed: bool,
     /// Points to the bytes of the entry before.
     shares: bool,
+    /// Extra field.
+    extra: Vec<u8>,
 }
 
 fn entry(name: &str, bytes: &[u8]) -> Entry {
@@ -358,6 +369,7 @@ fn entry(name: &str, bytes: &[u8]) -> Entry {
         attributes: 0,
         is_listed: true,
         shares: false,
+        extra: Vec::new(),
     }
 }
 
@@ -373,13 +385,14 @@ fn archive(entries: &[Entry]) -> Vec<u8> {
             out.extend((entry.bytes.len() as u32).to_le_bytes());
             out.extend((entry.size as u32).to_le_bytes());
             out.extend((name.len() as u16).to_le_bytes());
-            out.extend([0, 0]);
+            out.extend((entry.extra.len() as u16).to_le_bytes());
         };
         if !entry.shares {
             start = file.len();
             file.extend(b"PK\x03\x04");
             common(&mut file, &entry.local_name);
             file.extend(&entry.local_name);
+            file.extend(&entry.extra);
             file.extend(&entry.bytes);
         }
         if entry.is_listed {
@@ -389,6 +402,7 @@ fn archive(entries: &[Entry]) -> Vec<u8> {
             directory.extend(entry.attributes.to_le_bytes());
             directory.extend((start as u32).to_le_bytes());
             directory.extend(&entry.name);
+            directory.extend(&entry.extra);
             count += 1;
         }
     }

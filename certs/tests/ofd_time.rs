@@ -169,11 +169,11 @@ fn a_seal_outlives_its_makers_certificate_from_version_5_on_but_not_its_revocati
         lines.into_iter().filter(|line| line.ends_with(shown)).collect::<Vec<_>>()
     };
     let trust = desk.trust(&[]);
-    let ended = format!("certificate certificate_expired {shown}");
-    assert_eq!(of_maker(SealVersion::V4, None, &trust), [ended.clone()]);
+    let ended = || format!("certificate certificate_expired {shown}");
+    assert_eq!(of_maker(SealVersion::V4, None, &trust), [ended()]);
     assert_eq!(of_maker(SealVersion::V5, None, &trust), [""; 0]);
     let trust = desk.trust(&[(2, desk.now + HOUR)]);
-    assert_eq!(of_maker(SealVersion::V5, None, &trust), [ended]);
+    assert_eq!(of_maker(SealVersion::V5, None, &trust), [ended()]);
     assert_eq!(of_maker(SealVersion::V5, Some(stamp), &trust), [""; 0]);
     let forged = of_maker(SealVersion::V5, Some(&|_| desk.token(b"other bytes")), &desk.trust(&[]));
     assert_eq!(forged, [format!("time timestamp_other_bytes {shown}")]);

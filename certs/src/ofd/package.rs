@@ -70,17 +70,21 @@ impl<'a> Package<'a> {
         }
         let budget = FREE_BYTES + MAX_RATIO * bytes.len() as u64;
         let mut package = Self { archive, parts: BTreeMap::new(), budget };
-        package.read_directory()?;
+        package.read_directory(bytes)?;
         Ok(package)
     }
 
-    fn read_directory(&mut self) -> Result<(), OfdError> {
+    fn read_directory(&mut self, bytes: &[u8]) -> Result<(), OfdError> {
         let mut seen = HashSet::with_capacity(self.archive.len());
         let mut unpacked: u64 = 0;
         for index in 0..self.archive.len() {
             let entry = self.archive.by_index_raw(index).map_err(|_| OfdError::Inconsistent)?;
             let name = part_name(entry.name_raw())?;
             let part = || name.to_owned();
+            // A second name in Info-ZIP's extra field (APPNOTE 6.3, 4.6.9), which some readers follow.
+            if header_name(bytes, entry.central_header_start()) != Some(name.as_bytes()) {
+                return Err(OfdError::PartName { part: part() });
+            }
             if !seen.insert(name.trim_end_matches('/').to_lowercase()) {
                 return Err(OfdError::DuplicatePart { part: part() });
             }
@@ -186,6 +190,13 @@ fn fills(bytes: &[u8], comment: &[u8]) -> bool {
         && record.starts_with(END_OF_DIRECTORY)
         && number(12) + number(16) == end as u64
         && !another
+}
+
+/// The name in an entry's header in the directory (APPNOTE 6.3, 4.3.12).
+fn header_name(bytes: &[u8], start: u64) -> Option<&[u8]> {
+    let header = bytes.get(usize::try_from(start).ok()?..)?;
+    let length = u16::from_le_bytes([*header.get(28)?, *header.get(29)?]);
+    header.get(46..46 + usize::from(length))
 }
 
 /// The name of an entry as a path in the package: relative, without detours, with `/` between.
