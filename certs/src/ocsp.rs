@@ -397,10 +397,10 @@ impl<'a> Response<'a> {
             self.check_signature(issuer)?;
             return Ok(None);
         }
-        let certificates =
+        let mut certificates =
             self.certificates.iter().filter_map(|der| Certificate::from_der(der).ok());
         let named = |certificate: &Certificate| self.is_by(certificate);
-        let responder = certificates.filter(named).next().ok_or(OcspError::UnknownResponder)?;
+        let responder = certificates.find(named).ok_or(OcspError::UnknownResponder)?;
         if !responder.may_sign_answers() || !is_issued_by(&responder, issuer) {
             return Err(OcspError::ResponderNotAuthorised);
         }
