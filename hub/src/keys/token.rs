@@ -373,7 +373,10 @@ impl Module {
         if self.refused.get(&token.label) == Some(&pin.digest()) {
             return Err(TokenError::PinWrong);
         }
-        match session.login(UserType::User, Some(&AuthPin::from(pin.expose()))) {
+        let said = session.login(UserType::User, Some(&AuthPin::from(pin.expose())));
+        let word = if said.is_ok() { "ok" } else { "refused" };
+        metrics::counter!("yihao_token_logins_total", "result" => word).increment(1);
+        match said {
             Ok(()) | Err(P11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
             Err(error) => {
                 let error = TokenError::said(&error);
