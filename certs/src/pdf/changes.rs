@@ -11,10 +11,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use quick_xml::events::Event;
+
 use super::PdfError;
 use super::file::{Entry, File, Found};
 use super::object::{Dictionary, Object, Reader};
-use super::signature::{Field, FieldReader, Signature};
+use super::signature::{Field, FieldReader, Permissions, Signature};
 use crate::{Link, LinkVerdict};
 
 /// Stands for the trailer where the numbers of referring objects are listed.
@@ -47,6 +49,8 @@ pub(super) struct Changes {
 struct Step {
     /// It does no more than adding document time-stamps and what proves validity.
     proves_only: bool,
+    /// Fields that were there and were signed.
+    signed: Vec<String>,
 }
 
 struct Refused {
@@ -78,10 +82,10 @@ impl Changes {
                 containers: &containers,
                 overridden: BTreeSet::new(),
                 widgets: BTreeSet::new(),
-                proves_only: true,
+                step: Step { proves_only: true, signed: Vec::new() },
             };
             let step = match comparison.step()? {
-                None => Ok(Step { proves_only: comparison.proves_only }),
+                None => Ok(comparison.step),
                 Some(refused) => Err(refused),
             };
             changes.steps.push((new, step));
@@ -98,7 +102,7 @@ impl Changes {
         for (revision, step) in self.steps.iter().filter(|step| step.0 > signature.revision) {
             match step {
                 Err(refused) => return failed(&refused.error, refused.about.clone()),
-                Ok(step) if signature.permissions == Some(1) && !step.proves_only => {
+                Ok(step) if !permits(&signature.permissions, step) => {
                     let about = format!("revision {}", revision + 1);
                     return failed(&PdfError::ChangeNotPermitted, about);
                 }
@@ -110,6 +114,12 @@ impl Changes {
             None => LinkVerdict::ok(Link::Coverage),
         }
     }
+}
+
+fn permits(permissions: &Permissions, step: &Step) -> bool {
+    let is_final = permissions.changes.is_some_and(|changes| changes <= 1);
+    let is_locked = step.signed.iter().any(|name| permissions.locks(name));
+    (step.proves_only || !is_final) && !is_locked
 }
 
 /// Who refers to whom in a revision: target and source.
@@ -191,7 +201,7 @@ struct Comparison<'f, 'a> {
     overridden: BTreeSet<u32>,
     /// What shows the fields that the new revision adds.
     widgets: BTreeSet<u32>,
-    proves_only: bool,
+    step: Step,
 }
 
 /// `Ok(None)` goes on, `Ok(Some(_))` refuses.
@@ -321,8 +331,10 @@ impl Comparison<'_, '_> {
         };
         for revision in [self.old, self.new] {
             let Some(found) = self.file.find(revision, number)? else { continue };
-            let is_metadata = found.object.dictionary().is_some_and(|it| it.is("Type", "Metadata"));
-            if !is_metadata || found.stream.is_none() {
+            // It is XML and not something else besides, which an object would be shown as that it replaces.
+            let dictionary = found.object.dictionary().filter(|it| it.is("Type", "Metadata"));
+            let data = dictionary.zip(found.stream).map(|(it, data)| self.file.decode(it, data));
+            if !data.transpose()?.is_some_and(|data| is_xml(&data)) {
                 return changed(format!("object {number}"));
             }
         }
@@ -337,24 +349,21 @@ impl Comparison<'_, '_> {
     /// The document security store (ISO 32000-2, 12.8.4.3) shows nothing: its parts may change.
     fn security_store(&mut self, root: u32, old: &Dictionary) -> Result<(), PdfError> {
         let mut parts = vec![(old.get("DSS").cloned(), 0)];
-        let mut numbers = vec![Some(root)];
+        let mut numbers = BTreeSet::from([root]);
         while let Some((part, depth)) = parts.pop() {
             let Some(part) = part else { continue };
             if let Some(id) = part.reference() {
-                if !self.references.only_from(id.number, &numbers) {
+                let mut sources = self.references.to(id.number);
+                if !sources.all(|source| numbers.contains(&source)) || !numbers.insert(id.number) {
                     continue;
                 }
-                numbers.push(Some(id.number));
                 self.overridden.remove(&id.number);
             }
             // The store, its lists and VRI, the entries of VRI, their lists.
             if depth < 4
                 && let Object::Dictionary(dictionary) = self.file.resolve(self.old, &part)?
             {
-                for key in dictionary.keys() {
-                    let value = std::str::from_utf8(key).ok().and_then(|key| dictionary.get(key));
-                    parts.push((value.cloned(), depth + 1));
-                }
+                parts.extend(dictionary.values().map(|value| (Some(value.clone()), depth + 1)));
             }
         }
         Ok(())
@@ -427,7 +436,7 @@ impl Comparison<'_, '_> {
                 true
             }
             None => {
-                self.proves_only = false;
+                self.step.proves_only = false;
                 false
             }
         };
@@ -449,7 +458,7 @@ impl Comparison<'_, '_> {
             return Ok(None);
         }
         for field in reader.fields(self.file, self.old)? {
-            let Field { number, value: None, widgets, .. } = field else { continue };
+            let Field { number, name, value: None, widgets } = field else { continue };
             let parts: BTreeSet<u32> = widgets.into_iter().chain([number]).collect();
             if parts.is_disjoint(&self.overridden) {
                 continue;
@@ -462,6 +471,7 @@ impl Comparison<'_, '_> {
                 continue;
             };
             self.note_value(value)?;
+            self.step.signed.push(name);
             for part in parts {
                 let old = self.file.find(self.old, part)?.map(|found| found.object);
                 let new = self.file.find(self.new, part)?.map(|found| found.object);
@@ -526,7 +536,7 @@ impl Comparison<'_, '_> {
     fn note_value(&mut self, value: &Object) -> Result<(), PdfError> {
         let value = self.file.resolve(self.new, value)?;
         let proves = value.dictionary().is_some_and(|it| it.is("Type", "DocTimeStamp"));
-        self.proves_only &= proves;
+        self.step.proves_only &= proves;
         Ok(())
     }
 
@@ -549,6 +559,21 @@ fn number_of(dictionary: &Dictionary, key: &str) -> Option<u32> {
 fn added<'a>(old: &Object, new: &'a Object) -> Option<&'a [Object]> {
     let old = old.array().unwrap_or_default();
     new.array().unwrap_or_default().strip_prefix(old)
+}
+
+/// Well-formed, without a document type.
+fn is_xml(data: &[u8]) -> bool {
+    let mut reader = quick_xml::Reader::from_reader(data);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Eof) => return true,
+            Ok(Event::DocType(_)) | Err(_) => return false,
+            Ok(Event::Start(it) | Event::Empty(it)) if it.attributes().with_checks(false).any(|it| it.is_err()) => {
+                return false;
+            }
+            Ok(_) => {}
+        }
+    }
 }
 
 /// A rectangle without height or width.

@@ -12,8 +12,9 @@ use super::object::{Dictionary, Id, Indirect, Object, Reader};
 /// The most cross-reference sections: each signature adds one or two.
 const MAX_SECTIONS: usize = 128;
 
-/// The most entries in all sections together.
+/// The most entries in all sections together, and how many bytes of the file there must be for each.
 const MAX_ENTRIES: usize = 1_000_000;
+const BYTES_FOR_ENTRY: usize = 8;
 
 /// The most bytes that one compressed stream of objects or cross-references decodes to, and all together.
 const MAX_STREAM_BYTES: usize = 16 * 1024 * 1024;
@@ -279,8 +280,12 @@ impl<'a> File<'a> {
         Ok(packed)
     }
 
-    /// Decodes a stream of objects or cross-references: FlateDecode, or nothing.
-    fn decode(&self, dictionary: &Dictionary, data: Range<usize>) -> Result<Vec<u8>, PdfError> {
+    /// Decodes a stream: FlateDecode, or nothing.
+    pub(super) fn decode(
+        &self,
+        dictionary: &Dictionary,
+        data: Range<usize>,
+    ) -> Result<Vec<u8>, PdfError> {
         let malformed = PdfError::Malformed { at: data.start };
         let single = |key: &str| match dictionary.get(key) {
             Some(Object::Array(members)) if members.len() == 1 => members.first(),
@@ -324,6 +329,7 @@ impl<'a> File<'a> {
     /// The chain of sections, newest first.
     fn sections(&self, newest: usize) -> Result<Vec<Section>, PdfError> {
         let mut seen = BTreeSet::new();
+        let most = MAX_ENTRIES.min(1000 + self.bytes.len() / BYTES_FOR_ENTRY);
         let mut entries = 0;
         let mut found: Vec<Section> = Vec::new();
         let mut next = Some(newest);
@@ -333,7 +339,7 @@ impl<'a> File<'a> {
             }
             let section = self.section(offset)?;
             entries += section.entries.len();
-            if seen.len() > MAX_SECTIONS || entries > MAX_ENTRIES {
+            if seen.len() > MAX_SECTIONS || entries > most {
                 return Err(PdfError::TooComplex);
             }
             next = section.previous;

@@ -15,7 +15,7 @@ mod signature;
 
 use crate::{
     FileKind, FileVerdict, Link, LinkVerdict, SignatureError, SignatureVerdict, Times, TrustStore,
-    check_cms_over,
+    Verifier, check_cms_over, timestamp,
 };
 use changes::Changes;
 use file::File;
@@ -178,15 +178,31 @@ fn judge(
     placed.sort_by_key(|placed| placed.order);
     let first = placed.iter().filter_map(|placed| Some(placed.signature.as_ref().ok()?.revision));
     let changes = first.min().map(|first| Changes::since(&file, first)).transpose()?;
-    let verdicts = placed.into_iter().map(|placed| match placed.signature {
-        Ok(signature) => {
-            let coverage = changes.as_ref().map(|changes| changes.after(&signature));
-            let coverage = coverage.unwrap_or_else(|| LinkVerdict::ok(Link::Coverage));
-            judge_signature(&file, placed.name, &signature, coverage, trust, times)
+    // Newest first: a document time-stamp proves the time of everything before it.
+    let mut times = *times;
+    let mut stamped = None;
+    let mut verdicts = Vec::with_capacity(placed.len());
+    for Placed { name, signature, .. } in placed.into_iter().rev() {
+        let mut verdict = unread(name);
+        match signature {
+            Ok(signature) => {
+                let coverage = changes.as_ref().map(|changes| changes.after(&signature));
+                verdict.links.extend(coverage);
+                if signature.form == Form::TimeStamp {
+                    judge_time_stamp(&file, &signature, trust, &times, &mut verdict);
+                    stamped = stamped.into_iter().chain(verdict.proven_at).min();
+                    times.proven = times.proven.into_iter().chain(stamped).min();
+                } else {
+                    judge_signature(&file, &signature, trust, &times, &mut verdict);
+                    verdict.proven_at = verdict.proven_at.into_iter().chain(stamped).min();
+                }
+            }
+            Err(error) => verdict.links.push(error.verdict()),
         }
-        Err(error) => unread(placed.name, error.verdict()),
-    });
-    Ok(verdicts.collect())
+        verdicts.push(verdict);
+    }
+    verdicts.reverse();
+    Ok(verdicts)
 }
 
 /// A signature that a field of any revision names.
@@ -227,7 +243,7 @@ fn placed_signatures(file: &File<'_>) -> Result<Vec<Placed>, PdfError> {
     Ok(found)
 }
 
-fn unread(name: String, link: LinkVerdict) -> SignatureVerdict {
+fn unread(name: String) -> SignatureVerdict {
     SignatureVerdict {
         name,
         signer: None,
@@ -235,50 +251,63 @@ fn unread(name: String, link: LinkVerdict) -> SignatureVerdict {
         claimed_at: None,
         proven_at: None,
         chain: None,
-        links: vec![link],
+        links: Vec::new(),
+    }
+}
+
+/// A document time-stamp (ISO 32000-2, 12.8.5; ETSI EN 319 142-1, 5.4.3).
+fn judge_time_stamp(
+    file: &File<'_>,
+    signature: &Signature,
+    trust: &TrustStore,
+    times: &Times,
+    verdict: &mut SignatureVerdict,
+) {
+    match timestamp::verify_over(&signature.contents, &signature.pieces(file), trust, times) {
+        Ok(stamp) => {
+            verdict.proven_at = Some(stamp.proven());
+            verdict.links.push(LinkVerdict::ok(Link::Signature));
+            let link = LinkVerdict { link: Link::Time, ..stamp.revocation };
+            verdict.links.push(link.with_time(stamp.at));
+            verdict.suite = stamp.authority.public_key().ok().map(Verifier::suite);
+            verdict.signer = Some(stamp.authority);
+            verdict.chain = stamp.chain;
+        }
+        Err(error) => verdict.links.push(error.verdict()),
     }
 }
 
 fn judge_signature(
     file: &File<'_>,
-    name: String,
     signature: &Signature,
-    coverage: LinkVerdict,
     trust: &TrustStore,
     times: &Times,
-) -> SignatureVerdict {
-    let parts = [&signature.before, &signature.after];
-    let pieces = parts.map(|part| file.bytes.get(part.clone()).unwrap_or_default());
-    let checked = match check_cms_over(&signature.contents, &pieces, trust, times) {
+    verdict: &mut SignatureVerdict,
+) {
+    verdict.claimed_at = signature.claimed_at;
+    let checked = check_cms_over(&signature.contents, &signature.pieces(file), trust, times);
+    let refused = |error: SignatureError| LinkVerdict::failed(error.link(), error.code());
+    let checked = match checked {
         Ok(checked) => checked,
-        Err(error) => {
-            let failed = LinkVerdict::failed(error.link(), error.code());
-            let mut verdict = unread(name, coverage);
-            verdict.claimed_at = signature.claimed_at;
-            verdict.links.push(failed);
-            return verdict;
-        }
+        Err(error) => return verdict.links.push(refused(error)),
     };
     // ETSI EN 319 142-1, 4.1 and ISO 32000-2, 12.8.3.3: one signer, and the content is not inside.
     let count = checked.signers.len();
-    let mut signers = checked.signers.into_iter();
-    let (Some(signer), None, true) = (signers.next(), signers.next(), checked.is_detached) else {
-        let error = match count {
-            1 => PdfError::SignatureDictionary.verdict(),
-            _ => {
-                let error = SignatureError::SeveralSigners { count };
-                LinkVerdict::failed(error.link(), error.code())
-            }
-        };
-        return unread(name, error);
+    if count > 1 {
+        return verdict.links.push(refused(SignatureError::SeveralSigners { count }));
+    }
+    let (Some(signer), true) = (checked.signers.into_iter().next(), checked.is_detached) else {
+        return verdict.links.push(PdfError::SignatureDictionary.verdict());
     };
-    let mut verdict = signer.verdict;
-    verdict.name = name;
-    verdict.claimed_at = signature.claimed_at.or(verdict.claimed_at);
-    verdict.links.insert(0, coverage);
+    let found = signer.verdict;
+    verdict.signer = found.signer;
+    verdict.suite = found.suite;
+    verdict.claimed_at = signature.claimed_at.or(found.claimed_at);
+    verdict.proven_at = found.proven_at;
+    verdict.chain = found.chain;
+    verdict.links.extend(found.links);
     // EN 319 142-1, table 1: else another certificate of the same key could be put in its place.
     if signature.form == Form::Cades && signer.hash.is_some() && !signer.names_certificate {
         verdict.links.push(PdfError::SigningCertificateMissing.verdict());
     }
-    verdict
 }

@@ -111,8 +111,8 @@ impl Dictionary {
         self.name(key) == Some(name.as_bytes())
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.keys().map(Vec::as_slice)
+    pub(super) fn values(&self) -> impl Iterator<Item = &Object> {
+        self.0.values()
     }
 
     /// The keys whose values differ, or that only one of the two has.

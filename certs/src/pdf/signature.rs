@@ -16,6 +16,9 @@ use super::object::{Dictionary, Object};
 const MAX_FIELDS: usize = 50_000;
 const MAX_FIELD_DEPTH: usize = 16;
 
+/// The most transforms in a signature.
+const MAX_REFERENCES: usize = 16;
+
 /// A field of type Sig, whether signed or not.
 pub(super) struct Field {
     pub(super) number: u32,
@@ -137,11 +140,74 @@ pub(super) struct Signature {
     /// What Contents holds, without the filling.
     pub(super) contents: Vec<u8>,
     pub(super) claimed_at: Option<Timestamp>,
-    /// What a certifying signature leaves to others (12.8.2.2): 1 nothing, 2 forms, 3 annotations too.
-    pub(super) permissions: Option<i64>,
+    pub(super) permissions: Permissions,
+}
+
+/// What a signature leaves to those who come after.
+#[derive(Default)]
+pub(super) struct Permissions {
+    /// A certifying signature (12.8.2.2): 1 nothing, 2 forms, 3 annotations too.
+    pub(super) changes: Option<i64>,
+    /// Fields that stay as they are (12.8.2.4).
+    locks: Vec<Lock>,
+}
+
+enum Lock {
+    All,
+    Include(Vec<String>),
+    Exclude(Vec<String>),
+}
+
+impl Permissions {
+    fn read(file: &File<'_>, revision: usize, dictionary: &Dictionary) -> Result<Self, PdfError> {
+        let references = file.value(revision, dictionary, "Reference")?;
+        let mut found = Self::default();
+        for reference in references.array().unwrap_or_default().iter().take(MAX_REFERENCES) {
+            let reference = file.resolve(revision, reference)?;
+            let Some(reference) = reference.dictionary() else { continue };
+            let parameters = file.value(revision, reference, "TransformParams")?;
+            let nothing = Dictionary::default();
+            let parameters = parameters.dictionary().unwrap_or(&nothing);
+            if reference.is("TransformMethod", "DocMDP") {
+                let value = parameters.get("P").and_then(Object::integer).unwrap_or(2);
+                found.changes = Some(found.changes.unwrap_or(3).min(value));
+            } else if reference.is("TransformMethod", "FieldMDP") {
+                let fields = file.value(revision, parameters, "Fields")?;
+                let names = fields.array().unwrap_or_default().iter().filter_map(Object::string);
+                let names: Vec<_> = names.map(text).collect();
+                found.locks.push(match parameters.name("Action") {
+                    Some(b"Include") => Lock::Include(names),
+                    Some(b"Exclude") => Lock::Exclude(names),
+                    _ => Lock::All,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn locks(&self, name: &str) -> bool {
+        // A field with all that lies below it.
+        let lists = |names: &[String]| {
+            names.iter().any(|listed| {
+                let below = name.strip_prefix(listed.as_str());
+                below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
+            })
+        };
+        self.locks.iter().any(|lock| match lock {
+            Lock::All => true,
+            Lock::Include(names) => lists(names),
+            Lock::Exclude(names) => !lists(names),
+        })
+    }
 }
 
 impl Signature {
+    /// The bytes that are signed.
+    pub(super) fn pieces<'a>(&self, file: &File<'a>) -> [&'a [u8]; 2] {
+        let piece = |range: &Range<usize>| file.bytes.get(range.clone()).unwrap_or_default();
+        [piece(&self.before), piece(&self.after)]
+    }
+
     /// * `number`: of the signature dictionary, which stands at `offset`.
     pub(super) fn read(
         file: &File<'_>,
@@ -150,7 +216,9 @@ impl Signature {
     ) -> Result<(Self, usize), PdfError> {
         let wrong = PdfError::SignatureDictionary;
         let Some(found) = file.find(revision, number)? else { return Err(wrong) };
-        let (Some(offset), Object::Dictionary(dictionary)) = (found.offset, &found.object) else {
+        let (Some(offset), Object::Dictionary(dictionary), None) =
+            (found.offset, &found.object, &found.stream)
+        else {
             return Err(wrong);
         };
         let form = form(dictionary)?;
@@ -197,7 +265,7 @@ impl Signature {
             after: after..end,
             contents: unfilled(contents)?.to_vec(),
             claimed_at: dictionary.get("M").and_then(Object::string).and_then(date),
-            permissions: permissions(file, revision, dictionary)?,
+            permissions: Permissions::read(file, revision, dictionary)?,
         };
         Ok((signature, offset))
     }
@@ -227,25 +295,6 @@ fn unfilled(contents: &[u8]) -> Result<&[u8], PdfError> {
         Some((container, filling)) if filling.iter().all(|byte| *byte == 0) => Ok(container),
         _ => Err(wrong),
     }
-}
-
-fn permissions(
-    file: &File<'_>,
-    revision: usize,
-    dictionary: &Dictionary,
-) -> Result<Option<i64>, PdfError> {
-    let references = file.value(revision, dictionary, "Reference")?;
-    let mut found = None;
-    for reference in references.array().unwrap_or_default().iter().take(16) {
-        let reference = file.resolve(revision, reference)?;
-        let Some(reference) = reference.dictionary() else { continue };
-        if reference.is("TransformMethod", "DocMDP") {
-            let parameters = file.value(revision, reference, "TransformParams")?;
-            let value = parameters.dictionary().and_then(|it| it.get("P")?.integer());
-            found = Some(found.unwrap_or(3).min(value.unwrap_or(2)));
-        }
-    }
-    Ok(found)
 }
 
 /// A text string (7.9.2), cut to what is printable and short: it is shown to people.
