@@ -65,6 +65,9 @@ pub struct Config {
     /// Where the service's keys are kept; without it the one that `service` names is all there is.
     #[serde(default)]
     pub keys: Option<Keys>,
+    /// Who puts time-stamps on signatures; without it nothing is stamped.
+    #[serde(default)]
+    pub time_stamps: Option<TimeStamps>,
     /// Files that people hand in.
     #[serde(default)]
     pub materials: Materials,
@@ -247,6 +250,50 @@ pub struct Pkcs11 {
     /// File with the user's PIN; without it the environment variable `YIHAO_HUB_KEY_PIN`.
     #[serde(default)]
     pub pin_file: Option<PathBuf>,
+}
+
+/// Who puts time-stamps (RFC 3161) on signatures.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeStamps {
+    /// The authorities, tried in this order.
+    pub authorities: Vec<TimeStampAuthority>,
+    /// PEM files with anchors that the authorities' certificates lead to; more may be in the trust folder.
+    #[serde(default)]
+    pub anchors: Vec<PathBuf>,
+    /// Whether what was taken in before time-stamps were first set up is stamped too.
+    #[serde(default)]
+    pub include_existing: bool,
+    /// Seconds within which an authority answers.
+    #[serde(default = "default_stamp_timeout")]
+    pub timeout_seconds: u16,
+    /// The longest pause before an authority that fails is asked again; the first is one second.
+    #[serde(default = "default_stamp_pause")]
+    pub longest_pause_seconds: u16,
+}
+
+fn default_stamp_timeout() -> u16 {
+    10
+}
+
+fn default_stamp_pause() -> u16 {
+    300
+}
+
+/// A time-stamp authority.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeStampAuthority {
+    /// What it is called: in answers, pages, log lines and metrics.
+    pub name: String,
+    /// Where requests are posted.
+    pub address: String,
+    /// The policy asked for, in dots; without it the authority's own.
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// SHA-256 of its certificate, where no other will do.
+    #[serde(default)]
+    pub certificate_sha256: Option<licence::Sha256Digest>,
 }
 
 /// Files that people hand in.
@@ -449,6 +496,7 @@ impl Config {
                 pkcs11.pin_file.iter_mut().for_each(rebase);
             }
         }
+        self.time_stamps.iter_mut().flat_map(|stamps| &mut stamps.anchors).for_each(rebase);
         self.materials.clamd.iter_mut().for_each(rebase);
         self.connectors.iter_mut().for_each(|connector| connector.resolve_paths(base));
     }

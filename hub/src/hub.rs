@@ -23,6 +23,7 @@ use crate::{
     policy::Policies,
     reuse::courier::{Courier, Couriers},
     reuse::mandates::{Mandates, read_mandates},
+    stamps::Stamps,
     sweep::Sweep,
     trust,
 };
@@ -65,6 +66,7 @@ pub struct Hub {
     pub connectors: BTreeMap<String, RunnerHandle>,
     couriers: std::sync::OnceLock<Couriers>,
     sweep: std::sync::OnceLock<Sweep>,
+    stamps: Option<Stamps>,
     /// Hours for which a grant opens content.
     pub grant_hours: u16,
     /// Idempotency keys whose requests are being worked on.
@@ -182,6 +184,7 @@ impl Hub {
         let login = oidc::Provider::open(&config)?;
         let calendar = read_calendar(&config)?;
         let keys = Keys::open(&config)?;
+        let stamps = Stamps::open(&config)?;
 
         std::fs::create_dir_all(&config.data).map_err(|source| ConfigError::File {
             key: "data",
@@ -235,6 +238,7 @@ impl Hub {
             connectors: runners,
             couriers: std::sync::OnceLock::new(),
             sweep: std::sync::OnceLock::new(),
+            stamps,
             grant_hours: config.grant_hours,
             in_progress: std::sync::Mutex::default(),
             trust,
@@ -244,6 +248,9 @@ impl Hub {
             settings: config,
         });
         hub.start_couriers(counterparts);
+        if let Some(stamps) = &hub.stamps {
+            stamps.start(&hub);
+        }
         let watch = trust::Keeper::watch(&hub, hub.stop_watching.clone());
         *hub.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
         hub.keys.watch();
@@ -277,6 +284,12 @@ impl Hub {
     #[must_use]
     pub fn sweep(&self) -> Option<&Sweep> {
         self.sweep.get()
+    }
+
+    /// What has signatures time-stamped; `None` without `[time_stamps]` in the settings.
+    #[must_use]
+    pub fn stamps(&self) -> Option<&Stamps> {
+        self.stamps.as_ref()
     }
 
     /// Anchors and revocation lists as last read.
@@ -336,6 +349,9 @@ impl Hub {
             let _ = watch.await;
         }
         self.keys.stop();
+        if let Some(stamps) = &self.stamps {
+            stamps.stop().await;
+        }
         for courier in self.couriers().values() {
             courier.stop().await;
         }

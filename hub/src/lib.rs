@@ -21,6 +21,7 @@ pub mod policy;
 pub mod pull;
 pub mod records;
 pub mod reuse;
+pub mod stamps;
 pub mod sweep;
 pub mod tls;
 pub mod trust;

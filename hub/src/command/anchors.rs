@@ -197,9 +197,11 @@ fn list(arguments: &ListArguments) -> Result<(), TrustCommandError> {
     };
     let licences = statics.licence_anchors.iter();
     let clients = statics.client_anchors.iter();
+    let stamping = statics.time_stamp_anchors.iter();
     let mut all: Vec<Listed> = licences
         .map(|certificate| of_settings(certificate, UsageWord::IssuingLicences))
         .chain(clients.map(|certificate| of_settings(certificate, UsageWord::IssuingClients)))
+        .chain(stamping.map(|certificate| of_settings(certificate, UsageWord::TimeStamping)))
         .collect();
     for entry in &register.anchors {
         let path = folder.anchors().join(&entry.file);

@@ -21,6 +21,9 @@ struct Readiness {
     /// Whether the registry log says what the anchors and lists of now mean for every licence: `ok`, `running` while a
     /// sweep goes through them, or the code of the store's error that stops it.
     trust_sweep: &'static str,
+    /// Time-stamps on signatures: `ok`; `fallback`, an authority fails and another serves; `failing`, none serves and
+    /// what comes in is stamped later; `off` without authorities in the settings. They do not make the hub unready.
+    time_stamps: &'static str,
     /// Connectors with an error or a lag, by name; they do not make the hub unready.
     connectors: std::collections::BTreeMap<String, &'static str>,
 }
@@ -64,6 +67,7 @@ pub async fn readyz(hub: web::Data<Hub>) -> Result<HttpResponse, Problem> {
         search_lag: head.0.saturating_sub(hub.search.next().0),
         signer: signer.as_ref().err().map_or("ok", SignerUnavailable::word),
         trust_sweep: sweep_word(&hub),
+        time_stamps: hub.stamps().map_or("off", |stamps| stamps.word()),
         connectors,
     };
     let mut answer =
@@ -96,6 +100,13 @@ pub async fn show_metrics(
     }
     if let Ok(head) = hub.store.use_head().await {
         metrics::gauge!("yihao_access_entries").set(head.0 as f64);
+    }
+    if let Some(stamps) = hub.stamps()
+        && let Ok(state) = stamps.state(&hub).await
+    {
+        let age = state.oldest.map_or(0, |since| hub.clock.now().duration_since(since).as_secs());
+        metrics::gauge!("yihao_stamps_due").set(state.due as f64);
+        metrics::gauge!("yihao_stamps_due_oldest_seconds").set(age.max(0) as f64);
     }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(handle.render())
 }

@@ -18,6 +18,7 @@ use crate::{
     Hub, intake,
     judge::{Judge, Outcome, Proven, RevocationLink, Verification, face},
     reuse::corrections,
+    stamps::{self, TimeStampState},
     tls::Caller,
 };
 
@@ -265,6 +266,8 @@ struct PublicFace {
     /// The time that this rests on, where a certificate was revoked or its anchor's time ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     proven: Option<Proven>,
+    /// Since when its signature is shown to exist.
+    time_stamp: TimeStampState,
     /// A holder disputes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     disputed: Option<DisputedSince>,
@@ -291,6 +294,7 @@ pub async fn public_face(
     let identifier = parse_identifier(&identifier)?;
     let stored = stored(&hub, &identifier).await?;
     let verdict = Judge::new(&hub).licence(&stored, face(&stored.document).as_ref()).await;
+    let time_stamp = stamps::state_of(&hub, &stored).await?;
     let superseded_by = match &stored.status {
         LicenceStatus::Superseded { by } => Some(by.clone()),
         _ => None,
@@ -314,6 +318,7 @@ pub async fn public_face(
         result: verdict.result,
         revocation: verdict.revocation,
         proven: verdict.proven,
+        time_stamp,
     }))
 }
 

@@ -82,6 +82,7 @@ pub fn gather(
     for (usage, certificates) in [
         (Usage::IssuingLicences, &statics.licence_anchors),
         (Usage::IssuingClients, &statics.client_anchors),
+        (Usage::TimeStamping, &statics.time_stamp_anchors),
     ] {
         for certificate in certificates {
             work.made_of(&[b"anchor", usage.to_string().as_bytes(), certificate.der()]);

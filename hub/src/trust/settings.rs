@@ -14,6 +14,8 @@ pub struct Statics {
     pub licence_anchors: Vec<Certificate>,
     /// `tls.client_anchors`: their lists are taken in too.
     pub client_anchors: Vec<Certificate>,
+    /// `time_stamps.anchors`.
+    pub time_stamp_anchors: Vec<Certificate>,
     /// `trust.intermediates`.
     pub intermediates: Vec<Certificate>,
     /// `trust.crls`, with their paths.
@@ -35,6 +37,7 @@ pub fn read_statics(config: &Config) -> Result<Statics, ConfigError> {
         licence_anchors: all("trust.licence_anchors", &config.trust.licence_anchors)?,
         // What is wrong with these is said where connections are opened.
         client_anchors: all("tls.client_anchors", client_anchors).unwrap_or_default(),
+        time_stamp_anchors: all("time_stamps.anchors", time_stamp_anchors(config))?,
         intermediates: all("trust.intermediates", &config.trust.intermediates)?,
         crls: config.trust.crls.iter().map(crl).collect::<Result<_, ConfigError>>()?,
     })
@@ -45,7 +48,12 @@ pub(super) fn prints(config: &Config) -> Vec<Print> {
     let trust = &config.trust;
     let lists = [&trust.licence_anchors, &trust.intermediates, &trust.crls];
     let named = lists.into_iter().flatten();
+    let named = named.chain(time_stamp_anchors(config));
     named.chain([&config.tls.client_anchors]).map(|path| Print::of(path)).collect()
+}
+
+fn time_stamp_anchors(config: &Config) -> &[PathBuf] {
+    config.time_stamps.as_ref().map_or(&[], |stamps| &stamps.anchors)
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<Certificate>, ConfigError> {

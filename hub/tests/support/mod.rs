@@ -211,9 +211,14 @@ impl TestHub {
 
     /// Stops the hub and opens it again on the same folder.
     pub async fn restart(&mut self) {
+        self.restart_at(NOW.parse().unwrap()).await;
+    }
+
+    /// The same, with the hub's clock at another time.
+    pub async fn restart_at(&mut self, now: Timestamp) {
         self.stop().await;
         let config = Config::read(&self.folder.path().join("hub.toml")).unwrap();
-        let hub = Hub::open(config, Clock::standing_at(NOW.parse().unwrap())).await.unwrap();
+        let hub = Hub::open(config, Clock::standing_at(now)).await.unwrap();
         let running = server::start(&hub).unwrap();
         self.hub = Held(Some(hub));
         self.address = running.https;

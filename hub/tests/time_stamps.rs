@@ -1,0 +1,323 @@
+//! Time-stamps on signatures, by `openssl ts` behind loopback HTTP: authorities that serve, are down, lie, and come
+//! back; intake never waits for them.
+
+#[path = "../../certs/tests/support/stamping.rs"]
+mod stamping;
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use certs::{HashAlgorithm, timestamp};
+use hub::stamps;
+use jiff::{SignedDuration, Timestamp};
+use licence::{Licence, StatusChange};
+use serde_json::Value;
+use support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const FROM: &str = "20200101000000Z";
+const UNTIL: &str = "20491231235959Z";
+const P256: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+
+/// What the authority on a port does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Stamps as `openssl ts -reply` with this certificate.
+    Stamps(&'static str),
+    /// Closes every connection.
+    Down,
+    /// Answers with HTTP status 500.
+    Broken,
+    /// Stamps other bytes.
+    OtherBytes,
+    /// Stamps as for another request over the same bytes.
+    OtherNonce,
+}
+
+/// An authority on the loopback.
+struct Responder {
+    address: String,
+    manner: Arc<Mutex<Manner>>,
+    asked: Arc<Mutex<u64>>,
+}
+
+impl Responder {
+    async fn start(folder: PathBuf, manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/tsa", listener.local_addr().unwrap());
+        let (manner, asked) = (Arc::new(Mutex::new(manner)), Arc::new(Mutex::new(0)));
+        let (now, count) = (manner.clone(), asked.clone());
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                *count.lock().unwrap() += 1;
+                let manner = *now.lock().unwrap();
+                if manner == Manner::Down {
+                    continue;
+                }
+                let Some(request) = read_request(&mut connection).await else { continue };
+                let folder = folder.clone();
+                let answer = tokio::task::spawn_blocking(move || answer(&folder, manner, &request));
+                let (status, body) = answer.await.unwrap();
+                let head = format!(
+                    "HTTP/1.1 {status}\r\ncontent-type: application/timestamp-reply\r\ncontent-length: \
+                     {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
+                let _ = connection.write_all(head.as_bytes()).await;
+                let _ = connection.write_all(&body).await;
+            }
+        });
+        Self { address, manner, asked }
+    }
+
+    fn set(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    fn asked(&self) -> u64 {
+        *self.asked.lock().unwrap()
+    }
+}
+
+async fn read_request(connection: &mut tokio::net::TcpStream) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut piece = [0; 4096];
+        let count = connection.read(&mut piece).await.ok()?;
+        bytes.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some(end) = text.find("\r\n\r\n") {
+            let lower = text[..end].to_lowercase();
+            let length = lower.split("content-length: ").nth(1)?;
+            let length: usize = length.split("\r\n").next()?.parse().ok()?;
+            let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+            if bytes.len() >= head + length {
+                return Some(bytes[head..head + length].to_vec());
+            }
+        }
+        if count == 0 {
+            return None;
+        }
+    }
+}
+
+fn answer(folder: &Path, manner: Manner, request: &[u8]) -> (&'static str, Vec<u8>) {
+    // One at a time: `openssl ts` keeps its serial number in a file.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let stamped = |name: &str, request: &[u8]| ("200 OK", stamping::answer(folder, name, request));
+    match manner {
+        Manner::Stamps(name) => stamped(name, request),
+        Manner::Down => unreachable!("the connection is closed"),
+        Manner::Broken => ("500 Internal Server Error", Vec::new()),
+        Manner::OtherBytes => {
+            let hash = HashAlgorithm::Sha256;
+            let nonce = nonce_of(request);
+            stamped("one", &timestamp::request(&[7; 32], hash, Some(nonce), None))
+        }
+        Manner::OtherNonce => {
+            let mut changed = request.to_vec();
+            let last = changed.len() - 4; // the nonce's last byte stands before `certReq TRUE`
+            changed[last] ^= 1;
+            stamped("one", &changed)
+        }
+    }
+}
+
+fn nonce_of(request: &[u8]) -> [u8; 8] {
+    request[request.len() - 11..request.len() - 3].try_into().unwrap()
+}
+
+/// What `stamping` runs programs with.
+fn run(folder: &Path, line: &str) -> Result<String, String> {
+    let mut words = line.split_whitespace();
+    let program = words.next().unwrap();
+    let output = std::process::Command::new(program).args(words).current_dir(folder).output();
+    let output = output
+        .unwrap_or_else(|error| panic!("`{program}` is needed ({error}): ./dev test installs it"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{line}: {said}"))
+    }
+}
+
+/// A hub with two authorities, at the machine's own time, since `openssl ts` knows no other.
+struct Desk {
+    hub: TestHub,
+    tsa: tempfile::TempDir,
+    first: Responder,
+    second: Responder,
+}
+
+impl Desk {
+    async fn start(first: Manner, second: Manner) -> Self {
+        let tsa = tempfile::tempdir().unwrap();
+        stamping::prepare(tsa.path());
+        stamping::authority(tsa.path(), "one", P256, "critical,timeStamping", FROM, UNTIL);
+        stamping::authority(tsa.path(), "two", P256, "critical,timeStamping", FROM, UNTIL);
+        let over = "20210101000000Z";
+        stamping::authority(tsa.path(), "over", P256, "critical,timeStamping", FROM, over);
+        let first = Responder::start(tsa.path().to_owned(), first).await;
+        let second = Responder::start(tsa.path().to_owned(), second).await;
+        let settings = format!(
+            "[time_stamps]\nanchors = [\"{}\"]\ntimeout_seconds = 5\nlongest_pause_seconds = 1\nauthorities = [\n\
+             {{ name = \"first\", address = \"{}\" }},\n\
+             {{ name = \"second\", address = \"{}\" }} ]\n",
+            tsa.path().join("ca.pem").display(),
+            first.address,
+            second.address
+        );
+        let hub = TestHub::start_with(&settings).await;
+        let desk = Self { hub, tsa, first, second };
+        desk.at_the_machines_time();
+        desk
+    }
+
+    fn at_the_machines_time(&self) {
+        let by = Timestamp::now().duration_since(self.hub.hub.clock.now());
+        self.hub.hub.clock.advance(by);
+    }
+
+    /// Licences of one issuer.
+    fn licences(&self, count: usize) -> Vec<Licence> {
+        let issuer = self.hub.issuer().department.code;
+        let of_issuer =
+            |licence: &Licence| *licence.issuer.credit_code() == issuer && licence.files.is_empty();
+        let found: Vec<_> = self.hub.licences().filter(of_issuer).take(count).collect();
+        assert_eq!(found.len(), count);
+        found
+    }
+
+    async fn face(&self, licence: &Licence) -> Value {
+        let answer =
+            self.hub.nobody().get(self.hub.url(&format!("/v1/licences/{}", licence.identifier)));
+        answer.send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn readiness(&self) -> Value {
+        self.hub.nobody().get(self.hub.url("/readyz")).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Waits until the face of the licence says so.
+    async fn comes_to(&self, licence: &Licence, state: &str) -> Value {
+        for _ in 0..600 {
+            let face = self.face(licence).await;
+            if face["time_stamp"]["state"] == state {
+                return face;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("never {state}: {}, {}", self.face(licence).await, self.readiness().await);
+    }
+
+    async fn says(&self, word: &str) {
+        for _ in 0..600 {
+            if self.readiness().await["time_stamps"] == word {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("never {word}: {}", self.readiness().await);
+    }
+}
+
+#[actix_web::test]
+async fn a_signature_is_stamped_after_intake_and_the_stamp_proves_its_time() {
+    let desk = Desk::start(Manner::Stamps("one"), Manner::Stamps("two")).await;
+    let (licence, _) = desk.hub.enterprise_licence();
+    let before = Timestamp::now();
+    let answer = desk.hub.issuer().issue(&licence).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let face = desk.comes_to(&licence, "stamped").await;
+    assert_eq!(face["time_stamp"]["authority"], "first");
+    let at: Timestamp = face["time_stamp"]["at"].as_str().unwrap().parse().unwrap();
+    assert!(at >= before - SignedDuration::from_secs(1) && at <= Timestamp::now());
+
+    let hub = &desk.hub.hub;
+    let stored = hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+    let proven = stamps::proven(hub, &stored).await.unwrap().unwrap();
+    assert!(proven >= at && proven <= at + SignedDuration::from_secs(2));
+    desk.says("ok").await;
+    // Whoever has the token needs no word of ours: `openssl ts` verifies it over the signature value.
+    let stamp = stamps::of_licence(hub, &stored).await.unwrap().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(desk.tsa.path().join(name), bytes).unwrap();
+    put("value", &stamp.value);
+    put("token", &stamp.token);
+    let line = "openssl ts -verify -data value -in token -token_in -CAfile ca.pem";
+    assert!(run(desk.tsa.path(), line).unwrap().contains("OK"));
+    assert_eq!(desk.second.asked(), 0, "the second is asked when the first fails");
+}
+
+#[actix_web::test]
+async fn an_authority_that_is_down_or_lies_is_passed_over() {
+    let desk = Desk::start(Manner::Down, Manner::Stamps("two")).await;
+    let licences = desk.licences(6);
+    let manners = [
+        Manner::Down,
+        Manner::Broken,
+        Manner::OtherBytes,
+        Manner::OtherNonce,
+        Manner::Stamps("over"),
+    ];
+    for (licence, manner) in licences.iter().zip(manners) {
+        desk.first.set(manner);
+        let asked = desk.first.asked();
+        // The first is asked again once its pause is over.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let answer = desk.hub.issuer().issue(licence).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let face = desk.comes_to(licence, "stamped").await;
+        assert_eq!(face["time_stamp"]["authority"], "second", "{manner:?}");
+        assert!(desk.first.asked() > asked, "{manner:?}");
+        desk.says("fallback").await;
+    }
+    desk.first.set(Manner::Stamps("one"));
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let licence = &licences[5];
+    desk.hub.issuer().issue(licence).await;
+    let face = desk.comes_to(licence, "stamped").await;
+    assert_eq!(face["time_stamp"]["authority"], "first");
+    desk.says("ok").await;
+}
+
+#[actix_web::test]
+async fn without_any_authority_the_hub_goes_on_and_stamps_later_also_after_a_restart() {
+    let mut desk = Desk::start(Manner::Down, Manner::Broken).await;
+    let licences = desk.licences(4);
+    for licence in &licences {
+        let answer = desk.hub.issuer().issue(licence).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        assert_eq!(desk.face(licence).await["time_stamp"], serde_json::json!({"state": "due"}));
+    }
+    let order = desk.hub.issuer().order(&licences[0].identifier, StatusChange::Suspend).await;
+    assert_eq!(order.status, 200, "{}", order.text);
+    desk.says("failing").await;
+    assert_eq!(desk.readiness().await["ready"], true);
+    let state = desk.hub.hub.stamps().unwrap().state(&desk.hub.hub).await.unwrap();
+    assert!(state.due >= 4 && state.oldest.is_some(), "{state:?}");
+
+    desk.hub.restart_at(Timestamp::now()).await;
+    assert_eq!(desk.face(&licences[0]).await["time_stamp"]["state"], "due");
+    desk.second.set(Manner::Stamps("two"));
+    for licence in &licences {
+        let face = desk.comes_to(licence, "stamped").await;
+        assert_eq!(face["time_stamp"]["authority"], "second");
+    }
+    // The order too.
+    let hub = &desk.hub.hub;
+    for _ in 0..200 {
+        let stored = hub.store.licence(&licences[0].identifier).await.unwrap().unwrap();
+        if stamps::of_order(hub, &stored.orders[0]).await.unwrap().is_some() {
+            let state = hub.stamps().unwrap().state(hub).await.unwrap();
+            assert_eq!((state.due, state.oldest), (0, None));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the order was never stamped");
+}
