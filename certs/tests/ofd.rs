@@ -70,12 +70,10 @@ fn every_changed_byte_of_the_samples_is_refused_naming_the_part() {
                 continue;
             }
             // Pictures of seals are long, and SM2 takes its time.
-            let step = if original.len() > 4000 {
-                97
-            } else if file == SEALED {
-                5
-            } else {
-                1
+            let step = match original.len() {
+                4001.. => 211,
+                _ if file == SEALED => 11,
+                _ => 1,
             };
             for position in (0..original.len()).step_by(step) {
                 let bad = changed(file, &name, |bytes| bytes[position] ^= 1 << (position % 8));
@@ -341,6 +339,35 @@ fn the_sealing_time_is_within_the_certificate_and_not_to_come() {
         let file = seal_ofd(UNSIGNED, &seal, &office.signer, time(at), None).unwrap();
         assert_eq!(against(&office, &file), Vec::from_iter(line), "{at}");
     }
+}
+
+#[test]
+fn what_is_known_to_exist_long_after_was_sealed_with_a_seal_in_force() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let seal = office.seal(|template| template.valid_until = time("2025-06-16T00:00:00Z"));
+    let file = office.sealed(UNSIGNED, &seal);
+    // Taken in half a year later, when the seal had ended and the certificates had not.
+    let proven = Some(time("2025-12-01T00:00:00Z"));
+    let times = Times { now: time("2025-12-02T00:00:00Z"), proven };
+    let verdict = check(&file, &office.trust, &times);
+    assert_eq!(verdict.outcome(), Outcome::Trusted, "{:?}", codes(&verdict));
+    assert_eq!(verdict.signatures[0].proven_at, None);
+}
+
+#[test]
+fn a_signature_without_seal_that_names_one_leaves_that_part_outside() {
+    let office = Office::new(Suite::EcdsaP256Sha256);
+    let mut parts = office.without_seal(UNSIGNED);
+    let part = "Doc_0/Signs/Sign_0/Signature.xml";
+    let text = String::from_utf8(parts[part].clone()).unwrap();
+    let seal = "<ofd:Seal><ofd:BaseLoc>/Doc_0/Page.xml</ofd:BaseLoc></ofd:Seal><ofd:References";
+    let text = text.replace("<ofd:References", seal);
+    let cms = sign_detached(&office.signer, text.as_bytes(), now()).unwrap();
+    parts.insert("Doc_0/Signs/Sign_0/SignedValue.dat".into(), cms);
+    parts.insert(part.into(), text.into_bytes());
+    parts.insert("Doc_0/Page.xml".into(), b"<ofd:Page/>".to_vec());
+    let line = "coverage ofd_part_not_covered Doc_0/Page.xml";
+    assert_eq!(against(&office, &pack(&parts)), [line]);
 }
 
 #[test]

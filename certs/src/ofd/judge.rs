@@ -85,7 +85,7 @@ impl Case<'_> {
                 self.verdict.signer = verdict.signer;
                 self.verdict.suite = verdict.suite;
                 self.verdict.claimed_at = verdict.claimed_at;
-                self.verdict.proven_at = verdict.proven_at.or(self.verdict.proven_at);
+                self.verdict.proven_at = verdict.proven_at;
                 self.verdict.chain = verdict.chain;
             }
         }
@@ -144,7 +144,7 @@ impl Case<'_> {
                 let at = stamp.proven();
                 latest = later(at).min(latest);
                 self.times.proven = Some(self.times.proven.map_or(at, |known| known.min(at)));
-                self.verdict.proven_at = self.times.proven;
+                self.verdict.proven_at = Some(at);
                 let link = LinkVerdict { link: Link::Time, ..stamp.revocation };
                 self.verdict.links.push(link.with_time(stamp.at));
             }
@@ -186,14 +186,15 @@ impl Case<'_> {
             Some(Err(error)) => self.fails(&error),
             _ => {}
         }
-        if let Some(at) = self.times.proven.or(self.verdict.claimed_at) {
-            if at < seal.from {
-                self.fails(&OfdError::SealNotYetValid { from: seal.from });
-            } else if at > seal.until {
-                self.fails(&OfdError::SealExpired { until: seal.until });
-            } else if seal.created > later(at) {
-                self.fails(&OfdError::SealMadeLater { at: seal.created });
-            }
+        // Not a time by which it is known from elsewhere to exist: that may be long after.
+        let at = self.verdict.proven_at.or(self.verdict.claimed_at);
+        let at = at.unwrap_or(self.times.of_path());
+        if at < seal.from {
+            self.fails(&OfdError::SealNotYetValid { from: seal.from });
+        } else if at > seal.until {
+            self.fails(&OfdError::SealExpired { until: seal.until });
+        } else if seal.created > later(at) {
+            self.fails(&OfdError::SealMadeLater { at: seal.created });
         }
         if self.verdict.links.len() == before {
             self.verdict.links.push(LinkVerdict::ok(Link::Seal));

@@ -7,8 +7,8 @@
 //! so that another can be added, and each signature's description, signed value and seal. Each of these is
 //! held by its own signature. Why: docs/decisions/0026-a-seal-covers-the-whole-file.md.
 //!
-//! **Times.** The validity of a seal is judged at the sealing time (GB/T 38540-2020, 7.3): the proven one,
-//! else the one that the signer claims. Certificates are judged as everywhere: at a proven time, else now.
+//! **Times.** The validity of a seal is judged at the sealing time (GB/T 38540-2020, 7.3): that of the time-stamp
+//! in the file, else the one that the signer claims. Certificates are judged as everywhere: at a proven time, else now.
 
 mod error;
 mod judge;
@@ -106,10 +106,10 @@ impl<'a> Document<'a> {
             let Some(list) = location(&package, ROOT, body, "Signatures")? else {
                 continue;
             };
-            // A package that lists its signatures through one file for two documents says it once.
             if !package.has(&list) {
                 return Err(OfdError::DanglingLocation { part: ROOT.to_owned() });
             }
+            // Two documents may have one list.
             if of_signatures.insert(list.clone()) {
                 read_list(&mut package, &list, &mut signatures)?;
             }
@@ -118,7 +118,8 @@ impl<'a> Document<'a> {
             of_signatures.insert(entry.part.clone());
             if let Ok(description) = &entry.description {
                 of_signatures.insert(description.signed_value.clone());
-                of_signatures.extend(description.seal.clone());
+                // It must be the seal that signed; where there is none, it is a part like any other.
+                of_signatures.extend(description.seal.clone().filter(|_| entry.is_seal));
             }
         }
         Ok(Self { package, signatures, of_signatures, digests: HashMap::new() })

@@ -9,6 +9,8 @@
 //! Makers differ in what the seal's own signature is over, whatever the version; both forms are taken
 //! in. They cannot be mistaken for each other: one is a SEQUENCE that begins with the other.
 //!
+//! Texts that nothing depends on may be of any string type.
+//!
 //! GM/T 0031-2025 is known here by what two secondary sources say of it, the reader of ofdrw and a summary of
 //! the standard; they agree.
 
@@ -22,7 +24,7 @@ use sm3::{Digest, Sm3};
 
 use super::hash_named;
 use crate::tlv::{Members, SEQUENCE, tlv};
-use crate::{Certificate, PublicKey, Suite, Verifier, VerifyError, oids};
+use crate::{Certificate, HashAlgorithm, PublicKey, Suite, Verifier, VerifyError, oids};
 
 /// The most certificates or digests that a seal lists.
 const MAX_LISTED: usize = 256;
@@ -80,7 +82,7 @@ impl<'a> SealSignature<'a> {
             // GM/T 0031-2014, 6.2.1.
             let claimed_at = std::str::from_utf8(tbs.next_bits()?).ok().and_then(parse_time);
             let data_hash = tbs.next_bits()?;
-            let _property = tbs.next_as(Tag::Ia5String)?;
+            let _property = tbs.next()?;
             let certificate = tbs.next_as(Tag::OctetString)?;
             let algorithm = tbs.next_oid()?;
             tbs.finish()?;
@@ -99,7 +101,7 @@ impl<'a> SealSignature<'a> {
         }
         let claimed_at = Some(time(&mut tbs)?);
         let data_hash = tbs.next_bits()?;
-        let _property = tbs.next_as(Tag::Ia5String)?;
+        let _property = tbs.next()?;
         let _extensions = tbs.next_context(0)?;
         tbs.finish()?;
         let certificate = outer.next_as(Tag::OctetString)?;
@@ -151,11 +153,11 @@ impl<'a> Seal<'a> {
         let mut header = inner.next_sequence()?;
         let id = header.next_as(Tag::Ia5String)?;
         let version = header.next_small()?;
-        let _vendor = header.next_as(Tag::Ia5String)?;
+        let _vendor = header.next()?;
         if id != b"ES" {
             return Err(Tag::Ia5String.value_error().into());
         }
-        let _identifier = inner.next_as(Tag::Ia5String)?;
+        let _identifier = inner.next()?;
         let mut property = inner.next_sequence()?;
         // The picture and the maker's own data are under the maker's signature; nothing here depends on
         // them.
@@ -165,7 +167,7 @@ impl<'a> Seal<'a> {
         }
 
         let _kind = integer(&mut property)?;
-        let _name = property.next_as(Tag::Utf8String)?;
+        let _name = property.next()?;
         let signers = Signers::read(&mut property)?;
         let created = time(&mut property)?;
         let (from, until) = (time(&mut property)?, time(&mut property)?);
@@ -203,8 +205,15 @@ impl<'a> Seal<'a> {
     pub(super) fn allows(&self, signer: &Certificate) -> bool {
         match &self.signers {
             Signers::Certificates(all) => all.contains(&signer.der()),
+            // The standard leaves the name of the digest to the maker; what is no name of a digest is
+            // taken for SM3, which alone it can be.
             Signers::Digests(all) => all.iter().any(|(method, digest)| {
-                hash_named(method).is_ok_and(|method| method.digest(&[signer.der()]) == *digest)
+                let method = match hash_named(method) {
+                    Ok(method) => method,
+                    Err(true) => return false,
+                    Err(false) => HashAlgorithm::Sm3,
+                };
+                method.digest(&[signer.der()]) == *digest
             }),
         }
     }
@@ -232,8 +241,7 @@ impl<'a> Signers<'a> {
         let mut all = Vec::new();
         while !list.is_finished() {
             let mut entry = list.next_sequence()?;
-            let method = entry.next_as(Tag::PrintableString)?;
-            let method = String::from_utf8_lossy(method).into_owned();
+            let method = String::from_utf8_lossy(entry.next()?.value()).into_owned();
             all.push((method, entry.next_as(Tag::OctetString)?));
             entry.finish()?;
             if all.len() > MAX_LISTED {
