@@ -232,7 +232,7 @@ fn judge(case: &Case, now: Timestamp, dearest: &mut PathCost) -> Result<(), Stri
         others.into_iter().for_each(|other| trust.add_intermediate(other));
         for crl in &case.crls {
             profile::check_crl(crl.as_bytes())?;
-            trust.add_crl(crl.as_bytes()).map_err(|error| error.code().to_owned())?;
+            trust.add_crl_at(crl.as_bytes(), at).map_err(|error| error.code().to_owned())?;
         }
         // With lists at hand, every certificate of the path must be on a current one's good side.
         let revocation = trust.judge(&record, at).revocation;
