@@ -5,13 +5,15 @@ mod support;
 use std::sync::LazyLock;
 
 use certs::{
-    Certificate, Evidence, KeySigner, Manifest, PublicKey, Suite, TrustStore, Usage,
-    check_signature, cms_from_pem, issue_crl, sha256, sign_attached, sign_detached,
+    Certificate, Evidence, KeySigner, Manifest, PublicKey, Suite, TrustStore, Usage, check_ocsp,
+    check_signature, cms_from_pem, issue_crl, ocsp, sha256, sign_attached, sign_detached,
     verify_detached,
 };
+use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use support::office::Office;
 use support::*;
 
 /// One good sample of everything that is parsed.
@@ -39,12 +41,21 @@ static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
             cms,
         ]);
     }
+    samples.push(ANSWER.0.clone());
     samples
 });
 
 static ROOT: LazyLock<Certificate> = LazyLock::new(|| {
     let (root, _, _) = issuer(Suite::EcdsaP256Sha256);
     root.certificate().clone()
+});
+
+/// An answer of `openssl ocsp` with a nonce, and who issued the certificate that it is about.
+static ANSWER: LazyLock<(Vec<u8>, Certificate)> = LazyLock::new(|| {
+    let office = Office::new();
+    let (issuer, ca) = (office.certificate("issuer"), office.certificate("ca"));
+    office.put("request", ocsp::request(&issuer, &ca, Some(&[7; 32])));
+    (office.respond("responder", "-reqin request -ndays 3"), ca)
 });
 
 /// Hands `bytes` to everything that parses.
@@ -67,6 +78,11 @@ fn parse(bytes: &[u8]) {
         let _ = evidence.verify(&trust, now());
     }
     let _ = trust.add_crl(bytes);
+    let (_, ca) = &*ANSWER;
+    trust.add_anchor(Usage::IssuingLicences, ca.clone());
+    let _ = trust.add_ocsp(bytes, Timestamp::now());
+    let _ = check_ocsp(bytes, ca, ca, Timestamp::now());
+    let _ = ocsp::check_nonce(bytes, &[7; 32]);
 }
 
 proptest! {
