@@ -65,6 +65,31 @@ async fn the_province_gets_what_is_issued_and_what_is_revoked_and_the_counts_agr
 }
 
 #[actix_web::test]
+async fn the_province_is_told_when_a_signer_falls_and_when_it_stands_again() {
+    let (hub, province, _folder) = hub_with_a_province().await;
+    let (licence, _) = hub.enterprise_licence();
+    let (issuer, office) = (hub.issuer(), hub.office());
+    issuer.issue(&licence).await;
+    let signer = issuer.identity.as_ref().unwrap().certificate().serial_hex();
+    let before = "2026-02-01T00:00:00Z".parse().unwrap();
+    let revoked = vec![(hex::decode(signer).unwrap(), before)];
+    for (round, (list, counted)) in [(revoked, 0), (vec![], 1)].into_iter().enumerate() {
+        let told = licence::Seq(round as u64 + 1);
+        hub.authority.revocation_list(&list, hub.hub.clock.now()).unwrap();
+        hub.hub.reload_trust().unwrap();
+        hub.hub.store.wait_beyond(told, Duration::from_secs(30)).await.unwrap();
+        until_caught_up(&hub, &office).await;
+        let compared = office.post("/v1/connectors/province/reconcile", &json!({})).await;
+        assert_eq!(compared.json["agrees"], true, "{}", compared.text);
+        let types = compared.json["types"].as_array().unwrap();
+        let theirs: u64 = types.iter().filter_map(|line| line["theirs"].as_u64()).sum();
+        assert_eq!(theirs, counted, "{}", compared.text);
+    }
+    assert_eq!(hub.registry_entries().await, 3);
+    province.stop().await;
+}
+
+#[actix_web::test]
 async fn a_paused_connector_stays_behind_across_a_restart_until_it_is_resumed() {
     let (mut hub, province, _folder) = hub_with_a_province().await;
     let (licence, _) = hub.enterprise_licence();
