@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use certs::{ChainRecord, ChainVerdict, Judgement, Revocation, Times, TrustStore};
-use indexes::{ChainRecordBytes, StoredLicence};
+use indexes::{ChainRecordBytes, StoreError, StoredLicence};
 use jiff::{Timestamp, civil::Date};
 use licence::{LicenceStatus, Seq, Sha256Digest, TrustReason, Validity};
 use serde::{Deserialize, Serialize};
@@ -205,10 +205,17 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges a stored licence, with its face as [`face`] reads it.
-    pub async fn licence(&self, stored: &StoredLicence, face: Option<&Face<'_>>) -> Verification {
+    ///
+    /// # Errors
+    /// The store's, of looking a time-stamp up: without it the verdict would be another.
+    pub async fn licence(
+        &self,
+        stored: &StoredLicence,
+        face: Option<&Face<'_>>,
+    ) -> Result<Verification, StoreError> {
         let now = self.now;
         let intact = face.is_some() && certs::sha256(&stored.document) == stored.digest;
-        let path = self.path(stored).await;
+        let path = self.path(stored).await?;
         let chain = path.as_ref().map_or("damaged", |path| chain_word(path.judged.chain));
         let revocation =
             path.as_ref().map_or(RevocationLink { result: "no_crl", as_of: None }, |path| {
@@ -231,7 +238,7 @@ impl<'a> Judge<'a> {
             (false, "good" | "outlived") => Outcome::Trusted,
             (false, _) => Outcome::Undetermined,
         };
-        Verification {
+        Ok(Verification {
             result,
             checked_at: now,
             signature: if intact { "ok" } else { "damaged" },
@@ -241,15 +248,18 @@ impl<'a> Judge<'a> {
             status,
             validity,
             log: LogLink { seq: stored.seq, digest: stored.digest },
-        }
+        })
     }
 
     /// Judges the path alone, as far as the registry log speaks of it: [`licence::ChangeKind::TrustChanged`].
-    pub async fn standing(&self, stored: &StoredLicence) -> Standing {
-        let Some(Path { judged, .. }) = self.path(stored).await else {
-            return Standing::Fell(TrustReason::ChainDamaged);
+    ///
+    /// # Errors
+    /// As [`Judge::licence`].
+    pub async fn standing(&self, stored: &StoredLicence) -> Result<Standing, StoreError> {
+        let Some(Path { judged, .. }) = self.path(stored).await? else {
+            return Ok(Standing::Fell(TrustReason::ChainDamaged));
         };
-        match (judged.chain, judged.revocation) {
+        Ok(match (judged.chain, judged.revocation) {
             (ChainVerdict::AnchorWithdrawn, _) => Standing::Fell(TrustReason::AnchorWithdrawn),
             (ChainVerdict::AnchorEnded, _) => Standing::Fell(TrustReason::AnchorEnded),
             (ChainVerdict::AnchorNotYet, _) => Standing::Fell(TrustReason::AnchorNotYetValid),
@@ -258,37 +268,47 @@ impl<'a> Judge<'a> {
             (_, Revocation::Unknown { .. } | Revocation::Stale { .. } | Revocation::NoCrl) => {
                 Standing::Open
             }
-        }
+        })
     }
 
     /// `None`: what was kept of the path cannot be read.
-    async fn path(&self, stored: &StoredLicence) -> Option<Path> {
-        let record = postcard::from_bytes::<ChainRecord>(&stored.chain.0).ok()?;
-        let judged = self.trust.judge(&record, self.now);
-        if holds(&judged) {
-            return Some(Path { judged, proven: None, outlived: None });
+    async fn path(&self, stored: &StoredLicence) -> Result<Option<Path>, StoreError> {
+        let Ok(record) = postcard::from_bytes::<ChainRecord>(&stored.chain.0) else {
+            return Ok(None);
+        };
+        let now = self.trust.judge(&record, self.now);
+        if holds(&now) {
+            return Ok(Some(Path { judged: now, proven: None, outlived: None }));
         }
-        let revoked_at = match judged.revocation {
+        let outlived = match now.revocation {
             Revocation::Revoked { at, .. } => Some(at),
             _ => None,
         };
-        for proven in self.proofs(stored).await {
-            let times = Times { now: self.now, proven: Some(proven.at) };
+        let by_proof = |proven: Option<Proven>| {
+            let times = Times { now: self.now, proven: Some(proven?.at) };
             let judged = self.trust.judge_at(&record, &times);
-            if holds(&judged) {
-                return Some(Path { judged, proven: Some(proven), outlived: revoked_at });
-            }
+            holds(&judged).then_some(Path { judged, proven, outlived })
+        };
+        // What a court likes best first.
+        let rule = self.hub.settings().trust.revoked_signers;
+        if rule != RevokedSigners::Never
+            && let Some(path) = by_proof(self.stamped(stored).await?)
+        {
+            return Ok(Some(path));
         }
-        Some(Path { judged, proven: None, outlived: None })
+        if rule == RevokedSigners::TimeStampOrLog
+            && let Some(path) =
+                by_proof(Some(Proven { at: stored.received_at, by: "registry_log" }))
+        {
+            return Ok(Some(path));
+        }
+        Ok(Some(Path { judged: now, proven: None, outlived: None }))
     }
 
-    /// What may prove since when the signature is there: what a court likes best first.
-    async fn proofs(&self, stored: &StoredLicence) -> Vec<Proven> {
-        let log = Proven { at: stored.received_at, by: "registry_log" };
-        match self.hub.settings().trust.revoked_signers {
-            RevokedSigners::TimeStampOrLog => vec![log],
-            RevokedSigners::TimeStampOnly | RevokedSigners::Never => Vec::new(),
-        }
+    /// The time that a trusted time-stamp proves.
+    async fn stamped(&self, stored: &StoredLicence) -> Result<Option<Proven>, StoreError> {
+        let at = crate::stamps::proven(self.hub, stored).await?;
+        Ok(at.map(|at| Proven { at, by: "time_stamp" }))
     }
 }
 

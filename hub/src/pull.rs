@@ -395,7 +395,7 @@ async fn judged(
     let judge = Judge::new(hub);
     let mut judged = Vec::with_capacity(stored.len());
     for (stored, disputed) in stored.into_iter().zip(disputed) {
-        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await;
+        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await?;
         let only_fields = terms.only_fields(&stored.licence_type).map(<[String]>::to_vec);
         judged.push(Pulled { stored, verification, disputed, only_fields });
     }

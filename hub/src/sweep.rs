@@ -243,7 +243,7 @@ impl Task {
         let judge = Judge::by(hub, trust);
         let mut entries = Vec::new();
         for stored in &page {
-            let Some((to, reason)) = difference(stored, judge.standing(stored).await) else {
+            let Some((to, reason)) = difference(stored, judge.standing(stored).await?) else {
                 continue;
             };
             let identifier = stored.identifier.clone();

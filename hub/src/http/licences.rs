@@ -88,7 +88,7 @@ pub async fn take_in(
     once(&hub, &caller, &request, &body, async {
         let taken = intake::take_in(&hub, &caller.department, licence, signature, files).await?;
         let stored = stored(&hub, &taken.identifier).await?;
-        let verdict = Judge::new(&hub).licence(&stored, face(&stored.document).as_ref()).await;
+        let verdict = Judge::new(&hub).licence(&stored, face(&stored.document).as_ref()).await?;
         let status = if taken.appended.new {
             metrics::counter!("yihao_licences_taken_in_total").increment(1);
             StatusCode::CREATED
@@ -293,7 +293,7 @@ pub async fn public_face(
 ) -> Result<HttpResponse, Problem> {
     let identifier = parse_identifier(&identifier)?;
     let stored = stored(&hub, &identifier).await?;
-    let verdict = Judge::new(&hub).licence(&stored, face(&stored.document).as_ref()).await;
+    let verdict = Judge::new(&hub).licence(&stored, face(&stored.document).as_ref()).await?;
     let time_stamp = stamps::state_of(&hub, &stored).await?;
     let superseded_by = match &stored.status {
         LicenceStatus::Superseded { by } => Some(by.clone()),

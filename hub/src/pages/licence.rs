@@ -110,7 +110,7 @@ async fn judged(visitor: &Visitor, identifier: &LicenceId) -> Result<Judged, Fai
     let stored = hub.store.licence(identifier).await?.ok_or_else(|| {
         Problem::not_found("unknown_licence", "no licence is held under this identifier")
     })?;
-    let verification = Judge::new(hub).licence(&stored, face(&stored.document).as_ref()).await;
+    let verification = Judge::new(hub).licence(&stored, face(&stored.document).as_ref()).await?;
     let in_log = hub.store.changes(stored.seq, 1).await?.first().is_some_and(|change| {
         change.seq == stored.seq
             && matches!(&change.kind, ChangeKind::Issued { identifier, digest, .. }

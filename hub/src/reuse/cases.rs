@@ -1013,7 +1013,7 @@ fn check_reason(reason: &str) -> Result<(), CaseError> {
 
 async fn check_result(hub: &Hub, case: &Case, licence: &LicenceId) -> Result<(), CaseError> {
     let stored = hub.store.licence(licence).await?.ok_or(CaseError::ResultNotFitting)?;
-    let verdict = Judge::new(hub).licence(&stored, face(&stored.document).as_ref()).await;
+    let verdict = Judge::new(hub).licence(&stored, face(&stored.document).as_ref()).await?;
     let wanted = matter_of(hub, case)?.guide.result;
     let fits = stored.holders.contains(&hub.index_key.token(&case.holder))
         && wanted.is_none_or(|wanted| wanted == stored.licence_type)

@@ -361,7 +361,7 @@ pub(super) async fn find(
     let judge = Judge::new(hub);
     let mut judged = Vec::with_capacity(stored.len());
     for stored in stored {
-        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await;
+        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await?;
         judged.push(Found { stored, verification });
     }
     Ok(judged)

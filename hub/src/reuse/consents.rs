@@ -656,7 +656,7 @@ async fn opening(
     let judge = Judge::new(hub);
     let mut shown = Vec::with_capacity(found.len());
     for stored in &found {
-        let verdict = judge.licence(stored, face(&stored.document).as_ref()).await;
+        let verdict = judge.licence(stored, face(&stored.document).as_ref()).await?;
         let result = verdict.result.word().to_owned();
         shown.push(Shown { identifier: stored.identifier.clone(), result });
     }

@@ -283,7 +283,7 @@ pub async fn dispute(
         answered_at: None,
         answered_by: None,
     };
-    let verdict = Judge::new(hub).licence(&stored, face(&stored.document).as_ref()).await;
+    let verdict = Judge::new(hub).licence(&stored, face(&stored.document).as_ref()).await?;
     let look = [(stored.identifier.clone(), verdict.result)];
     let place = [&newest_first(now)[..], correction.id.as_bytes()].concat();
     for _ in 0..ATTEMPTS {

@@ -99,7 +99,7 @@ async fn look(
     let judge = Judge::new(hub);
     let mut pulled = Vec::with_capacity(stored.len());
     for (stored, disputed) in stored.into_iter().zip(disputed) {
-        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await;
+        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await?;
         pulled.push(Pulled { stored, verification, disputed, only_fields: None });
     }
     let seen: Vec<_> =

@@ -32,9 +32,9 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    async fn judged(judge: &Judge<'_>, stored: StoredLicence) -> Self {
-        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await;
-        Self { stored, verification }
+    async fn judged(judge: &Judge<'_>, stored: StoredLicence) -> Result<Self, Failure> {
+        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await?;
+        Ok(Self { stored, verification })
     }
 
     /// What the licence is called; the name of its type if the bytes are damaged.
@@ -59,7 +59,7 @@ pub(crate) async fn licences(me: &Me) -> Result<Vec<Own>, Failure> {
     let hub = &me.visitor.hub;
     let token = hub.index_key.token(me.holder());
     let stored = hub.store.licences_of_holder(&token, &[], MOST).await?;
-    let own = judged(me, stored).await;
+    let own = judged(me, stored).await?;
     record(me, token, &own).await?;
     Ok(own)
 }
@@ -74,19 +74,19 @@ pub(crate) async fn licence(me: &Me, identifier: &str) -> Result<(Own, HolderId)
         stored.holders.contains(&token).then(|| (holder.clone(), token))
     });
     let (holder, token) = mine.ok_or_else(unknown)?;
-    let own = [Own::judged(&Judge::new(hub), stored).await];
+    let own = [Own::judged(&Judge::new(hub), stored).await?];
     record(me, token, &own).await?;
     let [own] = own;
     Ok((own, holder))
 }
 
-async fn judged(me: &Me, stored: Vec<StoredLicence>) -> Vec<Own> {
+async fn judged(me: &Me, stored: Vec<StoredLicence>) -> Result<Vec<Own>, Failure> {
     let judge = Judge::new(&me.visitor.hub);
     let mut own = Vec::with_capacity(stored.len());
     for stored in stored {
-        own.push(Own::judged(&judge, stored).await);
+        own.push(Own::judged(&judge, stored).await?);
     }
-    own
+    Ok(own)
 }
 
 pub(crate) fn unknown() -> Failure {
@@ -130,7 +130,7 @@ pub(crate) async fn name_of(me: &Me, place: usize) -> Result<String, Failure> {
     let hub = &me.visitor.hub;
     let token = hub.index_key.token(holder);
     let newest = hub.store.licences_of_holder(&token, &[], 1).await?;
-    let own = judged(me, newest).await;
+    let own = judged(me, newest).await?;
     record(me, token, &own).await?;
     let named = own.iter().filter(|one| one.verification.result != Outcome::Untrusted);
     let name = named.filter_map(|one| licence::Licence::parse(&one.stored.document).ok()).find_map(
