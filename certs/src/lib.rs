@@ -28,6 +28,7 @@ pub mod timestamp;
 mod tlv;
 mod trust;
 mod verdict;
+mod words;
 
 pub use authority::{
     AuthorityError, CertIssuer, CertificateTemplate, Profile, certificate_request,
@@ -54,6 +55,7 @@ pub use suite::{PublicKey, Suite, Verifier, VerifyError};
 pub use trust::{Assessment, HeldCrl, Times, TrustStore, Usage};
 pub use timestamp::{TimeStamp, TimestampError};
 pub use verdict::{FileKind, FileVerdict, LinkVerdict, Outcome, SignatureVerdict};
+pub use words::{Words, words};
 
 use licence::Sha256Digest;
 
@@ -103,6 +105,21 @@ impl Link {
             Self::Coverage => "coverage",
             Self::Seal => "seal",
             Self::Time => "time",
+        }
+    }
+
+    /// The word for it in Chinese.
+    pub fn name_zh(self) -> &'static str {
+        match self {
+            Self::Format => "格式",
+            Self::Signature => "签名",
+            Self::Certificate => "签名证书",
+            Self::Chain => "证书链",
+            Self::Revocation => "证书吊销",
+            Self::Usage => "证书用途",
+            Self::Coverage => "签名范围",
+            Self::Seal => "电子印章",
+            Self::Time => "时间戳",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{Certificate, ChainRecord, Link, Suite};
+use crate::{Certificate, ChainRecord, ChainVerdict, Judgement, Link, Revocation, Suite};
 
 /// What a check comes to: of one link, of a signature, or of a whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -79,6 +79,29 @@ impl LinkVerdict {
     #[must_use]
     pub fn with_time(self, at: Timestamp) -> Self {
         Self { at: Some(at), ..self }
+    }
+}
+
+impl Judgement {
+    /// The links chain and revocation.
+    pub fn links(&self) -> [LinkVerdict; 2] {
+        let chain = match self.chain {
+            ChainVerdict::Ok => LinkVerdict::ok(Link::Chain),
+            ChainVerdict::AnchorWithdrawn => LinkVerdict::failed(Link::Chain, "certificate_anchor_withdrawn"),
+            ChainVerdict::AnchorNotYet => LinkVerdict::failed(Link::Chain, "certificate_anchor_not_yet_valid"),
+            ChainVerdict::AnchorEnded => LinkVerdict::failed(Link::Chain, "certificate_anchor_ended"),
+        };
+        let revocation = match self.revocation {
+            Revocation::Good { as_of } => LinkVerdict::ok(Link::Revocation).with_time(as_of),
+            Revocation::Revoked { at, .. } => {
+                LinkVerdict::failed(Link::Revocation, "certificate_revoked").with_time(at)
+            }
+            Revocation::Stale { as_of } => {
+                LinkVerdict::undetermined(Link::Revocation, "crl_stale").with_time(as_of)
+            }
+            Revocation::NoCrl => LinkVerdict::undetermined(Link::Revocation, "crl_missing"),
+        };
+        [chain, revocation]
     }
 }
 

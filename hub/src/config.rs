@@ -347,6 +347,9 @@ pub struct Trust {
     /// Which signatures outlive the revocation of their signer's certificate.
     #[serde(default)]
     pub revoked_signers: RevokedSigners,
+    /// What happens to a licence with a file that is sealed or signed by somebody who is not trusted.
+    #[serde(default)]
+    pub face_files: FaceFiles,
 }
 
 /// What proves that a signature is older than the revocation of a certificate, or than the end of an anchor's time.
@@ -360,6 +363,18 @@ pub enum RevokedSigners {
     TimeStampOnly,
     /// Nothing: revoked is revoked.
     Never,
+}
+
+/// What happens to a licence with a face file whose own signature holds, but whose signer is not trusted. One that was
+/// changed after signing is refused in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaceFiles {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is taken in; whoever is shown the file is told.
+    Record,
 }
 
 /// Why the settings cannot be used.

@@ -15,7 +15,12 @@ use licence::{
     StatusOrder, StatusOrderError, TransitionError,
 };
 
-use crate::{hub::Hub, judge, policy::Act};
+use crate::{
+    face_files::{self, FaceFileError},
+    hub::Hub,
+    judge,
+    policy::Act,
+};
 
 /// Why something signed was not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +96,9 @@ pub enum IntakeError {
         /// Size of what came.
         size: u64,
     },
+    /// A file that is signed by itself, and not to be believed.
+    #[error(transparent)]
+    FaceFile(#[from] FaceFileError),
     /// The identifier is taken by other bytes.
     #[error("another licence is held under this identifier: a change needs a new version")]
     Conflict,
@@ -131,6 +139,7 @@ impl IntakeError {
             Self::DuplicateInBatch { .. } => "duplicate_in_batch",
             Self::FileMissing { .. } => "file_missing",
             Self::FileNotListed { .. } => "file_not_listed",
+            Self::FaceFile(error) => error.code(),
             Self::Conflict => "identifier_conflict",
             Self::UnknownLicence => "unknown_licence",
             Self::OrderForAnother => "order_for_another_licence",
@@ -153,7 +162,10 @@ impl IntakeError {
             Self::Manifest(_) | Self::NotInManifest(_) | Self::DuplicateInBatch { .. } => {
                 "manifest"
             }
-            Self::FileMissing { .. } | Self::FileNotListed { .. } | Self::Files(_) => "files",
+            Self::FileMissing { .. }
+            | Self::FileNotListed { .. }
+            | Self::FaceFile(_)
+            | Self::Files(_) => "files",
             Self::Conflict | Self::UnknownLicence | Self::OrderForAnother => "identifier",
             Self::Transition(_) => "status",
             Self::Refusal(_) | Self::Store(_) => "store",
@@ -187,13 +199,17 @@ pub async fn take_in(
     let now = hub.clock.now();
     let licence = Licence::parse(&document)?;
     check_against_catalogue(hub, caller, &licence)?;
-    let files = match_files(hub, &licence, files).await?;
+    let (files, all) = match_files(hub, &licence, files).await?;
     let trust = hub.trust();
     let signature = verify(&trust, &cms, &document, licence.issuer.credit_code(), now)?;
+    let signed = check_signed_files(hub, all, now).await?;
     for file in files {
         hub.blobs.put(file).await?;
     }
     let digest = certs::sha256(&document);
+    if let Some(signed) = signed {
+        face_files::keep(hub, &digest, &signed).await?;
+    }
     let proof = Proof::Signature(cms);
     let identifier = licence.identifier.clone();
     let entry = new_licence(hub, &licence, document, digest, proof, &signature.chain, now);
@@ -295,25 +311,44 @@ fn checked_by(hub: &Hub, trust: &Arc<TrustStore>) {
     }
 }
 
-/// Brings the files that came together with the files that the licence lists.
+/// Checks those of the files that are sealed or signed by themselves, away from the threads that answer.
+async fn check_signed_files(
+    hub: &Hub,
+    files: Vec<(usize, Bytes)>,
+    now: Timestamp,
+) -> Result<Option<face_files::Checked>, IntakeError> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let (trust, setting) = (hub.trust(), hub.settings().trust.face_files);
+    let check = move || face_files::check(&files, &trust, setting, now);
+    let checked = tokio::task::spawn_blocking(check).await;
+    checked.map_err(|_| IntakeError::Store(StoreError::Closed))?.map_err(IntakeError::from)
+}
+
+/// Brings the files that came together with the files that the licence lists: those to keep, and all of them with
+/// their position in the list, from 1.
 async fn match_files(
     hub: &Hub,
     licence: &Licence,
     files: Vec<Bytes>,
-) -> Result<Vec<Bytes>, IntakeError> {
+) -> Result<(Vec<Bytes>, Vec<(usize, Bytes)>), IntakeError> {
     let mut came: HashMap<Sha256Digest, Bytes> =
         files.into_iter().map(|file| (certs::sha256(&file), file)).collect();
-    let mut matched = Vec::new();
+    let (mut matched, mut all) = (Vec::new(), Vec::new());
     for (index, listed) in licence.files.iter().enumerate() {
         match came.remove(&listed.sha256) {
-            Some(file) if file.len() as u64 == listed.size => matched.push(file),
+            Some(file) if file.len() as u64 == listed.size => {
+                all.push((index + 1, file.clone()));
+                matched.push(file);
+            }
             Some(file) => {
                 let size = file.len() as u64;
                 return Err(IntakeError::FileNotListed { sha256: listed.sha256, size });
             }
             None if matched.iter().any(|file| certs::sha256(file) == listed.sha256) => {}
             None => match hub.blobs.get(&listed.sha256).await? {
-                Some(held) if held.len() as u64 == listed.size => {}
+                Some(held) if held.len() as u64 == listed.size => all.push((index + 1, held)),
                 Some(held) => {
                     let size = held.len() as u64;
                     return Err(IntakeError::FileNotListed { sha256: listed.sha256, size });
@@ -328,7 +363,7 @@ async fn match_files(
         }
     }
     match came.into_iter().next() {
-        None => Ok(matched),
+        None => Ok((matched, all)),
         Some((sha256, file)) => Err(IntakeError::FileNotListed { sha256, size: file.len() as u64 }),
     }
 }

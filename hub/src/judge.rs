@@ -43,6 +43,16 @@ impl Outcome {
     }
 }
 
+impl From<certs::Outcome> for Outcome {
+    fn from(outcome: certs::Outcome) -> Self {
+        match outcome {
+            certs::Outcome::Trusted => Self::Trusted,
+            certs::Outcome::Untrusted => Self::Untrusted,
+            certs::Outcome::Undetermined => Self::Undetermined,
+        }
+    }
+}
+
 /// What is known of the revocation of the signer's certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RevocationLink {

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod http;
+pub mod face_files;
 pub mod hub;
 pub mod intake;
 pub mod judge;
@@ -25,5 +26,6 @@ pub mod stamps;
 pub mod sweep;
 pub mod tls;
 pub mod trust;
+pub mod verify;
 
 pub use hub::Hub;

@@ -31,7 +31,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Hand in a folder of signed batches; resumes where it stopped.
     Import(import::Arguments),
-    /// Check a licence offline: exit code 0 trusted, 1 untrusted, 2 undetermined.
+    /// Check a licence, package, CMS file, OFD or PDF offline: exit code 0 trusted, 1 untrusted, 2 undetermined.
     Verify(verify::Arguments),
     /// Throw a follower away and build it anew from the log.
     #[command(subcommand)]
@@ -55,7 +55,14 @@ enum Command {
 /// Runs the command line.
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(asked) => {
+            let _ = asked.print();
+            // 2 is a verdict of `hub verify`; a wrong command line is 64 (EX_USAGE).
+            return if asked.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
     // ring is the one TLS provider of this program; a second installation cannot happen.
     let _ = rustls::crypto::ring::default_provider().install_default();
     start_log();
@@ -97,6 +104,12 @@ fn start_log() {
 
 /// Tells what went wrong, with every cause, and ends with 1.
 fn fail(error: &dyn std::error::Error) -> ExitCode {
+    tell(error);
+    ExitCode::FAILURE
+}
+
+/// Tells what went wrong, with every cause.
+fn tell(error: &dyn std::error::Error) {
     let mut told = error.to_string();
     eprintln!("hub: {told}");
     let mut source = error.source();
@@ -108,5 +121,4 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
         told = cause_told;
         source = cause.source();
     }
-    ExitCode::FAILURE
 }

@@ -1,37 +1,48 @@
-//! `hub verify`: check a licence offline, link by link. `POST /v1/verify` uses the same check.
+//! `hub verify`: check a file offline, link by link. `POST /v1/verify` makes the same check: [`crate::verify`].
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use certs::{Evidence, EvidenceError, Revocation, TrustStore, Usage};
+use certs::{Certificate, TrustStore, Usage};
 use jiff::Timestamp;
-use licence::{Licence, Sha256Digest};
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::fail;
+use super::tell;
 use crate::{
     config::{ConfigError, content, read_file},
-    judge::{Outcome, RevocationLink, revocation_link, status_word, validity_word},
+    judge::Outcome,
+    verify::{Explained, Input, Report, check},
 };
+
+/// The most bytes of a file that is checked.
+const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// Arguments of `hub verify`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// An evidence file, or a licence document together with `--signature`.
+    /// A licence's evidence file, a package, a CMS file, a sealed OFD or a signed PDF; or anything that `--signature`
+    /// signs, such as a licence document.
     file: PathBuf,
-    /// PEM file with the anchors to trust.
+    /// PEM file with the anchors to trust for signing.
     #[arg(long, required = true)]
     anchors: Vec<PathBuf>,
+    /// PEM file with the anchors to trust for time-stamps.
+    #[arg(long)]
+    time_anchors: Vec<PathBuf>,
     /// PEM file with intermediate certificates.
     #[arg(long)]
     intermediates: Vec<PathBuf>,
     /// Revocation lists, PEM or DER.
     #[arg(long)]
     crl: Vec<PathBuf>,
-    /// The detached signature (CMS, DER) of a bare licence document or of its manifest.
+    /// Stored OCSP answers, DER.
+    #[arg(long)]
+    ocsp: Vec<PathBuf>,
+    /// The detached signature (CMS, DER or PEM) over the file, or over its manifest.
     #[arg(long)]
     signature: Option<PathBuf>,
-    /// The batch manifest of a bare licence document.
+    /// The batch manifest of a licence document.
     #[arg(long, requires = "signature")]
     manifest: Option<PathBuf>,
     /// Judge as of this time (RFC 3339) instead of now.
@@ -40,198 +51,40 @@ pub struct Arguments {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// The language to print; without it, both.
+    #[arg(long, value_enum)]
+    language: Option<Language>,
 }
 
-/// One link of the chain of trust.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct LinkVerdict {
-    /// Its name.
-    pub link: &'static str,
-    /// Its name in Chinese.
-    pub name: &'static str,
-    /// `ok` or the reason's code.
-    pub result: String,
-    /// The verdict in words.
-    pub said: String,
+/// A language of the report.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Language {
+    /// 中文.
+    Zh,
+    /// English.
+    En,
 }
 
-/// The verdict on a file.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Report {
-    /// Over all links.
-    pub result: Outcome,
-    /// When it was judged.
-    #[schema(value_type = String)]
-    pub checked_at: Timestamp,
-    /// The licence's identifier, if it could be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub identifier: Option<licence::LicenceId>,
-    /// SHA-256 of the licence's bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub digest: Option<Sha256Digest>,
-    /// Who signed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signer: Option<String>,
-    /// Each link that was judged, in order; the first broken one ends the list.
-    pub links: Vec<LinkVerdict>,
-    /// Revocation of the signer's certificates, if the chain held.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub revocation: Option<RevocationLink>,
-    /// What the hub holds under this identifier: a status, or `other_bytes`. Not known offline.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held: Option<&'static str>,
-}
-
-const LINKS: [(&str, &str); 7] = [
-    ("format", "格式"),
-    ("signature", "签名"),
-    ("certificate", "签名证书"),
-    ("chain", "证书链"),
-    ("revocation", "证书吊销"),
-    ("status", "证照状态"),
-    ("validity", "有效期"),
-];
-
-/// Checks an evidence file, or a bare licence with its signature.
-///
-/// * `file`: evidence, or a licence document when `signature` (CMS, and the manifest if it signs
-///   one) is given.
-#[must_use]
-pub fn check(
-    file: &[u8],
-    signature: Option<(Vec<u8>, Option<Vec<u8>>)>,
-    trust: &TrustStore,
-    at: Timestamp,
-) -> (Report, Option<Licence>) {
-    let evidence = match signature {
-        None => Evidence::parse(file),
-        Some((signature, manifest)) => {
-            Ok(Evidence { licence: file.to_vec(), signature, manifest, orders: Vec::new() })
-        }
-    };
-    let verdict = match evidence.and_then(|evidence| evidence.verify(trust, at)) {
-        Ok(verdict) => verdict,
-        Err(error) => return (broken(&error, at), None),
-    };
-    let ok = |link: usize, said: String| verdict_of(link, "ok", said);
-    let signer = verdict.signature.signer.subject_text();
-    let mut links = vec![
-        ok(0, format!("a licence of type {}", verdict.licence.licence_type)),
-        ok(
-            1,
-            match verdict.manifest_position {
-                None => "the issuer's signature over exactly these bytes".to_owned(),
-                Some(position) => format!(
-                    "the issuer's signature over the batch manifest that lists these bytes at \
-                 position {}",
-                    position + 1
-                ),
-            },
-        ),
-        ok(2, "good for issuing licences, and it is the issuer's".to_owned()),
-        ok(3, "leads to a trusted anchor, all valid at the time".to_owned()),
-    ];
-    let revocation = revocation_link(&verdict.judgement.revocation);
-    links.push(verdict_of(
-        4,
-        if revocation.result == "good" { "ok" } else { revocation.result },
-        match verdict.judgement.revocation {
-            Revocation::Good { as_of } => format!("not revoked, by the list of {as_of}"),
-            Revocation::Revoked { at, .. } => format!("a certificate was revoked at {at}"),
-            Revocation::Unknown { as_of } => {
-                format!("the OCSP responder did not know a certificate at {as_of}")
-            }
-            Revocation::Stale { as_of } => {
-                format!("the list of {as_of} is past its next update: fetch a new one")
-            }
-            Revocation::NoCrl => "no revocation list is at hand: add one".to_owned(),
-        },
-    ));
-    let status = status_word(&verdict.status);
-    links.push(verdict_of(
-        5,
-        status,
-        format!(
-            "{} by the {} order(s) in the file; ask the hub for later ones",
-            verdict.status.word(),
-            verdict.orders.len()
-        ),
-    ));
-    let validity = validity_word(verdict.validity);
-    links.push(verdict_of(
-        6,
-        validity,
-        match validity {
-            "ok" => "valid on the day".to_owned(),
-            "expired" => "its time is over".to_owned(),
-            _ => "its time has not begun".to_owned(),
-        },
-    ));
-    let undetermined = matches!(revocation.result, "unknown" | "stale" | "no_crl");
-    let untrusted = revocation.result == "revoked" || status != "ok" || validity != "ok";
-    let report = Report {
-        result: match (untrusted, undetermined) {
-            (true, _) => Outcome::Untrusted,
-            (false, true) => Outcome::Undetermined,
-            (false, false) => Outcome::Trusted,
-        },
-        checked_at: at,
-        identifier: Some(verdict.licence.identifier.clone()),
-        digest: Some(verdict.digest),
-        signer: Some(signer),
-        links,
-        revocation: Some(revocation),
-        held: None,
-    };
-    (report, Some(verdict.licence))
-}
-
-fn verdict_of(link: usize, result: &str, said: String) -> LinkVerdict {
-    let (link, name) = LINKS.get(link).copied().unwrap_or(("format", "格式"));
-    LinkVerdict { link, name, result: result.to_owned(), said }
-}
-
-/// A report that ends with the link that is broken.
-fn broken(error: &EvidenceError, at: Timestamp) -> Report {
-    let word = match error.link().word() {
-        "usage" => "certificate",
-        word => word,
-    };
-    let failed = LINKS.iter().position(|(link, _)| *link == word).unwrap_or(0);
-    let mut said = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        said = format!("{said}: {cause}");
-        source = cause.source();
-    }
-    Report {
-        result: Outcome::Untrusted,
-        checked_at: at,
-        identifier: None,
-        digest: None,
-        signer: None,
-        links: vec![verdict_of(failed, error.code(), said)],
-        revocation: None,
-        held: None,
-    }
-}
-
-/// Checks a file and prints the verdict. Exit code 0 trusted, 1 untrusted, 2 undetermined.
+/// Checks a file and prints the verdict. Exit code 0 trusted, 1 untrusted, 2 undetermined; 3 if nothing could be
+/// checked because a file given cannot be read.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let checked = read(arguments);
-    let (report, _) = match checked {
-        Ok(checked) => checked,
-        Err(error) => return fail(&error),
+    let report = match read(arguments) {
+        Ok(report) => report,
+        Err(error) => {
+            tell(&error);
+            return ExitCode::from(3);
+        }
     };
     if arguments.json {
         match serde_json::to_string_pretty(&report) {
             Ok(text) => println!("{text}"),
-            Err(error) => return fail(&error),
+            Err(error) => {
+                tell(&error);
+                return ExitCode::from(3);
+            }
         }
     } else {
-        print(&report);
+        print(&report, arguments.language, "");
     }
     match report.result {
         Outcome::Trusted => ExitCode::SUCCESS,
@@ -240,58 +93,140 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn read(arguments: &Arguments) -> Result<(Report, Option<Licence>), ConfigError> {
+fn read(arguments: &Arguments) -> Result<Report, ConfigError> {
+    let at = arguments.at.unwrap_or_else(Timestamp::now);
+    let trust = trust(arguments, at)?;
+    let file = read_bounded("FILE", &arguments.file)?;
+    let read = |key: &'static str, path: &Option<PathBuf>| {
+        path.as_deref().map(|path| read_bounded(key, path)).transpose()
+    };
+    let signature = read("--signature", &arguments.signature)?;
+    let manifest = read("--manifest", &arguments.manifest)?;
+    let input = Input {
+        file: &file,
+        signature: signature.as_deref(),
+        manifest: manifest.as_deref(),
+    };
+    Ok(check(input, &trust, at).0)
+}
+
+fn trust(arguments: &Arguments, at: Timestamp) -> Result<TrustStore, ConfigError> {
     let mut trust = TrustStore::new();
     for path in &arguments.anchors {
-        let pem = read_file("--anchors", path)?;
-        let anchors = certs::Certificate::many_from_pem(&pem)
-            .map_err(|error| content("--anchors", path, error))?;
-        for anchor in anchors {
+        for anchor in certificates("--anchors", path)? {
             trust.add_anchor(Usage::IssuingLicences, anchor);
         }
     }
+    for path in &arguments.time_anchors {
+        for anchor in certificates("--time-anchors", path)? {
+            trust.add_anchor(Usage::TimeStamping, anchor);
+        }
+    }
     for path in &arguments.intermediates {
-        let pem = read_file("--intermediates", path)?;
-        let known = certs::Certificate::many_from_pem(&pem)
-            .map_err(|error| content("--intermediates", path, error))?;
-        for certificate in known {
+        for certificate in certificates("--intermediates", path)? {
             trust.add_intermediate(certificate);
         }
     }
     for path in &arguments.crl {
-        let bytes = read_file("--crl", path)?;
+        let bytes = read_bounded("--crl", path)?;
         trust.add_crl(&bytes).map_err(|error| content("--crl", path, error))?;
     }
-    let file = read_file("FILE", &arguments.file)?;
-    let signature = match &arguments.signature {
-        None => None,
-        Some(path) => {
-            let manifest = match &arguments.manifest {
-                Some(path) => Some(read_file("--manifest", path)?),
-                None => None,
-            };
-            Some((read_file("--signature", path)?, manifest))
-        }
-    };
-    let at = arguments.at.unwrap_or_else(Timestamp::now);
-    Ok(check(&file, signature, &trust, at))
+    for path in &arguments.ocsp {
+        let bytes = read_bounded("--ocsp", path)?;
+        trust.add_ocsp(&bytes, at).map_err(|error| content("--ocsp", path, error))?;
+    }
+    Ok(trust)
 }
 
-fn print(report: &Report) {
-    let (zh, en) = match report.result {
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<Certificate>, ConfigError> {
+    let pem = read_bounded(key, path)?;
+    Certificate::many_from_pem(&pem).map_err(|error| content(key, path, error))
+}
+
+fn read_bounded(key: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    let size = std::fs::metadata(path).map(|data| data.len());
+    if size.is_ok_and(|size| size > MAX_FILE_BYTES) {
+        return Err(content(key, path, format!("larger than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    read_file(key, path)
+}
+
+fn print(report: &Report, language: Option<Language>, indent: &str) {
+    let both = |zh: &str, en: &str| match language {
+        Some(Language::Zh) => zh.to_owned(),
+        Some(Language::En) => en.to_owned(),
+        None => format!("{zh} {en}"),
+    };
+    let (kind_zh, kind_en) = report.kind.names();
+    let (zh, en) = words_of(report.result);
+    println!(
+        "{indent}{}: {} ({} {})",
+        both(kind_zh, kind_en),
+        both(zh, en),
+        both("判断时刻", "as of"),
+        report.checked_at
+    );
+    if let Some(identifier) = &report.identifier {
+        println!("{indent}{}: {identifier}", both("证照标识", "licence"));
+    }
+    if let Some(signer) = &report.signer {
+        println!("{indent}{}: {signer}", both("签名人", "signed by"));
+    }
+    for link in &report.links {
+        print_link(link, language, indent);
+    }
+    for signature in &report.signatures {
+        let (zh, en) = words_of(signature.result);
+        let name = if signature.name.is_empty() { String::new() } else { format!(" {}", signature.name) };
+        println!("{indent}  {}{name}: {}", both("签名", "signature"), both(zh, en));
+        if let Some(signer) = &signature.signer {
+            println!("{indent}    {}: {signer}", both("签名人", "signed by"));
+        }
+        match (signature.proven_at, signature.claimed_at) {
+            (Some(at), _) => {
+                println!("{indent}    {}: {at}", both("签名时间（时间戳证明）", "signed by (proven by a time-stamp)"));
+            }
+            (None, Some(at)) => {
+                println!("{indent}    {}: {at}", both("签名时间（签名人自称，无证明）", "signed at (the signer's claim)"));
+            }
+            (None, None) => {}
+        }
+        for link in &signature.links {
+            print_link(link, language, &format!("{indent}  "));
+        }
+    }
+    for part in &report.parts {
+        print(part, language, &format!("{indent}  "));
+    }
+}
+
+fn print_link(link: &Explained, language: Option<Language>, indent: &str) {
+    let mark = match link.outcome {
+        Outcome::Trusted => "✓",
+        Outcome::Untrusted => "✗",
+        Outcome::Undetermined => "?",
+    };
+    let subject = link.subject.as_deref().map_or_else(String::new, |subject| format!(" [{subject}]"));
+    let at = link.at.map_or_else(String::new, |at| format!(" ({at})"));
+    let code = if link.outcome == Outcome::Trusted { String::new() } else { format!(" {}", link.result) };
+    let (name, said) = match language {
+        Some(Language::Zh) => (link.name.to_owned(), link.said_zh.clone()),
+        Some(Language::En) => (link.link.to_owned(), link.said.clone()),
+        None => (format!("{} {}", link.name, link.link), format!("{} – {}", link.said_zh, link.said)),
+    };
+    println!("{indent}  {mark} {name}{subject}: {said}{at}{code}");
+    if language != Some(Language::En) && !link.todo_zh.is_empty() {
+        println!("{indent}      → {}", link.todo_zh);
+    }
+    if language != Some(Language::Zh) && !link.todo.is_empty() {
+        println!("{indent}      → {}", link.todo);
+    }
+}
+
+fn words_of(outcome: Outcome) -> (&'static str, &'static str) {
+    match outcome {
         Outcome::Trusted => ("可信", "trusted"),
         Outcome::Untrusted => ("不可信", "untrusted"),
         Outcome::Undetermined => ("无法确定", "undetermined"),
-    };
-    println!("{zh} {en} (judged as of {})", report.checked_at);
-    if let Some(identifier) = &report.identifier {
-        println!("licence {identifier}");
-    }
-    if let Some(signer) = &report.signer {
-        println!("signed by {signer}");
-    }
-    for link in &report.links {
-        let mark = if link.result == "ok" { "✓" } else { "✗" };
-        println!("  {mark} {} {}: {} – {}", link.name, link.link, link.result, link.said);
     }
 }
