@@ -96,6 +96,9 @@ impl Judgement {
             Revocation::Revoked { at, .. } => {
                 LinkVerdict::failed(Link::Revocation, "certificate_revoked").with_time(at)
             }
+            Revocation::Unknown { as_of } => {
+                LinkVerdict::undetermined(Link::Revocation, "ocsp_unknown").with_time(as_of)
+            }
             Revocation::Stale { as_of } => {
                 LinkVerdict::undetermined(Link::Revocation, "crl_stale").with_time(as_of)
             }

@@ -251,6 +251,7 @@ const TABLE: &[Row] = &[
         "请提供吊销列表（--crl）",
         "give one (--crl)",
     ),
+    ("ocsp_unknown", "在线查询（OCSP）不知道这张证书，无法确定", "the OCSP responder does not know the certificate", "请向证书签发机构核实", "ask the certificate's issuer"),
     // ---- evidence files, manifests, orders
     (
         "evidence_malformed",

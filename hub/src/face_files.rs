@@ -173,14 +173,14 @@ pub async fn judged(
     Ok(checked.files.iter().map(|(digest, file)| (*digest, judge(file))).collect())
 }
 
-/// Nobody signed it: there is nothing to judge.
+/// Nobody signed it, or it cannot be read as what it claims to be: there is nothing to judge.
 fn claims_nothing(verdict: &FileVerdict) -> bool {
-    verdict.signatures.is_empty()
-        && verdict.links.iter().all(|link| link.outcome == certs::Outcome::Trusted || is_unsigned(link))
-}
-
-fn is_unsigned(link: &LinkVerdict) -> bool {
-    matches!(link.code, "ofd_unsigned" | "pdf_unsigned")
+    let nothing = |link: &LinkVerdict| {
+        link.outcome == certs::Outcome::Trusted
+            || link.link == Link::Format
+            || matches!(link.code, "ofd_unsigned" | "pdf_not_signed")
+    };
+    verdict.signatures.is_empty() && verdict.links.iter().all(nothing)
 }
 
 fn refuse(
@@ -190,11 +190,6 @@ fn refuse(
 ) -> Result<(), FaceFileError> {
     let links = verdict.links.iter().chain(verdict.signatures.iter().flat_map(|one| &one.links));
     let failed: Vec<_> = links.filter(|link| link.outcome == certs::Outcome::Untrusted).collect();
-    // A file that cannot be read as what it claims to be, with nobody's signature found in it, is kept with that remark.
-    let unreadable = verdict.signatures.is_empty() && failed.iter().all(|link| link.link == Link::Format);
-    if unreadable {
-        return Ok(());
-    }
     let is_about_signer = |link: &LinkVerdict| {
         matches!(
             link.link,

@@ -102,7 +102,14 @@ fn revocation(revocation: &Revocation) -> Explained {
             format!("the list of {as_of} is past its next update"),
         )
         .todo("请获取新的吊销列表", "fetch a new one"),
-        _ => Explained::not(
+        Revocation::Unknown { as_of } => Explained::not(
+            link,
+            Outcome::Undetermined,
+            result,
+            format!("{as_of}的在线查询（OCSP）答复：不知道这张证书"),
+            format!("the responder did not know the certificate at {as_of}"),
+        ),
+        Revocation::NoCrl => Explained::not(
             link,
             Outcome::Undetermined,
             result,
