@@ -159,11 +159,15 @@ pub struct FileVerdict {
 }
 
 impl FileVerdict {
-    /// The worst of everything. A file without a signature is untrusted: nobody vouches for it.
+    /// The worst of everything. A file without a signature is untrusted, for nobody vouches for it, unless its
+    /// own links say that this could not be judged.
     pub fn outcome(&self) -> Outcome {
         let signatures = self.signatures.iter().map(SignatureVerdict::outcome);
-        let signed = signatures.reduce(Outcome::and).unwrap_or(Outcome::Untrusted);
-        worst(&self.links).map_or(signed, |file| file.and(signed))
+        match (signatures.reduce(Outcome::and), worst(&self.links)) {
+            (None, Some(Outcome::Undetermined)) => Outcome::Undetermined,
+            (None, _) => Outcome::Untrusted,
+            (Some(signed), file) => file.map_or(signed, |file| file.and(signed)),
+        }
     }
 }
 

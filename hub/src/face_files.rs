@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use certs::{ChainRecord, FileVerdict, Link, LinkVerdict, SignatureVerdict, Times, TrustStore, ofd, pdf};
+use certs::{
+    ChainRecord, FileVerdict, Link, LinkVerdict, SignatureVerdict, Times, TrustStore, ofd, pdf,
+};
 use indexes::{Collection, StoreError, StoredLicence};
 use jiff::Timestamp;
 use licence::Sha256Digest;
@@ -27,7 +29,9 @@ use crate::{
 #[non_exhaustive]
 pub enum FaceFileError {
     /// It was changed, or its signature or seal is wrong.
-    #[error("file {position} of the licence's list is signed, and the signature does not hold: {reason}")]
+    #[error(
+        "file {position} of the licence's list is signed, and the signature does not hold: {reason}"
+    )]
     Broken {
         /// Position in the list, from 1.
         position: usize,
@@ -168,7 +172,8 @@ pub async fn judged(
     }
     let held = records::read::<Checked>(&*hub.store, stored.digest.as_bytes()).await?;
     let Some(checked) = held.map(|held| held.value) else { return Ok(BTreeMap::new()) };
-    let times = |proven: Option<Timestamp>| Times { now, proven: proven.or(Some(stored.received_at)) };
+    let times =
+        |proven: Option<Timestamp>| Times { now, proven: proven.or(Some(stored.received_at)) };
     let judge = |file: &CheckedFile| file.judge(trust, checked.checked_at, &times);
     Ok(checked.files.iter().map(|(digest, file)| (*digest, judge(file))).collect())
 }
@@ -183,11 +188,7 @@ fn claims_nothing(verdict: &FileVerdict) -> bool {
     verdict.signatures.is_empty() && verdict.links.iter().all(nothing)
 }
 
-fn refuse(
-    position: usize,
-    verdict: &FileVerdict,
-    setting: FaceFiles,
-) -> Result<(), FaceFileError> {
+fn refuse(position: usize, verdict: &FileVerdict, setting: FaceFiles) -> Result<(), FaceFileError> {
     let links = verdict.links.iter().chain(verdict.signatures.iter().flat_map(|one| &one.links));
     let failed: Vec<_> = links.filter(|link| link.outcome == certs::Outcome::Untrusted).collect();
     let is_about_signer = |link: &LinkVerdict| {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use support::{Actor, TestHub};
 
 const SEALED: &[u8] = include_bytes!("../../certs/tests/data/ofd/sealed-v4.ofd");
+const SEALED_2020: &[u8] = include_bytes!("../../certs/tests/data/ofd/sealed-v4-all-protected.ofd");
 const UNSIGNED_OFD: &[u8] = include_bytes!("../../certs/tests/data/ofd/unsigned.ofd");
 const SIGNED_TWICE: &[u8] =
     include_bytes!("../../certs/tests/data/pdf/minimal-two-fields-signed-twice.pdf");
@@ -39,7 +40,12 @@ impl Desk {
 
     /// `hub verify` with the hub's own anchor and list.
     fn verify(&self, arguments: &[&Path], more: &[&str]) -> Output {
-        self.command(arguments).arg("--crl").arg(self.file_of_hub("ca.crl")).args(more).output().unwrap()
+        self.command(arguments)
+            .arg("--crl")
+            .arg(self.file_of_hub("ca.crl"))
+            .args(more)
+            .output()
+            .unwrap()
     }
 
     fn command(&self, arguments: &[&Path]) -> Command {
@@ -114,11 +120,14 @@ async fn a_clerk_reads_the_verdict_in_chinese_or_english() {
 async fn the_command_and_the_call_say_the_same_of_every_kind_of_file() {
     let desk = Desk::new().await;
     let issuer = desk.hub.issuer();
-    let attached = sign_attached(&issuer.identity, b"attached content", desk.now()).unwrap();
-    let detached = sign_detached(&issuer.identity, b"elsewhere", desk.now()).unwrap();
+    let attached =
+        sign_attached(issuer.identity.as_ref().unwrap(), b"attached content", desk.now()).unwrap();
+    let detached =
+        sign_detached(issuer.identity.as_ref().unwrap(), b"elsewhere", desk.now()).unwrap();
+    let pem = cms_to_pem(&attached);
     let cases: [(&str, &str, &[u8], &str, &str); 8] = [
         ("attached.p7m", "application/cms", &attached, "cms", "trusted"),
-        ("attached.pem", "application/x-pem-file", cms_to_pem(&attached).as_bytes(), "cms", "trusted"),
+        ("attached.pem", "application/x-pem-file", pem.as_bytes(), "cms", "trusted"),
         ("detached.p7s", "application/pkcs7-signature", &detached, "cms", "undetermined"),
         ("sealed.ofd", "application/ofd", SEALED, "ofd", "untrusted"),
         ("unsigned.ofd", "application/octet-stream", UNSIGNED_OFD, "ofd", "untrusted"),
@@ -128,7 +137,11 @@ async fn the_command_and_the_call_say_the_same_of_every_kind_of_file() {
     ];
     for (name, media_type, content, kind, result) in cases {
         let answered = desk.ask(&issuer, media_type, content).await;
-        assert_eq!((&answered["kind"], &answered["result"]), (&json!(kind), &json!(result)), "{name}: {answered}");
+        assert_eq!(
+            (&answered["kind"], &answered["result"]),
+            (&json!(kind), &json!(result)),
+            "{name}: {answered}"
+        );
         let printed = desk.verify(&[&desk.put(name, content)], &["--json"]);
         let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
         assert_eq!(printed, answered, "{name}");
@@ -136,10 +149,10 @@ async fn the_command_and_the_call_say_the_same_of_every_kind_of_file() {
 }
 
 #[actix_web::test]
-async fn a_changed_byte_of_a_sealed_file_is_named_by_its_part() {
+async fn each_link_of_a_seal_has_its_verdict() {
     let desk = Desk::new().await;
     let issuer = desk.hub.issuer();
-    let sealed = desk.ask(&issuer, "application/ofd", SEALED).await;
+    let sealed = desk.ask(&issuer, "application/ofd", SEALED_2020).await;
     let signature = &sealed["signatures"][0];
     for link in ["coverage", "signature", "seal"] {
         let verdicts = signature["links"].as_array().unwrap();
@@ -161,7 +174,11 @@ async fn a_detached_signature_comes_as_a_part_beside_its_file() {
 
     let both = Form::new().part("file", part(&content)).part("signature", part(&signature));
     let report: Value = send(both).await.unwrap().json().await.unwrap();
-    assert_eq!((&report["kind"], &report["result"]), (&json!("signed"), &json!("trusted")), "{report}");
+    assert_eq!(
+        (&report["kind"], &report["result"]),
+        (&json!("signed"), &json!("trusted")),
+        "{report}"
+    );
     let other = Form::new().part("file", part(b"another")).part("signature", part(&signature));
     let report: Value = send(other).await.unwrap().json().await.unwrap();
     assert_eq!(report["result"], "untrusted", "{report}");

@@ -102,11 +102,8 @@ fn read(arguments: &Arguments) -> Result<Report, ConfigError> {
     };
     let signature = read("--signature", &arguments.signature)?;
     let manifest = read("--manifest", &arguments.manifest)?;
-    let input = Input {
-        file: &file,
-        signature: signature.as_deref(),
-        manifest: manifest.as_deref(),
-    };
+    let input =
+        Input { file: &file, signature: signature.as_deref(), manifest: manifest.as_deref() };
     Ok(check(input, &trust, at).0)
 }
 
@@ -177,17 +174,24 @@ fn print(report: &Report, language: Option<Language>, indent: &str) {
     }
     for signature in &report.signatures {
         let (zh, en) = words_of(signature.result);
-        let name = if signature.name.is_empty() { String::new() } else { format!(" {}", signature.name) };
+        let name =
+            if signature.name.is_empty() { String::new() } else { format!(" {}", signature.name) };
         println!("{indent}  {}{name}: {}", both("签名", "signature"), both(zh, en));
         if let Some(signer) = &signature.signer {
             println!("{indent}    {}: {signer}", both("签名人", "signed by"));
         }
         match (signature.proven_at, signature.claimed_at) {
             (Some(at), _) => {
-                println!("{indent}    {}: {at}", both("签名时间（时间戳证明）", "signed by (proven by a time-stamp)"));
+                println!(
+                    "{indent}    {}: {at}",
+                    both("签名时间（时间戳证明）", "signed by (proven by a time-stamp)")
+                );
             }
             (None, Some(at)) => {
-                println!("{indent}    {}: {at}", both("签名时间（签名人自称，无证明）", "signed at (the signer's claim)"));
+                println!(
+                    "{indent}    {}: {at}",
+                    both("签名时间（签名人自称，无证明）", "signed at (the signer's claim)")
+                );
             }
             (None, None) => {}
         }
@@ -206,13 +210,17 @@ fn print_link(link: &Explained, language: Option<Language>, indent: &str) {
         Outcome::Untrusted => "✗",
         Outcome::Undetermined => "?",
     };
-    let subject = link.subject.as_deref().map_or_else(String::new, |subject| format!(" [{subject}]"));
+    let subject =
+        link.subject.as_deref().map_or_else(String::new, |subject| format!(" [{subject}]"));
     let at = link.at.map_or_else(String::new, |at| format!(" ({at})"));
-    let code = if link.outcome == Outcome::Trusted { String::new() } else { format!(" {}", link.result) };
+    let code =
+        if link.outcome == Outcome::Trusted { String::new() } else { format!(" {}", link.result) };
     let (name, said) = match language {
         Some(Language::Zh) => (link.name.to_owned(), link.said_zh.clone()),
         Some(Language::En) => (link.link.to_owned(), link.said.clone()),
-        None => (format!("{} {}", link.name, link.link), format!("{} – {}", link.said_zh, link.said)),
+        None => {
+            (format!("{} {}", link.name, link.link), format!("{} – {}", link.said_zh, link.said))
+        }
     };
     println!("{indent}  {mark} {name}{subject}: {said}{at}{code}");
     if language != Some(Language::En) && !link.todo_zh.is_empty() {

@@ -103,9 +103,8 @@ async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Sent, Prob
 }
 
 async fn parts(request: &HttpRequest, payload: web::Payload) -> Result<Sent, Problem> {
-    let wrong = |_| {
-        Problem::bad_request("multipart", "the multipart body is malformed or ended too early")
-    };
+    let wrong =
+        |_| Problem::bad_request("multipart", "the multipart body is malformed or ended too early");
     let mut parts = Multipart::new(request.headers(), payload);
     let (mut file, mut signature, mut manifest) = (None, None, None);
     let mut left = MOST;
@@ -133,8 +132,12 @@ async fn parts(request: &HttpRequest, payload: web::Payload) -> Result<Sent, Pro
             return Err(Problem::bad_request("multipart", "a part came twice"));
         }
     }
-    let missing =
-        || Problem::bad_request("multipart", "a part is missing: `file`, or `signature` beside `manifest`");
+    let missing = || {
+        Problem::bad_request(
+            "multipart",
+            "a part is missing: `file`, or `signature` beside `manifest`",
+        )
+    };
     let file = file.ok_or_else(missing)?;
     if manifest.is_some() && signature.is_none() {
         return Err(missing());

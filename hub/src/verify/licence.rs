@@ -93,7 +93,10 @@ fn revocation(revocation: &Revocation) -> Explained {
             format!("证书已于{at}被吊销"),
             format!("a certificate was revoked at {at}"),
         )
-        .todo("请颁发机构用新证书重新签发", "have the issuer sign it again with its new certificate"),
+        .todo(
+            "请颁发机构用新证书重新签发",
+            "have the issuer sign it again with its new certificate",
+        ),
         Revocation::Stale { as_of } => Explained::not(
             link,
             Outcome::Undetermined,
@@ -165,7 +168,8 @@ fn broken(error: &EvidenceError, at: Timestamp) -> Report {
         source = cause.source();
     }
     let words = certs::words(error.code());
-    let said_zh = words.map_or_else(|| format!("{}未通过检查", link.1), |words| words.zh.to_owned());
+    let said_zh =
+        words.map_or_else(|| format!("{}未通过检查", link.1), |words| words.zh.to_owned());
     let (todo_zh, todo) = words.map_or(("", ""), |words| (words.todo_zh, words.todo_en));
     let broken = Explained::not(link, Outcome::Untrusted, error.code(), said_zh, said);
     Report::of_explained(Kind::Licence, vec![broken.todo(todo_zh, todo)], at)

@@ -14,7 +14,8 @@ use crate::reuse::package::{Package, SignedFile};
 const MAX_PARTS: usize = 200;
 
 pub(super) fn check(file: &[u8], trust: &TrustStore, at: Timestamp) -> Report {
-    let broken = |link, code| Report::of_links(Kind::Package, &[LinkVerdict::failed(link, code)], at);
+    let broken =
+        |link, code| Report::of_links(Kind::Package, &[LinkVerdict::failed(link, code)], at);
     let Ok(signed) = serde_json::from_slice::<SignedFile>(file) else {
         return broken(Link::Format, "package_malformed");
     };

@@ -73,7 +73,10 @@ fn format_of(file: &[u8]) -> Option<String> {
         format: String,
     }
     let first = file.iter().find(|byte| !byte.is_ascii_whitespace());
-    (first == Some(&b'{')).then(|| serde_json::from_slice::<Format>(file).ok()).flatten().map(|found| found.format)
+    (first == Some(&b'{'))
+        .then(|| serde_json::from_slice::<Format>(file).ok())
+        .flatten()
+        .map(|found| found.format)
 }
 
 /// The DER of a CMS file, which may be PEM.

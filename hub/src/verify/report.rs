@@ -79,7 +79,10 @@ impl Explained {
         let mut explained = match certs::words(verdict.code) {
             _ if verdict.outcome == certs::Outcome::Trusted => {
                 let (zh, en) = holds(verdict.link);
-                Self { result: verdict.code.to_owned(), ..Self::ok(link, zh.to_owned(), en.to_owned()) }
+                Self {
+                    result: verdict.code.to_owned(),
+                    ..Self::ok(link, zh.to_owned(), en.to_owned())
+                }
             }
             Some(words) => Self::not(
                 link,
@@ -107,13 +110,19 @@ impl Explained {
 fn holds(link: Link) -> (&'static str, &'static str) {
     match link {
         Link::Format => ("格式正确", "well-formed"),
-        Link::Coverage => ("签名覆盖全部受保护内容，签名后没有改动", "everything that was signed is unchanged, and nothing was added"),
+        Link::Coverage => (
+            "签名覆盖全部受保护内容，签名后没有改动",
+            "everything that was signed is unchanged, and nothing was added",
+        ),
         Link::Signature => ("签名与内容相符", "the signature fits the content"),
         Link::Certificate => ("签名证书有效", "the signer's certificate was valid"),
         Link::Chain => ("能到达受信任的根证书", "leads to a trusted anchor"),
         Link::Revocation => ("未被吊销", "not revoked"),
         Link::Usage => ("证书可用于此目的", "the certificate is good for this use"),
-        Link::Seal => ("印章真实、在有效期内，与签章人相符", "the seal is genuine, in force, and the signer's"),
+        Link::Seal => (
+            "印章真实、在有效期内，与签章人相符",
+            "the seal is genuine, in force, and the signer's",
+        ),
         Link::Time => ("时间戳可信", "the time-stamp is trusted"),
         _ => ("通过", "holds"),
     }
