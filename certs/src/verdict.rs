@@ -87,9 +87,15 @@ impl Judgement {
     pub fn links(&self) -> [LinkVerdict; 2] {
         let chain = match self.chain {
             ChainVerdict::Ok => LinkVerdict::ok(Link::Chain),
-            ChainVerdict::AnchorWithdrawn => LinkVerdict::failed(Link::Chain, "certificate_anchor_withdrawn"),
-            ChainVerdict::AnchorNotYet => LinkVerdict::failed(Link::Chain, "certificate_anchor_not_yet_valid"),
-            ChainVerdict::AnchorEnded => LinkVerdict::failed(Link::Chain, "certificate_anchor_ended"),
+            ChainVerdict::AnchorWithdrawn => {
+                LinkVerdict::failed(Link::Chain, "certificate_anchor_withdrawn")
+            }
+            ChainVerdict::AnchorNotYet => {
+                LinkVerdict::failed(Link::Chain, "certificate_anchor_not_yet_valid")
+            }
+            ChainVerdict::AnchorEnded => {
+                LinkVerdict::failed(Link::Chain, "certificate_anchor_ended")
+            }
         };
         let revocation = match self.revocation {
             Revocation::Good { as_of } => LinkVerdict::ok(Link::Revocation).with_time(as_of),

@@ -315,7 +315,12 @@ async fn a_body_of_another_media_type_is_refused() {
     for media_type in
         ["text/plain", "application/xml", "application/pdf", "nonsense", "image/*", ""]
     {
+        // Any file can be checked: what it is, its content says.
+        let takes_files = |path: &str| path == "/v1/verify" && media_type == "application/pdf";
         for (path, _) in calls(&licence.identifier) {
+            if takes_files(&path) {
+                continue;
+            }
             let answer = issuer.post_bytes(&path, media_type, body.to_string().into_bytes()).await;
             assert_refused(&answer, &[400, 415], &["request"]);
         }
