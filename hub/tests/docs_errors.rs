@@ -15,7 +15,9 @@ const SOURCES: [&str; 5] =
     ["certs/src", "connectors/src", "hub/licence/src", "hub/src", "indexes/src"];
 
 /// Types with constructors that take a code: the file that has them, and where they are called.
-const CONSTRUCTED: [(&str, &str, &str); 2] = [
+const CONSTRUCTED: [(&str, &str, &str); 4] = [
+    ("LinkVerdict::", "certs/src/verdict.rs", "certs/src/"),
+    ("LinkVerdict::", "certs/src/verdict.rs", "hub/src/verify/"),
     ("Problem::", "hub/src/http/error.rs", "hub/src/"),
     ("Failure::", "hub/src/pages/visitor.rs", "hub/src/pages/"),
 ];
@@ -143,7 +145,7 @@ fn constructors(file: &str) -> Vec<(String, usize)> {
             parameters.split(',').position(|parameter| parameter.trim_start().starts_with("code:"));
         found.extend(position.map(|position| (name.to_owned(), position)));
     }
-    assert!(found.len() >= 3, "{file} has no constructors any more: {found:?}");
+    assert!(found.len() >= 2, "{file} has no constructors any more: {found:?}");
     found
 }
 

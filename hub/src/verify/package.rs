@@ -14,17 +14,16 @@ use crate::reuse::package::{Package, SignedFile};
 const MAX_PARTS: usize = 200;
 
 pub(super) fn check(file: &[u8], trust: &TrustStore, at: Timestamp) -> Report {
-    let broken =
-        |link, code| Report::of_links(Kind::Package, &[LinkVerdict::failed(link, code)], at);
+    let broken = |verdict: LinkVerdict| Report::of_links(Kind::Package, &[verdict], at);
     let Ok(signed) = serde_json::from_slice::<SignedFile>(file) else {
-        return broken(Link::Format, "package_malformed");
+        return broken(LinkVerdict::failed(Link::Format, "package_malformed"));
     };
     let decoded = (STANDARD.decode(&signed.content), STANDARD.decode(&signed.signature));
     let (Ok(content), Ok(signature)) = decoded else {
-        return broken(Link::Format, "package_malformed");
+        return broken(LinkVerdict::failed(Link::Format, "package_malformed"));
     };
     if signed.evidence.len() > MAX_PARTS {
-        return broken(Link::Format, "package_too_many_parts");
+        return broken(LinkVerdict::failed(Link::Format, "package_too_many_parts"));
     }
     let verdict = check_cms(&signature, Some(&content), trust, &Times::now(at));
     let mut report = Report::of_file(Kind::Package, &verdict, at);
@@ -34,13 +33,14 @@ pub(super) fn check(file: &[u8], trust: &TrustStore, at: Timestamp) -> Report {
     for (digest, part) in &signed.evidence {
         let part = STANDARD.decode(part).ok().filter(|part| sha256(part) == *digest);
         let failed = match &part {
-            None => Some("package_part_changed"),
-            Some(_) if !named.contains(digest) => Some("package_part_not_named"),
+            None => Some(LinkVerdict::failed(Link::Coverage, "package_part_changed")),
+            Some(_) if !named.contains(digest) => {
+                Some(LinkVerdict::failed(Link::Coverage, "package_part_not_named"))
+            }
             Some(_) => None,
         };
-        if let Some(code) = failed {
-            let verdict = LinkVerdict::failed(Link::Coverage, code).about(digest.to_string());
-            report.links.push(Explained::of(&verdict));
+        if let Some(verdict) = failed {
+            report.links.push(Explained::of(&verdict.about(digest.to_string())));
         }
         came.insert(*digest);
         if let Some(part) = part {
