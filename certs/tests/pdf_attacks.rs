@@ -304,6 +304,44 @@ fn an_update_that_hides_something_is_refused() {
 }
 
 #[test]
+fn a_new_field_shows_nothing_unless_a_signer_stands_for_it() {
+    let desk = Desk::new();
+    let form = SIGNED_CATALOG.replace("[5 0 R]", "[5 0 R 30 0 R]");
+    let page = SIGNED_PAGE.replace("[5 0 R]", "[5 0 R 30 0 R]");
+    let stamp =
+        "<< /Type /DocTimeStamp /SubFilter /ETSI.RFC3161 /ByteRange [0 1 2 3] /Contents <00> >>";
+    let face = "<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Length 0 >>\nstream\n\nendstream";
+    // The verdict on the signature that was there before.
+    let coverage = |field: &str| {
+        let mut draft = desk.signed();
+        draft.revision(&[(1, &form), (3, &page), (30, field), (31, stamp), (32, face)], "");
+        let verdict = desk.judge(&draft);
+        verdict.signatures[0].links[0].code
+    };
+    let field = |entries: &str| format!("<< /Subtype /Widget /FT /Sig /T (Next) {entries} >>");
+    let flat = "/Rect [0 0 0 0]";
+    let whole = "/Rect [0 0 300 144]";
+    assert_eq!(coverage(&field(flat)), "ok");
+    assert_eq!(coverage(&field(whole)), "ok");
+    assert_eq!(coverage(&field(&format!("{flat} /V 31 0 R"))), "ok");
+    assert_eq!(coverage(&field(&format!("{flat} /V 31 0 R /AP << /N 32 0 R >>"))), "ok");
+    let changed = "pdf_changed_after_signing";
+    assert_eq!(coverage(&field(&format!("{whole} /AP << /N 32 0 R >>"))), changed);
+    assert_eq!(coverage(&field(&format!("{whole} /MK << /BG [1] >>"))), changed);
+    // Anybody is given a time-stamp.
+    assert_eq!(coverage(&field(&format!("{whole} /V 31 0 R /AP << /N 32 0 R >>"))), changed);
+    assert_eq!(
+        coverage("<< /Subtype /FreeText /FT /Sig /T (Next) /Contents (Other) /Rect [0 0 9 9] >>"),
+        changed
+    );
+    assert_eq!(
+        coverage("<< /Subtype /Widget /FT /Tx /T (Next) /V (Other) /Rect [0 0 9 9] >>"),
+        changed
+    );
+    assert_eq!(coverage(&field(&format!("{flat} /AA << >>"))), changed);
+}
+
+#[test]
 fn two_signatures_of_which_one_is_bad_make_an_untrusted_file() {
     let desk = Desk::new();
     let mut draft = desk.signed();

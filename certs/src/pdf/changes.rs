@@ -247,7 +247,10 @@ impl Comparison<'_, '_> {
     /// Every byte belongs to an object that the cross-references name, to them, or is white space.
     fn bytes_belong_to_objects(&self) -> Checked {
         let Some(revision) = self.file.revisions.get(self.new) else { return Ok(None) };
-        if revision.is_hybrid {
+        // 7.5.5: programs leave out objects whose numbers are not below the size.
+        let size = revision.trailer.get("Size").and_then(Object::size).unwrap_or(0);
+        let last = revision.entries.keys().next_back().map_or(0, |number| *number as usize);
+        if revision.is_hybrid || last >= size.max(1) {
             return changed("cross-references");
         }
         let mut named = BTreeSet::new();
@@ -427,23 +430,20 @@ impl Comparison<'_, '_> {
                 _ => return refused(),
             }
         }
-        let is_signed = match dictionary.get("V") {
+        let may_show = match dictionary.get("V") {
             Some(value) => {
                 if value.reference().is_none_or(|value| !self.is_new(value.number)) {
                     return refused();
                 }
-                self.note_value(value)?;
-                true
+                !self.is_time_stamp(value)?
             }
-            None => {
-                self.step.proves_only = false;
-                false
-            }
+            None => false,
         };
+        self.step.proves_only &= dictionary.has("V") && !may_show;
         for (number, widget) in shown {
-            // It does nothing, and shows nothing that nobody signs.
+            let is_widget = widget.is("Subtype", "Widget") || !widget.has("Subtype");
             let acts = widget.has("A") || widget.has("AA");
-            if acts || (!is_signed && widget.has("AP") && !is_invisible(&widget)) {
+            if !is_widget || acts || (!may_show && shows(&widget)) {
                 return refused();
             }
             self.widgets.insert(number);
@@ -470,13 +470,15 @@ impl Comparison<'_, '_> {
             else {
                 continue;
             };
-            self.note_value(value)?;
+            let is_time_stamp = self.is_time_stamp(value)?;
+            self.step.proves_only &= is_time_stamp;
             self.step.signed.push(name);
             for part in parts {
                 let old = self.file.find(self.old, part)?.map(|found| found.object);
                 let new = self.file.find(self.new, part)?.map(|found| found.object);
                 if let (Some(Object::Dictionary(old)), Some(Object::Dictionary(new))) = (old, new)
                     && differing(&old, &new, &SET_BY_SIGNING).is_none()
+                    && !(is_time_stamp && shows(&new) && old.get("AP") != new.get("AP"))
                 {
                     self.overridden.remove(&part);
                 }
@@ -532,12 +534,11 @@ impl Comparison<'_, '_> {
         Ok(page.is("Type", "Page") && number_of(&page, "Annots") == Some(number) && count == 1)
     }
 
-    /// A signature is judged for itself; here counts whether it does more than prove a time.
-    fn note_value(&mut self, value: &Object) -> Result<(), PdfError> {
+    /// Whether the value of a field does no more than prove a time: an authority stamps for everybody, so that
+    /// nobody stands for what such a field shows.
+    fn is_time_stamp(&self, value: &Object) -> Result<bool, PdfError> {
         let value = self.file.resolve(self.new, value)?;
-        let proves = value.dictionary().is_some_and(|it| it.is("Type", "DocTimeStamp"));
-        self.step.proves_only &= proves;
-        Ok(())
+        Ok(value.dictionary().is_some_and(|it| it.is("Type", "DocTimeStamp")))
     }
 
     fn is_new(&self, number: u32) -> bool {
@@ -568,7 +569,9 @@ fn is_xml(data: &[u8]) -> bool {
         match reader.read_event() {
             Ok(Event::Eof) => return true,
             Ok(Event::DocType(_)) | Err(_) => return false,
-            Ok(Event::Start(it) | Event::Empty(it)) if it.attributes().with_checks(false).any(|it| it.is_err()) => {
+            Ok(Event::Start(it) | Event::Empty(it))
+                if it.attributes().with_checks(false).any(|it| it.is_err()) =>
+            {
                 return false;
             }
             Ok(_) => {}
@@ -576,8 +579,9 @@ fn is_xml(data: &[u8]) -> bool {
     }
 }
 
-/// A rectangle without height or width.
-fn is_invisible(widget: &Dictionary) -> bool {
+/// Whether a widget has a face or colours, and a rectangle with height and width.
+fn shows(widget: &Dictionary) -> bool {
     let rectangle = widget.get("Rect").and_then(Object::array).unwrap_or_default();
-    matches!(rectangle, [left, bottom, right, top] if left == right || bottom == top)
+    let is_flat = matches!(rectangle, [left, bottom, right, top] if left == right || bottom == top);
+    !is_flat && (widget.has("AP") || widget.has("MK"))
 }
