@@ -11,6 +11,7 @@ use licence::{Catalogue, Matters};
 use crate::{
     config::{self, Config},
     hub::{self, folders},
+    keys::Keys,
     reuse::mandates::{self, Mandates},
     tls,
     trust::{self, TrustFolder},
@@ -94,6 +95,7 @@ async fn check(findings: &mut Findings, config: &Config) {
     findings.check("server certificate", tls::server_config(&config.tls), "mend [tls]");
     let now = Timestamp::now();
     certificate_times(findings, config, now);
+    service_key(findings, config, now);
     believed(findings, config, now);
     if now < "2025-01-01T00:00:00Z".parse().unwrap_or(Timestamp::UNIX_EPOCH) {
         findings.bad(&format!("the clock says {now}"), "set the machine's clock");
@@ -153,6 +155,32 @@ fn certificate_times(findings: &mut Findings, config: &Config, now: Timestamp) {
         findings.bad(&format!("the server's certificate ends at {}", leaf.not_after()), "renew it");
     } else {
         findings.good(&format!("the server's certificate is good until {}", leaf.not_after()));
+    }
+}
+
+/// Whether the hub could sign now. Shows the token its PIN once.
+fn service_key(findings: &mut Findings, config: &Config, now: Timestamp) {
+    if config.service.is_none() {
+        findings.note("no [service]: nothing is signed, and no cases are run");
+        return;
+    }
+    let Some(keys) = findings.check("keys", Keys::open(config), "mend [service] or [keys]") else {
+        return;
+    };
+    if let Err(error) = keys.health(now) {
+        findings.bad(
+            &format!("the hub cannot sign: {error}"),
+            "see docs/operations.md, the service's keys",
+        );
+    }
+    let soon = now.saturating_add(SignedDuration::from_hours(24 * 30)).unwrap_or(Timestamp::MAX);
+    match keys.certificate_ends() {
+        Some(ends) if ends < soon => findings.bad(
+            &format!("the certificate of the service's key ends at {ends}"),
+            "hub keys new, then hub keys rotate a day later",
+        ),
+        Some(ends) => findings.good(&format!("the service's certificate is good until {ends}")),
+        None => {}
     }
 }
 

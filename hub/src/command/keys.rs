@@ -217,7 +217,10 @@ impl Desk {
     fn open(common: &Common) -> Result<Self, CommandError> {
         let config = Config::read(&common.config)?;
         let places = Places::of(&config);
-        Ok(Self { places, config, now: Clock::System.now() })
+        // Whole seconds: what people read, and certificates hold.
+        let now = Clock::System.now();
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        Ok(Self { places, config, now })
     }
 
     fn folder(&self) -> Result<&Folder, KeysError> {

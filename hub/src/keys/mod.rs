@@ -272,18 +272,14 @@ impl Places {
     ) -> Result<(Vec<Certificate>, Result<Opened, SignerUnavailable>), ConfigError> {
         let certificate = config::read_file("service.certificate", &files.certificate)?;
         let key = config::read_file("service.key", &files.key)?;
-        let wrong = |error: &dyn std::fmt::Display| {
-            config::content("service.key", &files.key, error)
-        };
+        let wrong =
+            |error: &dyn std::fmt::Display| config::content("service.key", &files.key, error);
         let passphrase = self.passphrase.read();
         let bytes = passphrase.as_ref().map(|secret| secret.expose().as_bytes());
-        let chain = Certificate::many_from_pem(&certificate).map_err(|error| {
-            config::content("service.certificate", &files.certificate, error)
-        })?;
+        let chain = Certificate::many_from_pem(&certificate)
+            .map_err(|error| config::content("service.certificate", &files.certificate, error))?;
         match SigningIdentity::from_pem_with(&certificate, &key, bytes) {
-            Ok(identity) => {
-                Ok((chain, Ok(Opened { identity: Arc::new(identity), watched: None })))
-            }
+            Ok(identity) => Ok((chain, Ok(Opened { identity: Arc::new(identity), watched: None }))),
             Err(SignError::Encrypted) => {
                 let place = self.passphrase.place();
                 Ok((chain, Err(SignerUnavailable::PassphraseMissing(place))))
@@ -490,7 +486,7 @@ impl Keys {
         self.held().published.clone()
     }
 
-    /// Looks every second whether something changed. Must be called inside a tokio runtime.
+    /// Looks twice a second whether something changed. Must be called inside a tokio runtime.
     pub fn watch(self: &Arc<Self>) {
         if self.places.watched_files().is_empty() {
             return;
@@ -498,10 +494,10 @@ impl Keys {
         let keys = Arc::downgrade(self);
         let task = tokio::spawn(async move {
             let mut rhythm = Rhythm::default();
-            let mut every_second = tokio::time::interval(Duration::from_secs(1));
-            every_second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+            looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
-                every_second.tick().await;
+                looks.tick().await;
                 let Some(keys) = keys.upgrade() else { return };
                 let tended = tokio::task::spawn_blocking(move || {
                     keys.tend(&mut rhythm);
@@ -534,7 +530,7 @@ impl Keys {
                 if rhythm.is_due() {
                     watched.look();
                 }
-                if trouble.is_some() && watched.trouble().is_none() {
+                if trouble.is_some() != watched.trouble().is_some() {
                     rhythm.again();
                 }
             }
@@ -571,7 +567,10 @@ impl Keys {
     }
 }
 
-/// How often a token is asked: every 2 seconds first, then less and less, at most every 16.
+/// From one look at the files to the next: a change is to be seen within two seconds on a busy machine too.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+/// How often a token is asked: every 2 seconds first, then less and less, at most every 16. Counted in looks.
 #[derive(Default)]
 struct Rhythm {
     pause: u8,
@@ -584,7 +583,7 @@ impl Rhythm {
             self.left -= 1;
             return false;
         }
-        self.pause = (self.pause * 2).clamp(2, 16);
+        self.pause = (self.pause * 2).clamp(4, 32);
         self.left = self.pause - 1;
         true
     }
@@ -614,9 +613,9 @@ fn read(places: &Places, before: Option<&Held>) -> Result<Held, ConfigError> {
         None => SignerUnavailable::NotConfigured,
     });
     let book = match &places.folder {
-        Some(folder) => folder
-            .book()
-            .map_err(|error| config::content("keys.folder", folder.path(), error))?,
+        Some(folder) => {
+            folder.book().map_err(|error| config::content("keys.folder", folder.path(), error))?
+        }
         None => Book::default(),
     };
     // The key of `[service]` signs until a key of the book did: a retired key never comes back.
@@ -651,7 +650,8 @@ fn read(places: &Places, before: Option<&Held>) -> Result<Held, ConfigError> {
         if key.state == State::Current {
             certificate = chain.first().cloned();
             let open = before.and_then(|held| held.signing.as_ref().ok());
-            let same = open.filter(|open| Some(open.identity.certificate().sha256()) == key.certificate);
+            let same =
+                open.filter(|open| Some(open.identity.certificate().sha256()) == key.certificate);
             signing = match same {
                 Some(open) => Ok(open.clone()),
                 None => places.identity(key, chain),

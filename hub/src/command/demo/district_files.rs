@@ -172,7 +172,8 @@ impl DemoDistrict {
             &data.join("departments.json"),
             serde_json::to_string_pretty(&names).unwrap_or_default().as_bytes(),
         )?;
-        self.write_index_key()?;
+        self.write_secret("index.key")?;
+        self.write_secret("keys.pass")?;
         let service = district::consuming_departments().swap_remove(0);
         let mut text = format!(
             r#"# Written by `hub demo` at every start. `hub serve --config` takes the same form.
@@ -214,6 +215,12 @@ organisation = "{service_code}"
 name = "{service_name}"
 certificate = "credentials/signing/service.pem"
 key = "credentials/signing/service.key"
+
+# The next keys: hub keys new --config hub.toml --ca credentials/ca.pem --ca-key credentials/ca.key
+[keys]
+folder = "keys"
+passphrase_file = "keys.pass"
+publish_hours = 1
 
 [[connectors]]
 name = "city"
@@ -277,14 +284,15 @@ departments = {departments:?}
         std::fs::read_to_string(&path).map_err(|source| DemoError::File { path, source })
     }
 
-    fn write_index_key(&self) -> Result<(), DemoError> {
-        let path = self.data.join("index.key");
+    /// 64 random hex digits, once: the index key, and the passphrase of the service's keys.
+    fn write_secret(&self, name: &str) -> Result<(), DemoError> {
+        let path = self.data.join(name);
         if path.exists() {
             return Ok(());
         }
         let mut key = [0_u8; 32];
         SystemRandom::new().fill(&mut key).map_err(|_| AuthorityFailure::Random)?;
-        write(&path, hex::encode(key).as_bytes())
+        Ok(write_secret(&path, hex::encode(key).as_bytes())?)
     }
 
     /// Signs the district's licences in batches, one for each issuing department, and hands in what
