@@ -321,3 +321,50 @@ async fn without_any_authority_the_hub_goes_on_and_stamps_later_also_after_a_res
     }
     panic!("the order was never stamped");
 }
+
+#[actix_web::test]
+async fn a_stamp_outlives_the_revocation_of_its_signer_also_where_nothing_else_does() {
+    let mut desk = Desk::start(Manner::Stamps("one"), Manner::Stamps("two")).await;
+    let issuer = desk.hub.issuer();
+    let licences = desk.licences(2);
+    assert_eq!(issuer.issue(&licences[0]).await.status, 201);
+    desk.comes_to(&licences[0], "stamped").await;
+    // The second comes in while nobody stamps.
+    desk.first.set(Manner::Down);
+    desk.second.set(Manner::Down);
+    assert_eq!(issuer.issue(&licences[1]).await.status, 201);
+    let path = desk.hub.folder.path().join("hub.toml");
+    let settings = std::fs::read_to_string(&path).unwrap();
+    let rule = "[trust]\nrevoked_signers = \"time_stamp_only\"\n";
+    std::fs::write(&path, settings.replace("[trust]\n", rule)).unwrap();
+
+    let day = SignedDuration::from_hours(24);
+    let revoked_at = Timestamp::from_second((Timestamp::now() + day).as_second()).unwrap();
+    desk.hub.restart_at(Timestamp::now() + 2 * day).await;
+    let hub = desk.hub.hub.clone();
+    let serial = hex::decode(issuer.identity.unwrap().certificate().serial_hex()).unwrap();
+    desk.hub.authority.revocation_list(&[(serial, revoked_at)], hub.clock.now()).unwrap();
+    hub.reload_trust().unwrap();
+
+    let face = desk.face(&licences[0]).await;
+    assert_eq!(
+        (&face["result"], &face["revocation"]["result"]),
+        (&"trusted".into(), &"outlived".into())
+    );
+    assert_eq!(face["proven"]["by"], "time_stamp");
+    let proven: Timestamp = face["proven"]["at"].as_str().unwrap().parse().unwrap();
+    assert!(proven < revoked_at);
+    let face = desk.face(&licences[1]).await;
+    assert_eq!(
+        (&face["result"], &face["revocation"]["result"]),
+        (&"untrusted".into(), &"revoked".into())
+    );
+
+    // Those who follow hear of the second alone.
+    hub.store.wait_beyond(licence::Seq(2), Duration::from_secs(30)).await.unwrap();
+    let mut sweep = hub.sweep().unwrap().watch();
+    sweep.wait_for(|state| !state.running).await.unwrap();
+    let changes = hub.store.changes(licence::Seq(2), 10).await.unwrap();
+    let fell: Vec<_> = changes.iter().map(licence::Change::identifier).collect();
+    assert_eq!(fell, [&licences[1].identifier]);
+}
