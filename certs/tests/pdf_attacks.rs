@@ -284,6 +284,8 @@ fn an_update_that_hides_something_is_refused() {
     // Another root, other trailer entries.
     let root = |draft: &mut Draft| draft.revision(&[(30, CATALOG)], "/Extra 30 0 R");
     assert_eq!(desk.changed(root), "pdf_changed_after_signing");
+    let checksum = |draft: &mut Draft| draft.revision(&[(30, "null")], "/DocChecksum /X");
+    assert_eq!(desk.changed(checksum), "");
     // The signature taken out of the form, the field moved, given a face, or a script.
     let removed = |draft: &mut Draft| draft.revision(&[(1, CATALOG)], "");
     assert_eq!(desk.changed(removed), "pdf_changed_after_signing");

@@ -26,7 +26,8 @@ const TRAILER: u32 = u32::MAX;
 const SET_BY_SIGNING: [&[u8]; 7] = [b"V", b"AP", b"AS", b"M", b"F", b"DA", b"Q"];
 
 /// Keys of the trailer that each revision has of its own (7.5.5, 7.5.8.2).
-const OF_EACH_TRAILER: [&[u8]; 10] = [
+/// `DocChecksum` is of LibreOffice; whether there is a stream beside a table is looked at elsewhere.
+const OF_EACH_TRAILER: [&[u8]; 12] = [
     b"Size",
     b"Prev",
     b"Info",
@@ -37,6 +38,8 @@ const OF_EACH_TRAILER: [&[u8]; 10] = [
     b"Filter",
     b"DecodeParms",
     b"Length",
+    b"XRefStm",
+    b"DocChecksum",
 ];
 
 /// The revisions after the first signed one, each compared with the one before.
@@ -379,8 +382,11 @@ impl Comparison<'_, '_> {
         let before = before.dictionary().unwrap_or(&nothing);
         let after = after.dictionary().unwrap_or(&nothing);
         let mut may_change: Vec<&[u8]> = vec![b"Fields", b"SigFlags"];
-        if !old.has("AcroForm") {
-            may_change.extend([&b"DR"[..], b"DA"]);
+        // What new fields are drawn with, where no field could have relied on it before.
+        for (key, name) in [("DR", &b"DR"[..]), ("DA", b"DA")] {
+            if !before.has(key) {
+                may_change.push(name);
+            }
         }
         if let Some(key) = differing(before, after, &may_change) {
             return changed(format!("form {key}"));

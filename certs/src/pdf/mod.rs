@@ -2,9 +2,9 @@
 //!
 //! What is checked, signature by signature: that its byte range is the whole of the revision it was written in
 //! but for the signature value itself; that the value fits bytes and certificate; that the certificate is
-//! trusted; and that nothing was changed afterwards but what a later signature brings with it (see
-//! [`changes`]). Stricter than the standard allows readers to be: a file that programs might read in
-//! different ways is refused, for a signature on it says nothing about what a person sees.
+//! trusted; and that nothing was changed afterwards but what a later signature brings with it. Stricter than
+//! the standard allows readers to be: a file that programs might read in different ways is refused, for a
+//! signature on it says nothing about what a person sees.
 //!
 //! What was signed is taken as it is: contents of the document itself are not looked into.
 
