@@ -311,9 +311,6 @@ impl Crl {
                 revoked.remove(&serial);
                 continue;
             };
-            // Dated after the list that already says so: it counts from the list on.
-            let at = entry.at.min(list.this_update);
-            let entry = Entry { at, since: entry.since.min(at), ..entry };
             // Listed twice: the worse one.
             let held = revoked.entry(serial).or_insert(entry);
             if entry.since < held.since {

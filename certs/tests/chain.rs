@@ -399,17 +399,6 @@ fn lists_are_taken_from_their_issuer_only_and_never_older() {
 }
 
 #[test]
-fn an_entry_dated_after_its_own_list_counts_from_the_list_on() {
-    let (root, issuer, mut trust) = issuer(Suite::EcdsaP256Sha256);
-    let record = trust.verify_chain(issuer.certificate(), &[], LICENCES, now()).unwrap();
-    let day = |day: u8| time(&format!("2025-06-{day:02}T00:00:00Z"));
-    let list = issue_crl(&root, 1, &[(vec![2], day(20))], day(10), day(25)).unwrap();
-    trust.add_crl(&list).unwrap();
-    let revoked = Revocation::Revoked { at: day(10), since: day(10) };
-    assert_eq!(trust.judge(&record, day(11)).revocation, revoked);
-}
-
-#[test]
 fn a_withdrawn_anchor_shows_in_every_later_judgement() {
     let (root, issuer, mut trust) = issuer(Suite::Sm2Sm3);
     let leaf = issuer.certificate();
