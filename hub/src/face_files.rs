@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Hub,
-    config::FaceFiles,
+    config::{FaceFiles, RevokedSigners},
     judge::{Face, Outcome},
     records::{self, Draft, Kept},
 };
@@ -154,27 +154,31 @@ pub async fn keep(hub: &Hub, document: &Sha256Digest, checked: &Checked) -> Resu
     draft.commit(&*hub.store).await?.map(drop).map_err(|_| StoreError::Closed)
 }
 
-/// What the signed files of a licence say at `now`, by digest. A licence without PDF or OFD files costs nothing.
+/// What the signed files of a licence say today, by digest. A licence without files costs nothing.
 ///
 /// # Errors
 /// The store's.
 pub async fn judged(
     hub: &Hub,
     stored: &StoredLicence,
-    face: &Face<'_>,
-    trust: &TrustStore,
-    now: Timestamp,
+    face: Option<&Face<'_>>,
 ) -> Result<BTreeMap<Sha256Digest, SignedFile>, StoreError> {
-    let may_be_signed =
-        |media_type: &str| media_type.ends_with("/pdf") || media_type.ends_with("/ofd");
-    if !face.files.iter().any(|file| may_be_signed(&file.media_type)) {
+    if face.is_none_or(|face| face.files.is_empty()) {
         return Ok(BTreeMap::new());
     }
     let held = records::read::<Checked>(&*hub.store, stored.digest.as_bytes()).await?;
     let Some(checked) = held.map(|held| held.value) else { return Ok(BTreeMap::new()) };
-    let times =
-        |proven: Option<Timestamp>| Times { now, proven: proven.or(Some(stored.received_at)) };
-    let judge = |file: &CheckedFile| file.judge(trust, checked.checked_at, &times);
+    let (trust, now) = (hub.trust(), hub.clock.now());
+    let log = match hub.settings().trust.revoked_signers {
+        RevokedSigners::TimeStampOrLog => Some(stored.received_at),
+        RevokedSigners::TimeStampOnly | RevokedSigners::Never => None,
+    };
+    let never = hub.settings().trust.revoked_signers == RevokedSigners::Never;
+    let times = |proven: Option<Timestamp>| Times {
+        now,
+        proven: proven.filter(|_| !never).or(log),
+    };
+    let judge = |file: &CheckedFile| file.judge(&trust, checked.checked_at, &times);
     Ok(checked.files.iter().map(|(digest, file)| (*digest, judge(file))).collect())
 }
 

@@ -3,6 +3,8 @@
 //! The order is fixed: is the purpose complete and allowed, find, judge, **record the use**, answer.
 //! The access-log entry and the grant are durable before the first byte of the answer leaves.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use certs::Evidence;
 use indexes::{
@@ -16,6 +18,7 @@ use licence::{
 use serde_json::value::RawValue;
 
 use crate::{
+    face_files::{self, SignedFile},
     hub::Hub,
     judge::{Face, FaceFile, Judge, Outcome, Verification, face},
     policy::Act,
@@ -120,6 +123,8 @@ pub struct Pulled {
     pub disputed: Option<Disputed>,
     /// The only face fields that are given; `None`: the whole licence.
     pub only_fields: Option<Vec<String>>,
+    /// Files that are sealed or signed by themselves, by digest.
+    pub signed_files: BTreeMap<Sha256Digest, SignedFile>,
 }
 
 impl Pulled {
@@ -395,9 +400,11 @@ async fn judged(
     let judge = Judge::new(hub);
     let mut judged = Vec::with_capacity(stored.len());
     for (stored, disputed) in stored.into_iter().zip(disputed) {
-        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await?;
+        let face = face(&stored.document);
+        let verification = judge.licence(&stored, face.as_ref()).await?;
         let only_fields = terms.only_fields(&stored.licence_type).map(<[String]>::to_vec);
-        judged.push(Pulled { stored, verification, disputed, only_fields });
+        let signed_files = face_files::judged(hub, &stored, face.as_ref()).await?;
+        judged.push(Pulled { stored, verification, disputed, only_fields, signed_files });
     }
     Ok(judged)
 }

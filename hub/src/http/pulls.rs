@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Hub,
+    face_files::SignedFile,
     judge::{FaceFile, Verification},
     pull::{self, Pull, Pulled, Subject},
     reuse::corrections::Disputed,
@@ -143,6 +144,9 @@ struct FileAnswer {
     sha256: licence::Sha256Digest,
     size: u64,
     href: String,
+    /// What its own seals and signatures say, if it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed: Option<SignedFile>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -324,6 +328,7 @@ pub(super) fn wire<'a>(grant: &str, pulled: &'a Pulled) -> LicenceAnswer<'a> {
     };
     let files = face.files.into_iter().map(|file| FileAnswer {
         href: href(&file),
+        signed: pulled.signed_files.get(&file.sha256).cloned(),
         name: file.name,
         media_type: file.media_type,
         sha256: file.sha256,

@@ -10,6 +10,7 @@ use super::{
     uses::own_look,
 };
 use crate::{
+    face_files,
     Hub,
     judge::{FaceFile, Judge, face},
     pull::{PullError, Pulled},
@@ -99,8 +100,10 @@ async fn look(
     let judge = Judge::new(hub);
     let mut pulled = Vec::with_capacity(stored.len());
     for (stored, disputed) in stored.into_iter().zip(disputed) {
-        let verification = judge.licence(&stored, face(&stored.document).as_ref()).await?;
-        pulled.push(Pulled { stored, verification, disputed, only_fields: None });
+        let face = face(&stored.document);
+        let verification = judge.licence(&stored, face.as_ref()).await?;
+        let signed_files = face_files::judged(hub, &stored, face.as_ref()).await?;
+        pulled.push(Pulled { stored, verification, disputed, only_fields: None, signed_files });
     }
     let seen: Vec<_> =
         pulled.iter().map(|one| (one.stored.identifier.clone(), one.verification.result)).collect();
