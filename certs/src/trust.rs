@@ -334,6 +334,39 @@ impl TrustStore {
         }
     }
 
+    /// Like [`TrustStore::next`], without lists and answers: where one was taken away.
+    #[must_use]
+    pub fn next_without_lists(&self) -> Self {
+        let mut next = self.next();
+        next.sources = Sources::default();
+        next.epoch += 1;
+        next
+    }
+
+    /// An empty store that takes the place of this one: its epoch goes on.
+    #[must_use]
+    pub fn successor(&self) -> Self {
+        Self { epoch: self.epoch + 1, ..Self::default() }
+    }
+
+    /// The certificates of the paths remembered, each with its issuer: whom a responder can be asked
+    /// about. In no order, each once.
+    pub fn in_use(&self) -> Vec<(Certificate, Certificate)> {
+        let validated = self.validated.read().unwrap_or_else(|error| error.into_inner());
+        let mut found = HashMap::new();
+        for path in validated.values() {
+            let known = || [&path.leaf].into_iter().chain(&path.handed_in).chain(self.issuers());
+            for certificate in &path.record.certificates {
+                let own = known().find(|one| one.sha256() == certificate.sha256);
+                let issuer = known().find(|one| one.issuer_id() == certificate.issuer);
+                if let (Some(own), Some(issuer)) = (own, issuer) {
+                    found.insert(own.sha256(), (own.clone(), issuer.clone()));
+                }
+            }
+        }
+        found.into_values().collect()
+    }
+
     /// The revocation lists held, in no order.
     pub fn crls(&self) -> Vec<HeldCrl> {
         let held = |(issuer, list): (&Sha256Digest, &Arc<Crl>)| HeldCrl {

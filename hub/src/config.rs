@@ -350,6 +350,12 @@ pub struct Trust {
     /// What happens to a licence with a file that is sealed or signed by somebody who is not trusted.
     #[serde(default)]
     pub face_files: FaceFiles,
+    /// Where revocation lists are fetched.
+    #[serde(default)]
+    pub crl_sources: Vec<Source>,
+    /// Responders that are asked about the certificates in use (OCSP, RFC 6960).
+    #[serde(default)]
+    pub ocsp: Vec<Source>,
 }
 
 /// What proves that a signature is older than the revocation of a certificate, or than the end of an anchor's time.
@@ -375,6 +381,53 @@ pub enum FaceFiles {
     Refuse,
     /// It is taken in; whoever is shown the file is told.
     Record,
+}
+
+/// Where something about revocation is fetched. What is fetched is signed, so plain HTTP will do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// `http://…` or `https://…`, without a user or password.
+    pub address: String,
+    /// Minutes from one fetch to the next.
+    #[serde(default = "default_source_minutes")]
+    pub every_minutes: u32,
+    /// Seconds that one answer may take.
+    #[serde(default = "default_source_seconds")]
+    pub timeout_seconds: u32,
+    /// PEM anchors of an `https` server; without it those of the system.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// A responder only: PEM certificate of the authority that it speaks for; for all without it.
+    #[serde(default)]
+    pub issuer: Option<PathBuf>,
+}
+
+impl Source {
+    /// Whether it can be asked at all.
+    fn check(&self) -> Result<(), &'static str> {
+        use openidconnect::url::Url;
+        let fits = Url::parse(&self.address).is_ok_and(|url| {
+            let plain = url.username().is_empty() && url.password().is_none();
+            ["http", "https"].contains(&url.scheme()) && plain && url.host().is_some()
+        });
+        if !fits {
+            return Err("the address of a source under [trust] is http:// or https://, without a \
+                        user or password");
+        }
+        if self.every_minutes == 0 || self.timeout_seconds == 0 {
+            return Err("every_minutes and timeout_seconds of a source are at least 1");
+        }
+        Ok(())
+    }
+}
+
+fn default_source_minutes() -> u32 {
+    60
+}
+
+fn default_source_seconds() -> u32 {
+    30
 }
 
 /// Why the settings cannot be used.
@@ -452,6 +505,10 @@ impl Config {
             path: path.to_owned(),
             said: said.to_owned(),
         })?;
+        let mut sources = config.trust.crl_sources.iter().chain(&config.trust.ocsp);
+        sources
+            .try_for_each(Source::check)
+            .map_err(|said| ConfigError::Text { path: path.to_owned(), said: said.to_owned() })?;
         let absolute = std::path::absolute(path).map_err(|source| ConfigError::File {
             key: "--config",
             path: path.to_owned(),
@@ -487,6 +544,9 @@ impl Config {
         self.trust.licence_anchors.iter_mut().for_each(rebase);
         self.trust.intermediates.iter_mut().for_each(rebase);
         self.trust.crls.iter_mut().for_each(rebase);
+        for source in self.trust.crl_sources.iter_mut().chain(&mut self.trust.ocsp) {
+            source.ca.iter_mut().chain(&mut source.issuer).for_each(rebase);
+        }
         rebase(&mut self.catalogue);
         rebase(&mut self.matters);
         rebase(&mut self.policies);

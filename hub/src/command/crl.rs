@@ -11,7 +11,7 @@ use super::{
     anchors::{Common, Signed, TrustCommandError, open, print_json, write},
     fail,
 };
-use crate::trust::{self, Act, TrustFolder};
+use crate::trust::{self, Act, Sources, TrustFolder};
 
 /// What `hub crl` does.
 #[derive(clap::Subcommand)]
@@ -20,6 +20,8 @@ pub enum Command {
     List(ListArguments),
     /// Take in a list.
     Add(AddArguments),
+    /// Fetch from every source of the settings, now; exit code 1 if one fails.
+    Fetch(ListArguments),
 }
 
 /// Arguments of `hub crl list`.
@@ -41,10 +43,15 @@ pub struct AddArguments {
 }
 
 /// Runs the command.
-pub fn run(command: &Command) -> ExitCode {
+pub async fn run(command: &Command) -> ExitCode {
     let done = match command {
         Command::List(arguments) => list(arguments),
         Command::Add(arguments) => add(arguments),
+        Command::Fetch(arguments) => match fetch(arguments).await {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,18 +62,85 @@ pub fn run(command: &Command) -> ExitCode {
 fn list(arguments: &ListArguments) -> Result<(), TrustCommandError> {
     let (config, folder) = open(&arguments.common)?;
     let statics = trust::read_statics(&config)?;
-    let gathered = trust::gather(&folder, &statics, Timestamp::now(), false)?;
+    let now = Timestamp::now();
+    let gathered = trust::gather(&folder, &statics, now, None, false)?;
+    let mut held = gathered.store.crls();
+    held.sort_by_key(|list| list.next_update);
+    let (answers, stale) = gathered.store.ocsp_answers(now);
+    let sources = Sources::open(&config).report();
     if arguments.common.json {
-        print_json(&gathered.lists);
+        let lists: Vec<_> = held
+            .iter()
+            .map(|list| {
+                json!({
+                    "issuer": list.issuer_text, "this_update": list.this_update,
+                    "next_update": list.next_update, "revoked": list.entries,
+                    "partial": list.is_partial, "stale": list.next_update <= now,
+                })
+            })
+            .collect();
+        print_json(&json!({
+            "lists": lists, "answers": { "held": answers, "stale": stale },
+            "files": gathered.lists, "sources": sources,
+        }));
         return Ok(());
     }
-    if gathered.lists.is_empty() {
-        println!("no lists in {}", folder.crls().display());
+    if held.is_empty() {
+        println!("no revocation list is held: add one with `hub crl add`");
     }
-    for list in &gathered.lists {
-        println!("{}: {}", list.file, list.refused.unwrap_or("counts"));
+    for list in &held {
+        let state = if list.next_update <= now { "STALE since" } else { "current until" };
+        let part = if list.is_partial { ", one of several" } else { "" };
+        println!("{}", list.issuer_text);
+        println!(
+            "    {state} {}, of {}, {} revoked{part}",
+            list.next_update, list.this_update, list.entries
+        );
+    }
+    if answers > 0 {
+        println!("{answers} OCSP answers, {stale} of them past their time");
+    }
+    for file in &gathered.lists {
+        println!("{}: {}", file.file, file.refused.unwrap_or("counts"));
+    }
+    for source in &sources {
+        let last = source.fetched_at.map_or("never".to_owned(), |at| at.to_string());
+        let code = source.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+        println!("source {}: {}{code}, gave last: {last}", source.address, source.state);
     }
     Ok(())
+}
+
+/// Fetches from every source; whether all gave.
+async fn fetch(arguments: &ListArguments) -> Result<bool, TrustCommandError> {
+    let (config, folder) = open(&arguments.common)?;
+    let in_folder = |source| TrustCommandError::File { path: folder.path().to_owned(), source };
+    folder.make().map_err(in_folder)?;
+    let statics = trust::read_statics(&config)?;
+    let gathered = trust::gather(&folder, &statics, Timestamp::now(), None, false)?;
+    let sources = Sources::open(&config);
+    let mut well = true;
+    let mut told = Vec::new();
+    for mut errand in sources.all(Timestamp::now()) {
+        errand.run(&gathered.store).await;
+        let (code, said) = match errand.outcome() {
+            Ok(()) => ("ok", "fetched".to_owned()),
+            Err(error) => (error.code(), error.to_string()),
+        };
+        well &= code == "ok";
+        let address = errand.address().to_owned();
+        if !arguments.common.json {
+            println!("{address}: {said}");
+        }
+        told.push(json!({ "address": address, "code": code, "said": said }));
+        sources.done(errand, Timestamp::now());
+    }
+    if arguments.common.json {
+        print_json(&told);
+    } else if told.is_empty() {
+        println!("the settings name no source: trust.crl_sources, trust.ocsp");
+    }
+    Ok(well)
 }
 
 fn add(arguments: &AddArguments) -> Result<(), TrustCommandError> {
@@ -76,10 +150,10 @@ fn add(arguments: &AddArguments) -> Result<(), TrustCommandError> {
     let bytes =
         fs::read(path).map_err(|source| TrustCommandError::File { path: path.clone(), source })?;
     let statics = trust::read_statics(&config)?;
-    let mut gathered = trust::gather(&folder, &statics, act.at, false)?;
+    let mut gathered = trust::gather(&folder, &statics, act.at, None, false)?;
     gathered
         .store
-        .add_crl(&bytes)
+        .add_crl_at(&bytes, act.at)
         .map_err(|source| TrustCommandError::List { path: path.clone(), source })?;
     let in_folder = |source| TrustCommandError::File { path: folder.path().to_owned(), source };
     folder.make().map_err(in_folder)?;

@@ -114,7 +114,7 @@ async fn check(findings: &mut Findings, config: &Config) {
 fn believed(findings: &mut Findings, config: &Config, now: Timestamp) {
     let folder = TrustFolder::of(config);
     let gathered = trust::read_statics(config)
-        .and_then(|statics| trust::gather(&folder, &statics, now, false));
+        .and_then(|statics| trust::gather(&folder, &statics, now, None, false));
     let gathered =
         findings.check("anchors and revocation lists", gathered, "mend what [trust] names");
     let Some(gathered) = gathered else { return };
@@ -124,8 +124,19 @@ fn believed(findings: &mut Findings, config: &Config, now: Timestamp) {
             "mend or delete the file; what it held before stays in force",
         );
     }
-    let lists = gathered.lists.iter().filter(|list| list.refused.is_none()).count();
-    if config.trust.crls.len() + lists == 0 {
+    for problem in trust::stale(&gathered.store, now) {
+        findings.bad(
+            &format!("{}: {}: {}", problem.place, problem.code, problem.said),
+            "get the next one with `hub crl fetch`, or from the authority and `hub crl add`",
+        );
+    }
+    for problem in trust::Sources::open(config).problems() {
+        findings.bad(
+            &format!("source {}: {}: {}", problem.place, problem.code, problem.said),
+            "try `hub crl fetch`; compare the address and the way to it",
+        );
+    }
+    if gathered.store.crls().is_empty() && config.trust.ocsp.is_empty() {
         findings.bad(
             "no revocation lists: every pull will say `undetermined`",
             "add the issuing authority's list with `hub crl add`, or its address under \

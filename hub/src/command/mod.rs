@@ -80,7 +80,7 @@ pub fn run() -> ExitCode {
             Command::Keys(command) => keys::run(&command),
             Command::Matters(command) => matters::run(&command),
             Command::Anchors(command) => anchors::run(&command),
-            Command::Crl(command) => crl::run(&command),
+            Command::Crl(command) => crl::run(&command).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
         }
     })

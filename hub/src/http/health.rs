@@ -26,6 +26,52 @@ struct Readiness {
     time_stamps: &'static str,
     /// Connectors with an error or a lag, by name; they do not make the hub unready.
     connectors: std::collections::BTreeMap<String, &'static str>,
+    /// Anchors, revocation lists and where they come from; what is wrong here does not make the hub unready.
+    trust: Trust,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Trust {
+    /// `ok`, or `attention` where something should be mended.
+    state: &'static str,
+    /// Grows with every change of anchors, lists and answers.
+    epoch: u64,
+    /// When they changed last.
+    #[schema(value_type = String)]
+    changed_at: jiff::Timestamp,
+    /// What should be mended, at most 20.
+    problems: Vec<TrustProblem>,
+    /// Where lists and answers are fetched from.
+    sources: Vec<crate::trust::SourceReport>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct TrustProblem {
+    /// A file below the trust folder, `settings`, an authority's list, or a source.
+    place: String,
+    /// The reason's stable code.
+    code: String,
+}
+
+/// Most problems that are told in one answer.
+const MOST_TOLD: usize = 20;
+
+fn trust(hub: &Hub) -> Trust {
+    let keeper = hub.trust_keeper();
+    let problems = keeper.problems(hub.clock.now());
+    let told = problems.iter().take(MOST_TOLD);
+    Trust {
+        state: if problems.is_empty() { "ok" } else { "attention" },
+        epoch: hub.trust().epoch(),
+        changed_at: keeper.told().changed_at,
+        problems: told
+            .map(|problem| TrustProblem {
+                place: problem.place.clone(),
+                code: problem.code.to_string(),
+            })
+            .collect(),
+        sources: keeper.sources().report(),
+    }
 }
 
 /// The process answers.
@@ -69,6 +115,7 @@ pub async fn readyz(hub: web::Data<Hub>) -> Result<HttpResponse, Problem> {
         trust_sweep: sweep_word(&hub),
         time_stamps: hub.stamps().map_or("off", |stamps| stamps.word()),
         connectors,
+        trust: trust(&hub),
     };
     let mut answer =
         if readiness.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
@@ -108,5 +155,25 @@ pub async fn show_metrics(
         metrics::gauge!("yihao_stamps_due").set(state.due as f64);
         metrics::gauge!("yihao_stamps_due_oldest_seconds").set(age.max(0) as f64);
     }
+    count_trust(&hub);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(handle.render())
+}
+
+/// Anchors, lists and sources as numbers.
+fn count_trust(hub: &Hub) {
+    let (now, store) = (hub.clock.now(), hub.trust());
+    let keeper = hub.trust_keeper();
+    let lists = store.crls();
+    let next = lists.iter().map(|list| list.next_update).min();
+    let left = next.map_or(0.0, |next| next.duration_since(now).as_secs_f64());
+    let (answers, old) = store.ocsp_answers(now);
+    let failing = keeper.sources().report();
+    let failing = failing.iter().filter(|source| source.state == "failing").count();
+    metrics::gauge!("yihao_trust_epoch").set(store.epoch() as f64);
+    metrics::gauge!("yihao_trust_problems").set(keeper.problems(now).len() as f64);
+    metrics::gauge!("yihao_trust_lists").set(lists.len() as f64);
+    metrics::gauge!("yihao_trust_first_list_ends_seconds").set(left);
+    metrics::gauge!("yihao_trust_answers").set(answers as f64);
+    metrics::gauge!("yihao_trust_answers_stale").set(old as f64);
+    metrics::gauge!("yihao_trust_sources_failing").set(failing as f64);
 }

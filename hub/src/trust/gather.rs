@@ -1,11 +1,12 @@
 //! Makes a trust store of everything that is there now.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use certs::{Certificate, CrlError, TrustStore, Usage};
+use certs::{Certificate, CrlError, OcspError, TrustStore, Usage};
 use jiff::Timestamp;
 use licence::Sha256Digest;
 use serde::Serialize;
@@ -31,8 +32,25 @@ pub struct Gathered {
     pub lists: Vec<ListState>,
     /// What should be mended.
     pub problems: Vec<Problem>,
-    /// What the store was made of: two alike are worth the same.
-    pub made_of: Sha256Digest,
+    /// What the store was made of.
+    pub made_of: MadeOf,
+}
+
+/// What a store was made of: two made of the same are worth the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeOf {
+    /// Over anchors, their windows, and intermediates.
+    certificates: Sha256Digest,
+    /// Lists and answers that count, by file.
+    lists: BTreeSet<(PathBuf, Sha256Digest)>,
+}
+
+/// The store to go on from: what it holds already is not verified again.
+pub struct Before<'a> {
+    /// The store.
+    pub store: &'a TrustStore,
+    /// What it was made of.
+    pub made_of: &'a MadeOf,
 }
 
 /// What kind of file tells about revocation.
@@ -41,6 +59,8 @@ pub struct Gathered {
 pub enum ListKind {
     /// A revocation list.
     Crl,
+    /// An OCSP answer.
+    Ocsp,
 }
 
 /// What became of a file in `crls` or `ocsp`.
@@ -56,6 +76,7 @@ pub struct ListState {
 
 /// Makes a trust store.
 ///
+/// * `before`: what the hub believes now, and goes on from.
 /// * `keeps`: whether this is the hub, which holds on to what it believed last of each file and says beside
 ///   a file why it was refused. A command that looks only leaves everything as it is.
 ///
@@ -66,81 +87,199 @@ pub fn gather(
     folder: &TrustFolder,
     statics: &Statics,
     now: Timestamp,
+    before: Option<&Before<'_>>,
     keeps: bool,
 ) -> Result<Gathered, ConfigError> {
     let mut work = Work {
         folder,
         now,
         keeps,
-        store: TrustStore::new(),
+        trusted: Vec::new(),
         client_anchors: Vec::new(),
         client_lists: Vec::new(),
         lists: Vec::new(),
         problems: Vec::new(),
-        made_of: Vec::new(),
+        counts: BTreeSet::new(),
     };
     for (usage, certificates) in [
         (Usage::IssuingLicences, &statics.licence_anchors),
         (Usage::IssuingClients, &statics.client_anchors),
         (Usage::TimeStamping, &statics.time_stamp_anchors),
     ] {
-        for certificate in certificates {
-            work.made_of(&[b"anchor", usage.to_string().as_bytes(), certificate.der()]);
-            work.store.add_anchor(usage, certificate.clone());
-        }
+        let anchors = certificates.iter().cloned();
+        work.trusted.extend(anchors.map(|anchor| Trusted::Anchor(usage, anchor, None, None)));
     }
-    for certificate in &statics.intermediates {
-        work.made_of(&[b"intermediate", certificate.der()]);
-        work.store.add_intermediate(certificate.clone());
-    }
+    work.trusted.extend(statics.intermediates.iter().cloned().map(Trusted::Intermediate));
     let register = work.anchors();
     work.intermediates();
+
     // Lists last: their issuers must be known.
+    let certificates = digest(&work.trusted);
+    let crls = work.files(&folder.crls());
+    let answers = work.files(&folder.ocsp());
+    let mut store = work.beginning(certificates, before, statics, &[&crls[..], &answers].concat());
     let mut clients = TrustStore::new();
     let client_anchors = statics.client_anchors.iter().chain(&work.client_anchors);
     client_anchors.for_each(|anchor| clients.add_anchor(Usage::IssuingClients, anchor.clone()));
+    let known = before.map(|before| &before.made_of.lists);
+    let mut taker = Taker { store: &mut store, clients, known, now };
     for (path, bytes) in &statics.crls {
-        work.made_of(&[b"crl", bytes]);
-        let taken = work.store.add_crl(bytes);
-        taken.map_err(|error| config::content("trust.crls", path, error))?;
+        let taken = taker.take(ListKind::Crl, path, bytes, None);
+        taken.map_err(|refused| config::content("trust.crls", path, refused.said))?;
+        work.counts.insert((path.clone(), certs::sha256(bytes)));
     }
-    work.crls(&mut clients);
-    Ok(work.done(register))
+    work.lists(&mut taker, ListKind::Crl, &crls);
+    work.lists(&mut taker, ListKind::Ocsp, &answers);
+    Ok(Gathered {
+        store,
+        register,
+        client_anchors: work.client_anchors,
+        client_lists: work.client_lists,
+        lists: work.lists,
+        problems: work.problems,
+        made_of: MadeOf { certificates, lists: work.counts },
+    })
+}
+
+/// A certificate that goes into the store.
+enum Trusted {
+    Anchor(Usage, Certificate, Option<Timestamp>, Option<Timestamp>),
+    Intermediate(Certificate),
+}
+
+fn digest(trusted: &[Trusted]) -> Sha256Digest {
+    let mut all = Vec::new();
+    for one in trusted {
+        let (what, certificate) = match one {
+            Trusted::Anchor(usage, certificate, from, until) => {
+                (format!("{usage}/{from:?}/{until:?}"), certificate)
+            }
+            Trusted::Intermediate(certificate) => (String::new(), certificate),
+        };
+        all.extend_from_slice(certs::sha256(what.as_bytes()).as_bytes());
+        all.extend_from_slice(certificate.sha256().as_bytes());
+    }
+    certs::sha256(&all)
+}
+
+/// Why a list or an answer was not taken in.
+struct Refused {
+    code: &'static str,
+    said: String,
+    /// A newer one is held: no trouble.
+    superseded: bool,
+}
+
+/// Takes lists and answers into the store, verifying only what the store does not hold yet.
+struct Taker<'a> {
+    store: &'a mut TrustStore,
+    clients: TrustStore,
+    known: Option<&'a BTreeSet<(PathBuf, Sha256Digest)>>,
+    now: Timestamp,
+}
+
+impl Taker<'_> {
+    /// * `client_lists`: where lists of clients' authorities are gathered too.
+    fn take(
+        &mut self,
+        kind: ListKind,
+        path: &Path,
+        bytes: &[u8],
+        client_lists: Option<&mut Vec<Vec<u8>>>,
+    ) -> Result<(), Refused> {
+        let key = (path.to_owned(), certs::sha256(bytes));
+        let held = self.known.is_some_and(|known| known.contains(&key));
+        match kind {
+            ListKind::Crl => {
+                if !held {
+                    // The settings' lists are the operator's word; what is dropped comes from outside.
+                    let taken = match client_lists {
+                        None => self.store.add_crl(bytes),
+                        Some(_) => self.store.add_crl_at(bytes, self.now),
+                    };
+                    taken.map_err(|error| Refused {
+                        code: error.code(),
+                        said: error.to_string(),
+                        superseded: matches!(error, CrlError::Older { .. }),
+                    })?;
+                }
+                if let Some(lists) = client_lists
+                    && self.clients.add_crl(bytes).is_ok()
+                {
+                    lists.push(bytes.to_vec());
+                }
+            }
+            ListKind::Ocsp if held => {}
+            ListKind::Ocsp => {
+                self.store.add_ocsp(bytes, self.now).map_err(|error| Refused {
+                    code: error.code(),
+                    said: error.to_string(),
+                    superseded: matches!(error, OcspError::Older),
+                })?;
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Work<'a> {
     folder: &'a TrustFolder,
     now: Timestamp,
     keeps: bool,
-    store: TrustStore,
+    trusted: Vec<Trusted>,
     client_anchors: Vec<Certificate>,
     client_lists: Vec<Vec<u8>>,
     lists: Vec<ListState>,
     problems: Vec<Problem>,
-    made_of: Vec<u8>,
+    counts: BTreeSet<(PathBuf, Sha256Digest)>,
 }
 
 impl Work<'_> {
-    fn done(self, register: Register) -> Gathered {
-        Gathered {
-            store: self.store,
-            register,
-            client_anchors: self.client_anchors,
-            client_lists: self.client_lists,
-            lists: self.lists,
-            problems: self.problems,
-            made_of: certs::sha256(&self.made_of),
-        }
-    }
-
-    fn made_of(&mut self, parts: &[&[u8]]) {
-        for part in parts {
-            self.made_of.extend_from_slice(certs::sha256(part).as_bytes());
-        }
-    }
-
     fn problem(&mut self, path: &Path, code: &'static str, said: impl ToString) {
         self.problems.push(Problem::new(self.folder.place(path), code, said));
+    }
+
+    /// The store that lists are added to: the one before as far as it is still right.
+    fn beginning(
+        &self,
+        certificates: Sha256Digest,
+        before: Option<&Before<'_>>,
+        statics: &Statics,
+        files: &[PathBuf],
+    ) -> TrustStore {
+        let there = |path: &PathBuf| {
+            files.contains(path) || statics.crls.iter().any(|(named, _)| named == path)
+        };
+        match before {
+            Some(before) if before.made_of.certificates == certificates => {
+                // A list of the settings that changed may be older than before, by the operator's wish.
+                let settled = |(path, digest): &(PathBuf, Sha256Digest)| {
+                    let named = statics.crls.iter().find(|(named, _)| named == path);
+                    named.is_none_or(|(_, bytes)| certs::sha256(bytes) == *digest)
+                };
+                let held = &before.made_of.lists;
+                if held.iter().all(|list| there(&list.0) && settled(list)) {
+                    before.store.next()
+                } else {
+                    before.store.next_without_lists()
+                }
+            }
+            _ => {
+                let mut store =
+                    before.map_or_else(TrustStore::new, |before| before.store.successor());
+                for one in &self.trusted {
+                    match one {
+                        Trusted::Anchor(usage, certificate, from, until) => {
+                            store.add_anchor_between(*usage, certificate.clone(), *from, *until);
+                        }
+                        Trusted::Intermediate(certificate) => {
+                            store.add_intermediate(certificate.clone());
+                        }
+                    }
+                }
+                store
+            }
+        }
     }
 
     /// The list of anchors, and each of their certificates.
@@ -148,14 +287,12 @@ impl Work<'_> {
         let register = self.register();
         for (usage, entry) in register.in_force() {
             let Some(certificate) = self.anchor(entry) else { continue };
-            let (from, until) = (entry.from, entry.ends());
-            let window = format!("{usage}/{from:?}/{until:?}");
-            self.made_of(&[b"anchor", window.as_bytes(), certificate.der()]);
             // Connections are judged as of now, so their anchors come and go with their windows.
             if usage == Usage::IssuingClients && entry.standing(self.now) == Standing::Trusted {
                 self.client_anchors.push(certificate.clone());
             }
-            self.store.add_anchor_between(usage, certificate, from, until);
+            let anchor = Trusted::Anchor(usage, certificate, entry.from, entry.ends());
+            self.trusted.push(anchor);
         }
         register
     }
@@ -216,68 +353,54 @@ impl Work<'_> {
             match read_certificates(&path) {
                 Ok(certificates) => {
                     self.said(&path, None);
-                    for certificate in certificates {
-                        self.made_of(&[b"intermediate", certificate.der()]);
-                        self.store.add_intermediate(certificate);
-                    }
+                    self.trusted.extend(certificates.into_iter().map(Trusted::Intermediate));
                 }
                 Err((code, said)) => self.refuse(&path, code, &said),
             }
         }
     }
 
-    fn crls(&mut self, clients: &mut TrustStore) {
-        let held = self.folder.held().join("crls");
-        let files = self.files(&self.folder.crls());
-        for path in &files {
+    fn lists(&mut self, taker: &mut Taker<'_>, kind: ListKind, files: &[PathBuf]) {
+        let held = self.folder.held().join(match kind {
+            ListKind::Crl => "crls",
+            ListKind::Ocsp => "ocsp",
+        });
+        for path in files {
             let copy = held.join(path.file_name().unwrap_or_default());
             let before = read_bounded(&copy).ok();
             let now = read_bounded(path);
             // First what was believed before: an older list in its place is then known for one.
             if let Some(before) = before.filter(|before| now.as_ref().ok() != Some(before))
-                && self.store.add_crl(&before).is_ok()
+                && taker.take(kind, path, &before, Some(&mut self.client_lists)).is_ok()
             {
-                self.made_of(&[b"crl", &before]);
-                self.for_clients(clients, before);
+                self.counts.insert((path.clone(), certs::sha256(&before)));
             }
-            let refused = match now {
-                Err(error) => {
-                    self.refuse(path, Fault::Unreadable.code(), &error.to_string());
-                    Some(Fault::Unreadable.code())
-                }
-                Ok(bytes) => match self.store.add_crl(&bytes) {
-                    Ok(()) => {
-                        self.made_of(&[b"crl", &bytes]);
-                        self.said(path, None);
-                        self.hold(&copy, &bytes);
-                        self.for_clients(clients, bytes);
-                        None
-                    }
-                    Err(error) => {
-                        self.refuse_list(path, &error);
-                        Some(error.code())
-                    }
-                },
+            let taken = match &now {
+                Err(error) => Err(Refused {
+                    code: Fault::Unreadable.code(),
+                    said: error.to_string(),
+                    superseded: false,
+                }),
+                Ok(bytes) => taker.take(kind, path, bytes, Some(&mut self.client_lists)),
             };
+            let refused = taken.as_ref().err().map(|refused| refused.code);
+            match (taken, now) {
+                (Ok(()), Ok(bytes)) => {
+                    self.counts.insert((path.clone(), certs::sha256(&bytes)));
+                    self.said(path, None);
+                    self.hold(&copy, &bytes);
+                }
+                // That a newer one has replaced it is only told beside the file.
+                (Err(refused), _) if refused.superseded => {
+                    self.said(path, Some((refused.code, &refused.said)));
+                }
+                (Err(refused), _) => self.refuse(path, refused.code, &refused.said),
+                (Ok(()), Err(_)) => {}
+            }
             let file = self.folder.place(path);
-            self.lists.push(ListState { kind: ListKind::Crl, file, refused });
+            self.lists.push(ListState { kind, file, refused });
         }
-        self.let_go(&held, &files);
-    }
-
-    fn for_clients(&mut self, clients: &mut TrustStore, list: Vec<u8>) {
-        if clients.add_crl(&list).is_ok() {
-            self.client_lists.push(list);
-        }
-    }
-
-    /// A list that a newer one has replaced is no trouble, it is only told beside the file.
-    fn refuse_list(&mut self, path: &Path, error: &CrlError) {
-        if matches!(error, CrlError::Older { .. }) {
-            self.said(path, Some((error.code(), &error.to_string())));
-        } else {
-            self.refuse(path, error.code(), &error.to_string());
-        }
+        self.let_go(&held, files);
     }
 
     fn refuse(&mut self, path: &Path, code: &'static str, said: &str) {

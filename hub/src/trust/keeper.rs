@@ -7,12 +7,11 @@ use std::{
 
 use certs::TrustStore;
 use jiff::Timestamp;
-use licence::Sha256Digest;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Fault, Gathered, ListState, Problem, Statics, TrustFolder,
+    Before, Fault, Gathered, ListState, MadeOf, Problem, Sources, Statics, TrustFolder,
     folder::{Print, dropped},
     gather, read_statics, settings,
 };
@@ -31,6 +30,7 @@ pub struct Keeper {
     store: RwLock<Arc<TrustStore>>,
     told: RwLock<Arc<Told>>,
     work: Mutex<Work>,
+    sources: Sources,
 }
 
 /// What there is to tell of the material that was read last.
@@ -48,7 +48,7 @@ struct Work {
     /// As they were read last, whole.
     statics: Statics,
     seen: Vec<Print>,
-    made_of: Sha256Digest,
+    made_of: MadeOf,
     /// When the window of an anchor opens or closes next.
     turns_at: Option<Timestamp>,
 }
@@ -67,11 +67,11 @@ impl Keeper {
         })?;
         let seen = prints(config, &folder);
         let statics = read_statics(config)?;
-        let gathered = gather(&folder, &statics, now, true)?;
+        let gathered = gather(&folder, &statics, now, None, true)?;
         let work = Work {
             statics,
             seen,
-            made_of: gathered.made_of,
+            made_of: gathered.made_of.clone(),
             turns_at: gathered.register.turns_at(now),
         };
         let (store, told) = split(gathered, now);
@@ -81,6 +81,7 @@ impl Keeper {
             store: RwLock::new(Arc::new(store)),
             told: RwLock::new(Arc::new(told)),
             work: Mutex::new(work),
+            sources: Sources::open(config),
         })
     }
 
@@ -94,6 +95,21 @@ impl Keeper {
     #[must_use]
     pub fn told(&self) -> Arc<Told> {
         self.told.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where lists and answers are fetched from.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// What should be mended as of now: of the files, of lists past their time, of sources that fail.
+    #[must_use]
+    pub fn problems(&self, now: Timestamp) -> Vec<Problem> {
+        let mut problems = self.told().problems.clone();
+        problems.extend(stale(&self.store(), now));
+        problems.extend(self.sources.problems());
+        problems
     }
 
     /// The folder.
@@ -117,8 +133,13 @@ impl Keeper {
             return Ok(false);
         }
         work.seen = seen;
+        let held = self.store();
+        let Work { made_of, .. } = &*work;
+        let before = Before { store: &held, made_of };
+        let gathered = |statics: &Statics| gather(&self.folder, statics, now, Some(&before), true);
         let read = read_statics(&self.settings).and_then(|statics| {
-            gather(&self.folder, &statics, now, true).map(|gathered| (statics, gathered))
+            let gathered = gathered(&statics)?;
+            Ok((statics, gathered))
         });
         let (gathered, failure) = match read {
             Ok((statics, gathered)) => {
@@ -126,13 +147,13 @@ impl Keeper {
                 (gathered, None)
             }
             Err(error) => {
-                let mut gathered = gather(&self.folder, &work.statics, now, true)?;
+                let mut gathered = gathered(&work.statics)?;
                 gathered.problems.push(Problem::new("settings", Fault::Settings.code(), &error));
                 (gathered, Some(error))
             }
         };
         let changed = gathered.made_of != work.made_of;
-        work.made_of = gathered.made_of;
+        work.made_of = gathered.made_of.clone();
         work.turns_at = gathered.register.turns_at(now);
         let (store, mut told) = split(gathered, now);
         if changed {
@@ -147,23 +168,51 @@ impl Keeper {
         }
     }
 
-    /// Looks at the files of a hub until it closes.
+    /// Looks at the files of a hub, and fetches what is due, until it closes.
     pub fn watch(hub: &Arc<Hub>, shutdown: CancellationToken) -> JoinHandle<()> {
         let hub = Arc::downgrade(hub);
         tokio::spawn(async move {
-            let mut every = tokio::time::interval(LOOK);
-            every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    _ = every.tick() => {}
-                }
-                if !look(&hub).await {
-                    return;
-                }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = keep_looking(&hub) => {}
+                () = keep_fetching(&hub) => {}
             }
         })
     }
+}
+
+async fn keep_looking(hub: &Weak<Hub>) {
+    let mut every = every_look();
+    while look(hub).await {
+        every.tick().await;
+    }
+}
+
+async fn keep_fetching(hub: &Weak<Hub>) {
+    let mut every = every_look();
+    while fetch(hub).await {
+        every.tick().await;
+    }
+}
+
+fn every_look() -> tokio::time::Interval {
+    let mut every = tokio::time::interval(LOOK);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    every
+}
+
+/// Fetches what is due; whether the hub is still there. It is not held while a source keeps us waiting.
+async fn fetch(hub: &Weak<Hub>) -> bool {
+    let Some(held) = hub.upgrade() else { return false };
+    let Some(mut errand) = held.trust_keeper().sources.next_due(held.clock.now()) else {
+        return true;
+    };
+    let store = held.trust();
+    drop(held);
+    errand.run(&store).await;
+    let Some(held) = hub.upgrade() else { return false };
+    held.trust_keeper().sources.done(errand, held.clock.now());
+    true
 }
 
 /// One look; whether the hub is still there.
@@ -185,6 +234,24 @@ async fn look(hub: &Weak<Hub>) -> bool {
         Err(_) => tracing::warn!("reading anchors and revocation lists did not finish"),
     }
     true
+}
+
+/// Lists and answers that are past their time: what they speak about is undetermined.
+#[must_use]
+pub fn stale(store: &TrustStore, now: Timestamp) -> Vec<Problem> {
+    let stale = store.crls().into_iter().filter(|list| list.next_update <= now);
+    let mut problems: Vec<_> = stale
+        .map(|list| {
+            let said = format!("the next list was due at {}", list.next_update);
+            Problem::new(format!("list of {}", list.issuer_text), Fault::StaleList.code(), said)
+        })
+        .collect();
+    let (answers, old) = store.ocsp_answers(now);
+    if old > 0 {
+        let said = format!("{old} of {answers} answers are past their time");
+        problems.push(Problem::new("ocsp", Fault::StaleAnswers.code(), said));
+    }
+    problems
 }
 
 fn split(gathered: Gathered, now: Timestamp) -> (TrustStore, Told) {

@@ -11,12 +11,14 @@ mod gather;
 mod keeper;
 mod register;
 mod settings;
+mod sources;
 
 pub use folder::{TrustFolder, write_atomically};
-pub use gather::{Gathered, ListKind, ListState, gather, read_certificates};
-pub use keeper::Keeper;
+pub use gather::{Before, Gathered, ListKind, ListState, MadeOf, gather, read_certificates};
+pub use keeper::{Keeper, stale};
 pub use register::{Act, Entry, Register, RegisterError, Retirement, Standing, UsageWord};
 pub use settings::{Statics, read_statics};
+pub use sources::{FetchError, SourceKind, SourceReport, Sources};
 
 use serde::Serialize;
 
@@ -31,6 +33,10 @@ pub enum Fault {
     OtherCertificate,
     /// A folder has more files than are read.
     Full,
+    /// A revocation list is past its nextUpdate.
+    StaleList,
+    /// OCSP answers are past their nextUpdate.
+    StaleAnswers,
     /// A file that the settings name cannot be used: what it held before is in force.
     Settings,
 }
@@ -44,6 +50,8 @@ impl Fault {
             Self::Unwritable => "trust_file_unwritable",
             Self::OtherCertificate => "anchor_file_other",
             Self::Full => "trust_folder_full",
+            Self::StaleList => "trust_list_stale",
+            Self::StaleAnswers => "trust_answers_stale",
             Self::Settings => "trust_settings",
         }
     }
@@ -55,14 +63,19 @@ pub struct Problem {
     /// What it is about: a file below the trust folder, a key of the settings, a source.
     pub place: String,
     /// The reason's stable code.
-    pub code: &'static str,
+    #[schema(value_type = String)]
+    pub code: std::borrow::Cow<'static, str>,
     /// The reason in words.
     pub said: String,
 }
 
 impl Problem {
     /// A problem at a place.
-    pub fn new(place: impl Into<String>, code: &'static str, said: impl ToString) -> Self {
-        Self { place: place.into(), code, said: said.to_string() }
+    pub fn new(
+        place: impl Into<String>,
+        code: impl Into<std::borrow::Cow<'static, str>>,
+        said: impl ToString,
+    ) -> Self {
+        Self { place: place.into(), code: code.into(), said: said.to_string() }
     }
 }

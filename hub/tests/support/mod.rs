@@ -35,6 +35,8 @@ pub mod privacy;
 pub mod signing;
 /// A hub with a provider, a province and a browser.
 pub mod stage;
+/// Authorities from elsewhere, and the trust folder.
+pub mod trust;
 
 /// When tests take place, unless they say otherwise.
 pub const NOW: &str = "2026-03-02T01:00:00Z";
