@@ -159,3 +159,130 @@ async fn commands_refuse_what_makes_no_sense_and_change_nothing() {
     let register: Value = serde_json::from_slice(&register).unwrap();
     assert_eq!(register["anchors"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_older_than_the_end_of_an_anchor_stays_trusted() {
+    let hub = TestHub::start().await;
+    let elsewhere = Elsewhere::found();
+    let root = elsewhere.root();
+    let usage = ["--usage", "issuing-licences", "--why", "test"];
+    does(&hub, &[&["anchors", "add", root.to_str().unwrap()], &usage[..]].concat());
+    std::fs::copy(elsewhere.list(), trust_folder(&hub).join("crls/elsewhere.crl")).unwrap();
+    let signer = elsewhere.signer(&hub);
+    soon("the anchor counts", async || hand_in(&hub, &signer).await.status == 201).await;
+
+    let end = "2026-03-02T02:00:00Z";
+    does(
+        &hub,
+        &["anchors", "retire", &elsewhere.sha256(), "--from", end, "--why", "its successor"],
+    );
+    let epoch = hub.hub.trust().epoch();
+    soon("it is read", async || hub.hub.trust().epoch() > epoch).await;
+    hub.hub.clock.advance(jiff::SignedDuration::from_hours(2));
+    let (chain, _) = pulled(&hub).await;
+    assert_eq!(chain, "ok", "the log shows that the licence is older");
+    let (licence, _) = hub.some_licence(|licence, _| {
+        licence.issuer.credit_code() == &hub.issuer().department.code
+            && licence.identifier != hub.enterprise_licence().0.identifier
+    });
+    let document = licence.to_bytes();
+    let signature =
+        certs::sign_detached(&signer, &document, "2026-03-02T01:30:00Z".parse().unwrap()).unwrap();
+    let refused = hub.issuer().hand_in(&document, &signature).await;
+    assert_eq!(refused.code(), "certificate_anchor_ended", "{}", refused.text);
+}
+
+/// A call that a department's system makes.
+const CALL: &str = "/v1/changes?after=0&limit=1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_an_authority_come_and_go_without_a_restart() {
+    let hub = TestHub::start().await;
+    let elsewhere = Elsewhere::found();
+    let department = hub.office().department;
+    let issue = || {
+        let subject = support::subject(&department);
+        let (suite, profile) = (certs::Suite::EcdsaP256Sha256, certs::Profile::Client);
+        elsewhere.authority.issue(suite, profile, &subject, day("2025-01-01"), 3_000).unwrap()
+    };
+    let (certificate, key) = issue();
+    // A client of its own for each try: what is tried is the handshake.
+    let comes_in = async || {
+        let client = hub.client_with(&certificate, &key);
+        client.get(hub.url(CALL)).send().await.is_ok_and(|answer| answer.status() == 200)
+    };
+    assert!(!comes_in().await);
+
+    let root = elsewhere.root();
+    let usage = ["--usage", "issuing-clients", "--why", "test"];
+    does(&hub, &[&["anchors", "add", root.to_str().unwrap()], &usage[..]].concat());
+    soon("the client comes in", &comes_in).await;
+    let refused = hand_in(&hub, &elsewhere.signer(&hub)).await;
+    assert_eq!(refused.link(), "chain", "an anchor for clients issues no licences");
+
+    // One connection stays open; its certificate is revoked, another one of the authority is not.
+    let open = hub.client_with(&certificate, &key);
+    assert_eq!(open.get(hub.url(CALL)).send().await.unwrap().status(), 200);
+    let serial = hex::decode(certificate.serial_hex()).unwrap();
+    let list =
+        elsewhere.authority.revocation_list(&[(serial, day("2026-02-01"))], day("2026-03-02"));
+    std::fs::copy(list.unwrap(), trust_folder(&hub).join("crls/clients.crl")).unwrap();
+    soon("its open connection is of no use", async || {
+        let answer = open.get(hub.url(CALL)).send().await;
+        answer.is_ok_and(|answer| answer.status() == 401)
+    })
+    .await;
+    assert!(!comes_in().await);
+    let (certificate, key) = issue();
+    let other = hub.client_with(&certificate, &key);
+    assert_eq!(other.get(hub.url(CALL)).send().await.unwrap().status(), 200);
+
+    does(&hub, &["anchors", "retire", &elsewhere.sha256(), "--now", "--why", "test"]);
+    soon("nobody of the authority comes in", async || {
+        let answer = other.get(hub.url(CALL)).send().await;
+        answer.is_ok_and(|answer| answer.status() == 401)
+    })
+    .await;
+    soon("its list has no known issuer any more", async || {
+        let told = hub.hub.trust_keeper().told();
+        told.problems.iter().map(|one| &*one.code).eq(["crl_unknown_issuer"])
+    })
+    .await;
+    assert_eq!(hub.office().get(CALL).await.status, 200, "all others are where they were");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_server_certificate_is_shown_without_a_restart_and_a_broken_one_is_not() {
+    let hub = TestHub::start().await;
+    let shown = async || {
+        let client = hub.client_builder().tls_info(true).build().unwrap();
+        let answer = client.get(hub.url("/healthz")).send().await.unwrap();
+        let info = answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap();
+        certs::Certificate::from_der(info.peer_certificate().unwrap()).unwrap().sha256()
+    };
+    let city = district::consuming_departments().swap_remove(0);
+    let profile = certs::Profile::Server {
+        dns: vec!["localhost".to_owned()],
+        ips: vec!["127.0.0.1".parse().unwrap()],
+    };
+    let subject = support::subject(&city);
+    let suite = certs::Suite::EcdsaP256Sha256;
+    let (certificate, key) =
+        hub.authority.issue(suite, profile, &subject, day("2025-01-01"), 3_000).unwrap();
+    let write =
+        |name: &str, text: &str| std::fs::write(hub.folder.path().join(name), text).unwrap();
+    let before = shown().await;
+
+    write("server.pem", &certificate.to_pem());
+    let told = || hub.hub.trust_keeper().problems(hub.hub.clock.now());
+    soon("the key does not fit", async || told().iter().any(|one| one.code == "tls_settings"))
+        .await;
+    assert_eq!(shown().await, before);
+    write("server.key", &key.to_pkcs8_pem());
+    soon("the new one is shown", async || shown().await == certificate.sha256()).await;
+    assert!(told().is_empty());
+    write("ca.pem", "rubbish");
+    soon("the anchors are broken", async || told().len() == 2).await;
+    assert_eq!(shown().await, certificate.sha256());
+    assert_eq!(hub.office().get(CALL).await.status, 200);
+}

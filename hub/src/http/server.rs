@@ -67,7 +67,7 @@ impl Running {
 /// See [`ListenError`].
 pub fn start(hub: &Arc<Hub>) -> Result<Running, ListenError> {
     let settings = hub.settings();
-    let tls_settings = tls::server_config(&settings.tls)?;
+    let tls_settings = hub.trust_keeper().open_doors()?.server_config(&settings.tls)?;
     let metrics = metrics_handle();
     let workers = settings
         .workers

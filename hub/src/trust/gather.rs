@@ -124,7 +124,7 @@ pub fn gather(
     let known = before.map(|before| &before.made_of.lists);
     let mut taker = Taker { store: &mut store, clients, known, now };
     for (path, bytes) in &statics.crls {
-        let taken = taker.take(ListKind::Crl, path, bytes, None);
+        let taken = taker.take(ListKind::Crl, path, bytes, true, None);
         taken.map_err(|refused| config::content("trust.crls", path, refused.said))?;
         work.counts.insert((path.clone(), certs::sha256(bytes)));
     }
@@ -179,12 +179,15 @@ struct Taker<'a> {
 }
 
 impl Taker<'_> {
+    /// * `believed`: it was taken in before, or the settings name it: its date, which a clock that was put
+    ///   back may not have reached, is not looked at.
     /// * `client_lists`: where lists of clients' authorities are gathered too.
     fn take(
         &mut self,
         kind: ListKind,
         path: &Path,
         bytes: &[u8],
+        believed: bool,
         client_lists: Option<&mut Vec<Vec<u8>>>,
     ) -> Result<(), Refused> {
         let key = (path.to_owned(), certs::sha256(bytes));
@@ -192,10 +195,10 @@ impl Taker<'_> {
         match kind {
             ListKind::Crl => {
                 if !held {
-                    // The settings' lists are the operator's word; what is dropped comes from outside.
-                    let taken = match client_lists {
-                        None => self.store.add_crl(bytes),
-                        Some(_) => self.store.add_crl_at(bytes, self.now),
+                    let taken = if believed {
+                        self.store.add_crl(bytes)
+                    } else {
+                        self.store.add_crl_at(bytes, self.now)
                     };
                     taken.map_err(|error| Refused {
                         code: error.code(),
@@ -369,9 +372,10 @@ impl Work<'_> {
             let copy = held.join(path.file_name().unwrap_or_default());
             let before = read_bounded(&copy).ok();
             let now = read_bounded(path);
+            let believed = before.is_some() && now.as_ref().ok() == before.as_ref();
             // First what was believed before: an older list in its place is then known for one.
-            if let Some(before) = before.filter(|before| now.as_ref().ok() != Some(before))
-                && taker.take(kind, path, &before, Some(&mut self.client_lists)).is_ok()
+            if let Some(before) = before.filter(|_| !believed)
+                && taker.take(kind, path, &before, true, Some(&mut self.client_lists)).is_ok()
             {
                 self.counts.insert((path.clone(), certs::sha256(&before)));
             }
@@ -381,7 +385,7 @@ impl Work<'_> {
                     said: error.to_string(),
                     superseded: false,
                 }),
-                Ok(bytes) => taker.take(kind, path, bytes, Some(&mut self.client_lists)),
+                Ok(bytes) => taker.take(kind, path, bytes, believed, Some(&mut self.client_lists)),
             };
             let refused = taken.as_ref().err().map(|refused| refused.code);
             match (taken, now) {

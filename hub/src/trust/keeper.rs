@@ -1,7 +1,7 @@
 //! Holds what is believed now, and notices within two seconds when what it was made of changes.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Hub,
     config::{Config, ConfigError},
+    tls::{Admitted, Doors},
 };
 
 /// How often the files are looked at; reading what changed comes on top.
@@ -31,6 +32,9 @@ pub struct Keeper {
     told: RwLock<Arc<Told>>,
     work: Mutex<Work>,
     sources: Sources,
+    doors: OnceLock<Arc<Doors>>,
+    /// Why the files of `[tls]` that are there now are not in use.
+    doors_problem: RwLock<Option<Problem>>,
 }
 
 /// What there is to tell of the material that was read last.
@@ -51,6 +55,13 @@ struct Work {
     made_of: MadeOf,
     /// When the window of an anchor opens or closes next.
     turns_at: Option<Timestamp>,
+    doors: DoorsWork,
+}
+
+/// What connections were last opened with.
+struct DoorsWork {
+    admitted: Admitted,
+    seen: Vec<Print>,
 }
 
 impl Keeper {
@@ -73,6 +84,7 @@ impl Keeper {
             seen,
             made_of: gathered.made_of.clone(),
             turns_at: gathered.register.turns_at(now),
+            doors: DoorsWork { admitted: admitted(&gathered), seen: tls_prints(config) },
         };
         let (store, told) = split(gathered, now);
         Ok(Self {
@@ -82,6 +94,8 @@ impl Keeper {
             told: RwLock::new(Arc::new(told)),
             work: Mutex::new(work),
             sources: Sources::open(config),
+            doors: OnceLock::new(),
+            doors_problem: RwLock::default(),
         })
     }
 
@@ -97,6 +111,44 @@ impl Keeper {
         self.told.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Opens the doors for a server; they stay open for what changes.
+    ///
+    /// # Errors
+    /// `File` or `Content`, with the key in the settings.
+    pub fn open_doors(&self) -> Result<Arc<Doors>, ConfigError> {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.doors.seen = tls_prints(&self.settings);
+        let doors = Arc::new(Doors::open(&self.settings.tls, &work.doors.admitted)?);
+        Ok(self.doors.get_or_init(|| doors).clone())
+    }
+
+    /// Where connections come in, once a server listens.
+    #[must_use]
+    pub fn doors(&self) -> Option<&Doors> {
+        self.doors.get().map(AsRef::as_ref)
+    }
+
+    /// Reads the files of `[tls]` again if one of them, or whom the folder lets in, changed.
+    fn exchange_doors(&self, work: &mut DoorsWork, admitted: Option<Admitted>, anew: bool) {
+        let Some(doors) = self.doors.get() else {
+            work.admitted = admitted.unwrap_or_else(|| work.admitted.clone());
+            return;
+        };
+        let seen = tls_prints(&self.settings);
+        let other = admitted.filter(|admitted| *admitted != work.admitted);
+        if !anew && other.is_none() && seen == work.seen {
+            return;
+        }
+        work.seen = seen;
+        work.admitted = other.unwrap_or_else(|| work.admitted.clone());
+        let exchanged = doors.exchange(&self.settings.tls, &work.admitted);
+        let problem = exchanged.err().map(|error| {
+            tracing::warn!(error = %error, "connections are accepted as before");
+            Problem::new("tls", Fault::Tls.code(), &error)
+        });
+        *self.doors_problem.write().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
     /// Where lists and answers are fetched from.
     #[must_use]
     pub fn sources(&self) -> &Sources {
@@ -107,6 +159,7 @@ impl Keeper {
     #[must_use]
     pub fn problems(&self, now: Timestamp) -> Vec<Problem> {
         let mut problems = self.told().problems.clone();
+        problems.extend(self.doors_problem.read().unwrap_or_else(PoisonError::into_inner).clone());
         problems.extend(stale(&self.store(), now));
         problems.extend(self.sources.problems());
         problems
@@ -130,6 +183,7 @@ impl Keeper {
         let seen = prints(&self.settings, &self.folder);
         let turned = work.turns_at.is_some_and(|at| at <= now);
         if !anew && !turned && seen == work.seen {
+            self.exchange_doors(&mut work.doors, None, anew);
             return Ok(false);
         }
         work.seen = seen;
@@ -153,6 +207,7 @@ impl Keeper {
             }
         };
         let changed = gathered.made_of != work.made_of;
+        self.exchange_doors(&mut work.doors, Some(admitted(&gathered)), anew);
         work.made_of = gathered.made_of.clone();
         work.turns_at = gathered.register.turns_at(now);
         let (store, mut told) = split(gathered, now);
@@ -252,6 +307,16 @@ pub fn stale(store: &TrustStore, now: Timestamp) -> Vec<Problem> {
         problems.push(Problem::new("ocsp", Fault::StaleAnswers.code(), said));
     }
     problems
+}
+
+fn admitted(gathered: &Gathered) -> Admitted {
+    Admitted { anchors: gathered.client_anchors.clone(), lists: gathered.client_lists.clone() }
+}
+
+fn tls_prints(config: &Config) -> Vec<Print> {
+    let tls = &config.tls;
+    let own = [&tls.certificate, &tls.key, &tls.client_anchors].into_iter();
+    own.chain(&tls.client_crls).map(|path| Print::of(path)).collect()
 }
 
 fn split(gathered: Gathered, now: Timestamp) -> (TrustStore, Told) {

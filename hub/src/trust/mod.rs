@@ -37,6 +37,8 @@ pub enum Fault {
     StaleList,
     /// OCSP answers are past their nextUpdate.
     StaleAnswers,
+    /// A file of `[tls]` cannot be used: connections are accepted as before.
+    Tls,
     /// A file that the settings name cannot be used: what it held before is in force.
     Settings,
 }
@@ -52,6 +54,7 @@ impl Fault {
             Self::Full => "trust_folder_full",
             Self::StaleList => "trust_list_stale",
             Self::StaleAnswers => "trust_answers_stale",
+            Self::Tls => "tls_settings",
             Self::Settings => "trust_settings",
         }
     }
