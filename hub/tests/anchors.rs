@@ -41,6 +41,8 @@ async fn an_anchor_counts_within_two_seconds_and_so_does_its_end() {
     does(&hub, &["anchors", "retire", &sha256[..12], "--now", "--why", "its key is out"]);
     soon("nothing is trusted by it", async || pulled(&hub).await.0 == "anchor_withdrawn").await;
 
+    assert_eq!(hub.hub.trust().crls().len(), 1, "the list of the settings counts as before");
+
     let listed = does(&hub, &["anchors", "list", "--json"]);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let ours = listed.as_array().unwrap().iter().find(|one| one["sha256"] == sha256).unwrap();

@@ -117,11 +117,12 @@ pub fn gather(
     let certificates = digest(&work.trusted);
     let crls = work.files(&folder.crls());
     let answers = work.files(&folder.ocsp());
-    let mut store = work.beginning(certificates, before, statics, &[&crls[..], &answers].concat());
+    let files = [&crls[..], &answers].concat();
+    let (mut store, goes_on) = work.beginning(certificates, before, statics, &files);
     let mut clients = TrustStore::new();
     let client_anchors = statics.client_anchors.iter().chain(&work.client_anchors);
     client_anchors.for_each(|anchor| clients.add_anchor(Usage::IssuingClients, anchor.clone()));
-    let known = before.map(|before| &before.made_of.lists);
+    let known = before.filter(|_| goes_on).map(|before| &before.made_of.lists);
     let mut taker = Taker { store: &mut store, clients, known, now };
     for (path, bytes) in &statics.crls {
         let taken = taker.take(ListKind::Crl, path, bytes, true, None);
@@ -242,14 +243,15 @@ impl Work<'_> {
         self.problems.push(Problem::new(self.folder.place(path), code, said));
     }
 
-    /// The store that lists are added to: the one before as far as it is still right.
+    /// The store that lists are added to: the one before as far as it is still right; and whether it has its
+    /// lists and answers.
     fn beginning(
         &self,
         certificates: Sha256Digest,
         before: Option<&Before<'_>>,
         statics: &Statics,
         files: &[PathBuf],
-    ) -> TrustStore {
+    ) -> (TrustStore, bool) {
         let there = |path: &PathBuf| {
             files.contains(path) || statics.crls.iter().any(|(named, _)| named == path)
         };
@@ -262,9 +264,9 @@ impl Work<'_> {
                 };
                 let held = &before.made_of.lists;
                 if held.iter().all(|list| there(&list.0) && settled(list)) {
-                    before.store.next()
+                    (before.store.next(), true)
                 } else {
-                    before.store.next_without_lists()
+                    (before.store.next_without_lists(), false)
                 }
             }
             _ => {
@@ -280,7 +282,7 @@ impl Work<'_> {
                         }
                     }
                 }
-                store
+                (store, false)
             }
         }
     }
