@@ -182,7 +182,11 @@ fn judge(
 
 /// The verdict on the time-stamps over a signature, if there are any; `times.proven` becomes the earliest
 /// that holds.
-fn proven(signer: &SignerInfo<'_>, trust: &TrustStore, times: &mut Times) -> Option<LinkVerdict> {
+pub(crate) fn proven(
+    signer: &SignerInfo<'_>,
+    trust: &TrustStore,
+    times: &mut Times,
+) -> Option<LinkVerdict> {
     let mut found: Option<TimeStamp> = None;
     let mut failure = None;
     for token in signer.time_stamps().into_iter().take(MAX_TIME_STAMPS) {

@@ -29,8 +29,9 @@ use x509_cert::time::Time;
 use crate::certificate::{pem_blocks, to_pem};
 use crate::tlv::{INTEGER, Members, OCTET_STRING, SEQUENCE, SET, context, set_of, tlv};
 use crate::{
-    Certificate, CertificateError, ChainError, ChainRecord, HashAlgorithm, Link, PublicKey,
-    SignError, SigningIdentity, Suite, TrustStore, Usage, Verifier, oids, sha256, suite, time,
+    Certificate, CertificateError, ChainError, ChainRecord, HashAlgorithm, Link, LinkVerdict,
+    Outcome, PublicKey, Revocation, SignError, SigningIdentity, Suite, Times, TrustStore, Usage,
+    Verifier, check, oids, sha256, suite, time,
 };
 
 /// The largest signature taken in, in bytes, embedded content not counted.
@@ -77,6 +78,11 @@ pub struct VerifiedSignature {
     pub chain: ChainRecord,
     /// The time the signer claims, if any; not proven by anybody.
     pub signing_time: Option<Timestamp>,
+    /// What a time-stamp in the signature comes to, if there is one and it was looked at
+    /// ([`verify_stamped`]): undetermined where its authority is not known.
+    pub time_stamp: Option<LinkVerdict>,
+    /// The time by which a trusted time-stamp proves that the signature existed.
+    pub proven_at: Option<Timestamp>,
 }
 
 /// Why a signature was not accepted.
@@ -152,6 +158,9 @@ pub enum SignatureError {
     /// Without signed attributes, content that itself looks like signed attributes proves nothing.
     #[error("the content could be the signed attributes of another signature")]
     AmbiguousContent,
+    /// A time-stamp in the signature does not hold.
+    #[error("the time-stamp in the signature does not hold: {}", .0.code)]
+    TimeStamp(LinkVerdict),
     /// The signer's certificate is not trusted.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -180,6 +189,7 @@ impl SignatureError {
             Self::DigestMismatch => "signature_digest_mismatch",
             Self::BadSignature => "signature_wrong",
             Self::AmbiguousContent => "signature_ambiguous_content",
+            Self::TimeStamp(link) => link.code,
             Self::Chain(error) => error.code(),
         }
     }
@@ -188,6 +198,7 @@ impl SignatureError {
     pub fn link(&self) -> Link {
         match self {
             Self::Chain(error) => error.link(),
+            Self::TimeStamp(_) => Link::Time,
             Self::Certificate(_) | Self::SignerCertificateMissing | Self::SigningCertificate => {
                 Link::Certificate
             }
@@ -284,6 +295,55 @@ pub fn verify_detached(
         suite: found.suite,
         chain: path.record.clone(),
         signing_time: found.signing_time,
+        time_stamp: None,
+        proven_at: None,
+        signer,
+    })
+}
+
+/// Like [`verify_detached`], judged as of the time that a trusted time-stamp in the signature proves: the signer's
+/// path must have held then, and what is older than a revocation stands. Where the time-stamp's authority is not
+/// known, and where there is none, as of `at`.
+///
+/// # Errors
+/// See [`SignatureError`]; `TimeStamp` for one that is over other bytes, forged, or by an authority whose certificate
+/// is good for something else.
+pub fn verify_stamped(
+    cms: &[u8],
+    content: &[u8],
+    trust: &TrustStore,
+    at: Timestamp,
+) -> Result<VerifiedSignature, SignatureError> {
+    let usage = Usage::IssuingLicences;
+    let (signed, info) = read_one(cms, content)?;
+    let signer = Certificate::from_der(signed.certificate_of(&info)?)?;
+    let found = signed.check(&info, &signer, &[content])?;
+    let mut times = Times::now(at);
+    let time_stamp = check::proven(&info, trust, &mut times);
+    if let Some(link) = &time_stamp
+        && link.outcome == Outcome::Untrusted
+    {
+        return Err(SignatureError::TimeStamp(link.clone()));
+    }
+    let others = signed.others(&signer);
+    let has = |needed: &Certificate| others.contains(needed);
+    let path = match trust.recall(&signer.sha256(), usage, times.of_path(), has) {
+        Some(known) => known,
+        None => trust.path(&signer, &others, usage, times.of_path())?,
+    };
+    if let Revocation::Revoked { at: revoked_at, .. } =
+        trust.judge_at(&path.record, &times).revocation
+    {
+        trust.unless_revoked(&path, at)?;
+        return Err(ChainError::Revoked { position: 0, revoked_at }.into());
+    }
+    Ok(VerifiedSignature {
+        organisation: signer.organisation(),
+        suite: found.suite,
+        chain: path.record.clone(),
+        signing_time: found.signing_time,
+        time_stamp,
+        proven_at: times.proven,
         signer,
     })
 }

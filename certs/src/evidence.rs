@@ -9,8 +9,8 @@ use licence::{Licence, LicenceStatus, Sha256Digest, StatusOrder, Validity};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Judgement, Link, Manifest, ManifestError, SignatureError, TrustStore, VerifiedSignature,
-    sha256, verify_detached,
+    Judgement, Link, Manifest, ManifestError, SignatureError, Times, TrustStore, VerifiedSignature,
+    sha256, verify_stamped,
 };
 
 const FORMAT: &str = "yihao-evidence-1";
@@ -23,7 +23,7 @@ const MAX_ORDERS: usize = 100;
 pub struct Evidence {
     /// The licence's bytes.
     pub licence: Vec<u8>,
-    /// CMS over the manifest if there is one, else over the licence.
+    /// CMS over the manifest if there is one, else over the licence; it may carry a time-stamp.
     pub signature: Vec<u8>,
     /// The manifest's bytes.
     pub manifest: Option<Vec<u8>>,
@@ -226,6 +226,9 @@ impl Evidence {
     /// code, and every status order in turn. A certificate revoked by `at` is an error; that no current
     /// revocation list is at hand shows in the judgements.
     ///
+    /// A signature that carries a time-stamp (as unsigned attribute) by an authority that `trust` knows is
+    /// judged as of the time that the time-stamp proves: see [`verify_stamped`].
+    ///
     /// The day of `at` is taken in China's time (UTC+8).
     ///
     /// # Errors
@@ -244,7 +247,7 @@ impl Evidence {
                 (bytes, Some((manifest, position)))
             }
         };
-        let signature = verify_detached(&self.signature, signed, trust, at)?;
+        let signature = verify_stamped(&self.signature, signed, trust, at)?;
         let licence = Licence::parse(&self.licence).map_err(EvidenceError::Licence)?;
         let issuer = licence.issuer.credit_code();
         let manifest_agrees =
@@ -259,10 +262,11 @@ impl Evidence {
             let because = |source| EvidenceError::Order { position, source: Box::new(source) };
             orders.push(verified.map_err(because)?);
         }
+        let times = Times { now: at, proven: signature.proven_at };
         let day = tz::offset(8).to_datetime(at).date();
         Ok(EvidenceVerdict {
             validity: licence.valid_on(day),
-            judgement: trust.judge(&signature.chain, at),
+            judgement: trust.judge_at(&signature.chain, &times),
             manifest_position: manifest_position.map(|(_, position)| position),
             licence,
             digest,
@@ -285,12 +289,13 @@ impl EvidenceOrder {
         if order.identifier != licence.identifier {
             return Err(OrderError::OtherLicence);
         }
-        let signature = verify_detached(&self.signature, &self.order, trust, at)?;
+        let signature = verify_stamped(&self.signature, &self.order, trust, at)?;
         if signature.organisation.as_ref() != Some(licence.issuer.credit_code()) {
             return Err(OrderError::SignerNotIssuer);
         }
         *status = status.apply(&order.change).map_err(|_| OrderError::Transition)?;
-        let judgement = trust.judge(&signature.chain, at);
+        let times = Times { now: at, proven: signature.proven_at };
+        let judgement = trust.judge_at(&signature.chain, &times);
         Ok(VerifiedOrder { order, signature, judgement })
     }
 }

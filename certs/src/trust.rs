@@ -529,7 +529,7 @@ impl TrustStore {
     }
 
     /// Finds, validates and remembers a path; revocation is not looked at.
-    fn path(
+    pub(crate) fn path(
         &self,
         leaf: &Certificate,
         others: &[Certificate],

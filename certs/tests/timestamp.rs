@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 use certs::timestamp::{self, TimestampError};
 use certs::{
     Certificate, HashAlgorithm, Link, Outcome, Profile, SigningIdentity, Suite, Times, TrustStore,
-    Usage, check_cms, cms_signature_value, issue_crl, sign_detached, with_time_stamp,
+    Usage, check_cms, cms_signature_value, issue_crl, sign_detached, verify_detached,
+    verify_stamped, with_time_stamp,
 };
 use jiff::{SignedDuration, Timestamp};
 use stamping::{answer, authority};
@@ -308,6 +309,17 @@ fn a_signature_carries_its_time_stamp_and_outlives_its_certificate() {
         let wrong = with_time_stamp(&cms, &other).unwrap();
         assert_eq!(code(&wrong, Link::Time), (Some("timestamp_other_bytes"), None));
         assert_eq!(code(&wrong, Link::Certificate).0, Some("certificate_expired"));
+
+        // So too where a licence's signature is verified as a whole.
+        let verify = |cms: &[u8]| verify_stamped(cms, CONTENT, &trust, late.now);
+        let verified = verify(&stamped).unwrap();
+        assert_eq!(verified.proven_at, proven);
+        assert_eq!(verified.time_stamp.unwrap().link, Link::Time);
+        assert_eq!(verify(&cms).err().unwrap().code(), "certificate_expired");
+        let refused = verify(&wrong).err().unwrap();
+        assert_eq!((refused.code(), refused.link()), ("timestamp_other_bytes", Link::Time));
+        let strict = verify_detached(&stamped, CONTENT, &trust, late.now).err().unwrap();
+        assert_eq!(strict.code(), "certificate_expired", "what comes in is judged now");
 
         if suite == Suite::EcdsaP256Sha256 {
             std::fs::write(desk.path().join("stamped.cms"), &stamped).unwrap();

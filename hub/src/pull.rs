@@ -32,6 +32,7 @@ use crate::{
         terms::{self, GrantTerms},
         uses,
     },
+    stamps,
     tls::Caller,
 };
 
@@ -704,7 +705,8 @@ async fn record_opening(
     Ok(seq)
 }
 
-/// The self-contained file with which a licence is checked offline.
+/// The self-contained file with which a licence is checked offline. Signatures that were time-stamped carry their
+/// stamps.
 ///
 /// # Errors
 /// `Store`, also when the manifest that signs the licence is gone.
@@ -719,13 +721,14 @@ pub async fn evidence(hub: &Hub, stored: &StoredLicence) -> Result<Evidence, Pul
             (held.signature.to_vec(), Some(held.document.to_vec()))
         }
     };
-    let orders = stored
-        .orders
-        .iter()
-        .map(|order| certs::EvidenceOrder {
+    let signature = stamps::carried(signature, stamps::of_licence(hub, stored).await?);
+    let mut orders = Vec::with_capacity(stored.orders.len());
+    for order in &stored.orders {
+        let stamp = stamps::of_order(hub, order).await?;
+        orders.push(certs::EvidenceOrder {
             order: order.document.to_vec(),
-            signature: order.signature.to_vec(),
-        })
-        .collect();
+            signature: stamps::carried(order.signature.to_vec(), stamp),
+        });
+    }
     Ok(Evidence { licence: stored.document.to_vec(), signature, manifest, orders })
 }

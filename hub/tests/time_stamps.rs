@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use certs::{HashAlgorithm, timestamp};
-use hub::stamps;
+use hub::{intake::BatchIntake, records::Draft, reuse::package::SignedFile, stamps};
 use jiff::{SignedDuration, Timestamp};
 use licence::{Licence, StatusChange};
 use serde_json::Value;
@@ -367,4 +370,105 @@ async fn a_stamp_outlives_the_revocation_of_its_signer_also_where_nothing_else_d
     let changes = hub.store.changes(licence::Seq(2), 10).await.unwrap();
     let fell: Vec<_> = changes.iter().map(licence::Change::identifier).collect();
     assert_eq!(fell, [&licences[1].identifier]);
+}
+
+#[actix_web::test]
+async fn what_is_stamped_outlives_its_signers_certificate_also_offline() {
+    let desk = Desk::start(Manner::Stamps("one"), Manner::Down).await;
+    let (licence, pull) = desk.hub.enterprise_licence();
+    let issuer = desk.hub.issuer();
+    assert_eq!(issuer.issue(&licence).await.status, 201);
+    desk.comes_to(&licence, "stamped").await;
+    let hub = &desk.hub.hub;
+    let office = desk.hub.puller(&pull);
+    let pulled = office.pull(&pull).await;
+    let grant = pulled.json["grant"].as_str().unwrap();
+    let path = format!("/v1/grants/{grant}/licences/{}", licence.identifier);
+    let opened = office.get(&path).await;
+    let evidence = certs::Evidence::parse(opened.text.as_bytes()).unwrap();
+    let stored = hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+    let indexes::Proof::Signature(plain) = &stored.proof else { panic!("signed by itself") };
+    let mut unstamped = evidence.clone();
+    unstamped.signature = plain.to_vec();
+    assert_ne!(unstamped, evidence, "the stamp travels in the signature");
+
+    let hour = SignedDuration::from_hours(1);
+    hub.clock.advance(hour * 2);
+    let now = hub.clock.now();
+    let signer = issuer.identity.as_ref().unwrap().certificate().serial_hex();
+    let revoked = [(hex::decode(signer).unwrap(), now - hour)];
+    desk.hub.authority.revocation_list(&revoked, now).unwrap();
+    hub.reload_trust().unwrap();
+    let trust = hub.trust();
+    let refused = unstamped.verify(&trust, now).err().unwrap();
+    assert_eq!(refused.code(), "certificate_revoked");
+    let verdict = evidence.verify(&trust, now).unwrap();
+    let stamp = stamps::of_licence(hub, &stored).await.unwrap().unwrap();
+    assert!(verdict.signature.proven_at.is_some_and(|at| at >= stamp.at));
+    assert!(matches!(verdict.judgement.revocation, certs::Revocation::Good { .. }));
+    // Whose stamps one does not trust prove nothing.
+    let mut other = certs::TrustStore::new();
+    let usage = certs::Usage::IssuingLicences;
+    trust.anchors(usage).into_iter().for_each(|anchor| other.add_anchor(usage, anchor));
+    let alone = evidence.verify(&other, now).unwrap();
+    assert_eq!(alone.signature.proven_at, None);
+    assert_eq!(alone.signature.time_stamp.unwrap().code, "certificate_unknown_issuer");
+}
+
+#[actix_web::test]
+async fn licences_of_one_batch_share_one_stamp() {
+    let desk = Desk::start(Manner::Stamps("one"), Manner::Down).await;
+    let issuer = desk.hub.issuer();
+    let licences = desk.licences(4);
+    let documents: Vec<_> =
+        licences.iter().map(|licence| Bytes::from(licence.to_bytes())).collect();
+    let digests: Vec<_> = documents.iter().map(|document| certs::sha256(document)).collect();
+    let code = issuer.department.code;
+    let manifest = certs::Manifest::write(&code, "2026-1", &digests).unwrap();
+    let signature = issuer.sign(&manifest);
+    let mut batch =
+        BatchIntake::begin(Arc::clone(&*desk.hub.hub), code, manifest.into(), signature.into())
+            .await
+            .unwrap();
+    let outcomes = batch.take_in(documents.into_iter().enumerate().collect()).await.unwrap();
+    assert!(outcomes.iter().all(Result::is_ok));
+    for licence in &licences {
+        desk.comes_to(licence, "stamped").await;
+    }
+    assert_eq!(desk.first.asked(), 1);
+}
+
+#[actix_web::test]
+async fn what_the_hub_signs_is_stamped_too() {
+    let desk = Desk::start(Manner::Down, Manner::Stamps("two")).await;
+    let hub = &desk.hub.hub;
+    let identity = desk.hub.issuer().identity.unwrap();
+    let content = b"a document of the hub".to_vec();
+    let signature = certs::sign_detached(&identity, &content, hub.clock.now()).unwrap();
+    let file = SignedFile {
+        format: "yihao-package-1".to_owned(),
+        content: STANDARD.encode(&content),
+        signature: STANDARD.encode(&signature),
+        evidence: std::collections::BTreeMap::new(),
+    };
+    let bytes = Bytes::from(serde_json::to_vec(&file).unwrap());
+    assert_eq!(stamps::with_stamp(hub, bytes.clone()).await.unwrap(), bytes);
+    let mut draft = Draft::new();
+    stamps::file(hub, &mut draft, &bytes);
+    draft.commit(&*hub.store).await.unwrap().unwrap();
+    for _ in 0..200 {
+        let stamped = stamps::with_stamp(hub, bytes.clone()).await.unwrap();
+        if stamped == bytes {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        }
+        let signature = SignedFile::parse(&stamped).unwrap().signature().unwrap();
+        let times = certs::Times::now(hub.clock.now());
+        let verdict = certs::check_cms(&signature, Some(&content), &hub.trust(), &times);
+        assert!(verdict.signatures[0].proven_at.is_some());
+        let state = hub.stamps().unwrap().state(hub).await.unwrap();
+        assert_eq!(state.due, 0);
+        return;
+    }
+    panic!("never stamped");
 }

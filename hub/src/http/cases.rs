@@ -28,6 +28,7 @@ use crate::{
         cases::{self, CaseError, DepartmentStep},
         checklist::{self, Item, ItemState, MayFollow, WhyNot},
     },
+    stamps,
     tls::Caller,
 };
 
@@ -511,6 +512,7 @@ pub async fn show_package(
 ) -> Result<HttpResponse, Problem> {
     let who = requester.towards(&hub, &id).await?;
     let package = cases::package(&hub, &who, &id).await?;
+    let package = stamps::with_stamp(&hub, package).await?;
     Ok(HttpResponse::Ok().content_type("application/json").body(package))
 }
 

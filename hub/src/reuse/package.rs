@@ -28,6 +28,7 @@ use crate::{
     keys::SignerUnavailable,
     pull::evidence,
     records::{self, Draft, Held},
+    stamps,
 };
 
 /// Format of packages.
@@ -428,6 +429,7 @@ pub(super) async fn hand_over(
         promise,
     };
     let signed = sign(hub, FORMAT, &package, evidence_files).await?;
+    stamps::file(hub, draft, &signed);
     let digest = hub.blobs.put(signed).await?;
     for file in files.iter().filter(|file| noted != Some(file.value.id.as_str())) {
         materials::use_in(draft, file, &case.id);

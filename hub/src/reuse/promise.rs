@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Hub,
     records::{self, Draft},
+    stamps,
 };
 
 /// Promises that are not kept yet: holder token 16 · last day as `YYYY-MM-DD` · case id. Filed at submission.
@@ -109,6 +110,7 @@ pub(super) async fn give(
         text: TEXT.to_owned(),
     };
     let signed = package::sign(hub, FORMAT, &document, Default::default()).await?;
+    stamps::file(hub, draft, &signed);
     let document = hub.blobs.put(signed).await?;
     // Before submission a promise binds nobody, so that it is filed then; after a supplement it goes on binding.
     let earlier = case.promise.as_ref().map(|earlier| earlier.until);

@@ -14,6 +14,9 @@ mod worker;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use certs::{Times, TrustStore, timestamp};
 use indexes::{Collection, Proof, StoreError, StoredLicence, StoredOrder};
 use jiff::Timestamp;
@@ -26,6 +29,7 @@ use utoipa::ToSchema;
 
 use crate::config::{self, Config, ConfigError, TimeStamps};
 use crate::records::{self, Draft, Kept};
+use crate::reuse::package::SignedFile;
 use crate::{Hub, clock::Clock};
 
 use authority::Authority;
@@ -190,14 +194,16 @@ impl Stamps {
 
 /// Has the signature on a document of the hub's own stamped, once the draft is written.
 ///
-/// * `signature`: detached CMS, DER.
-pub fn file(hub: &Hub, draft: &mut Draft, signature: &[u8]) {
-    let Ok(value) = certs::cms_signature_value(signature) else {
-        return; // the hub's own signatures can be read
-    };
-    if let Some(stamps) = hub.stamps() {
+/// * `file`: a signed file, as it is kept.
+pub fn file(hub: &Hub, draft: &mut Draft, file: &[u8]) {
+    let Some(stamps) = hub.stamps() else { return };
+    let signature = SignedFile::parse(file).and_then(|file| file.signature());
+    // The hub's own files can be read.
+    if let Ok(signature) = signature
+        && let Ok(value) = certs::cms_signature_value(&signature)
+    {
         let since = hub.clock.now();
-        let key = certs::sha256(signature);
+        let key = certs::sha256(&signature);
         let micros = u64::try_from(since.as_microsecond()).unwrap_or(0).to_be_bytes();
         let place = [micros.as_slice(), key.as_bytes()].concat();
         draft.put(&place, &DueDocument { since, key, value });
@@ -239,6 +245,29 @@ pub async fn proven(hub: &Hub, licence: &StoredLicence) -> Result<Option<Timesta
     let stamp = of_licence(hub, licence).await?;
     let times = Times::now(hub.clock.now());
     Ok(stamp.and_then(|stamp| stamp.proven(&hub.trust(), &times)))
+}
+
+/// The same signature with its time-stamp inside, as every reader of CMS finds it (RFC 3161, appendix A).
+#[must_use]
+pub fn carried(signature: Vec<u8>, stamp: Option<Stamp>) -> Vec<u8> {
+    let stamped = stamp.and_then(|stamp| {
+        let stamped = certs::with_time_stamp(&signature, &stamp.token).ok()?;
+        (stamped.len() <= certs::MAX_CMS_BYTES).then_some(stamped)
+    });
+    stamped.unwrap_or(signature)
+}
+
+/// A signed file of the hub's own as it is handed out: with its time-stamp inside the signature, if it has one by now.
+///
+/// # Errors
+/// The store's.
+pub async fn with_stamp(hub: &Hub, file: Bytes) -> Result<Bytes, StoreError> {
+    let Ok(mut parsed) = SignedFile::parse(&file) else { return Ok(file) };
+    let Ok(signature) = parsed.signature() else { return Ok(file) };
+    let Some(stamp) = of_document(hub, &certs::sha256(&signature)).await? else { return Ok(file) };
+    parsed.signature = STANDARD.encode(carried(signature, Some(stamp)));
+    let bytes = serde_json::to_vec(&parsed).expect("a structure of texts always serialises");
+    Ok(bytes.into())
 }
 
 /// What the public face says of a licence's time.
