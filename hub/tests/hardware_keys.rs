@@ -327,6 +327,39 @@ fn settings_that_name_no_token_or_module_are_told() {
     });
 }
 
+/// A module whose first start takes 12 seconds; each fails.
+const SLEEPER: &str = r#"
+#include <unistd.h>
+static unsigned seconds = 12;
+static unsigned long start(void *arguments) { (void)arguments; sleep(seconds); seconds = 0; return 5; }
+static struct { unsigned char version[2]; void *functions[68]; } list = { { 2, 40 }, { (void *)start } };
+unsigned long C_GetFunctionList(void **answer) { *answer = &list; return 0; }
+"#;
+
+#[test]
+fn a_module_that_does_not_answer_keeps_nobody_waiting_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, module) = (folder.path().join("sleeper.c"), folder.path().join("sleeper.so"));
+    std::fs::write(&source, SLEEPER).unwrap();
+    let mut compile = Command::new("cc");
+    let compiled = compile.args(["-shared", "-fPIC", "-o"]).arg(&module).arg(&source).output();
+    let compiled = compiled.expect("the program `cc` is needed: ./dev test installs it (g++)");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let pin = hub::keys::secret::Source::new(None, "YIHAO_HUB_KEY_PIN");
+    let token = token::Token { module, label: "yihao".to_owned(), pin };
+
+    let started = std::time::Instant::now();
+    assert_eq!(token::look(&token, "x"), Err(TokenError::Silent));
+    assert!(started.elapsed().as_secs() < 11);
+    // Who comes meanwhile is told at once.
+    let again = std::time::Instant::now();
+    assert_eq!(token::look(&token, "x"), Err(TokenError::Silent));
+    assert!(again.elapsed().as_millis() < 500);
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    // It answers again, if only that it fails.
+    assert_eq!(token::look(&token, "x").unwrap_err().code(), "signer_module");
+}
+
 #[test]
 fn an_operator_makes_a_key_on_the_token_with_the_pin_from_the_environment() {
     alone("an_operator_makes_a_key_on_the_token_with_the_pin_from_the_environment", async |hsm| {
