@@ -94,6 +94,14 @@ async fn the_exit_code_says_trusted_untrusted_undetermined_or_not_checked() {
     assert_eq!(untrusted.status.code(), Some(1), "{}", told(&untrusted));
     assert!(told(&untrusted).contains("signature_digest_mismatch"), "{}", told(&untrusted));
 
+    let by_settings = Command::new(env!("CARGO_BIN_EXE_hub"))
+        .args(["verify", "--at", &desk.now().to_string(), "--config"])
+        .arg(desk.file_of_hub("hub.toml"))
+        .args(signed)
+        .output()
+        .unwrap();
+    assert_eq!(by_settings.status.code(), Some(0), "{}", told(&by_settings));
+
     let missing = desk.verify(&[Path::new("there-is-no-such-file")], &[]);
     assert_eq!(missing.status.code(), Some(3), "{}", told(&missing));
     let wrong = Command::new(env!("CARGO_BIN_EXE_hub")).args(["verify", "--no-such"]).output();

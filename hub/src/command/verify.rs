@@ -10,8 +10,9 @@ use jiff::Timestamp;
 
 use super::tell;
 use crate::{
-    config::{ConfigError, content, read_file},
+    config::{Config, ConfigError, content, read_file},
     judge::Outcome,
+    trust::Keeper,
     verify::{Explained, Input, Report, check},
 };
 
@@ -25,8 +26,11 @@ pub struct Arguments {
     /// signs, such as a licence document.
     file: PathBuf,
     /// PEM file with the anchors to trust for signing.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "config")]
     anchors: Vec<PathBuf>,
+    /// A hub's settings: its anchors, intermediates, lists and answers, as they lie on the disk.
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// PEM file with the anchors to trust for time-stamps.
     #[arg(long)]
     time_anchors: Vec<PathBuf>,
@@ -108,7 +112,10 @@ fn read(arguments: &Arguments) -> Result<Report, ConfigError> {
 }
 
 fn trust(arguments: &Arguments, at: Timestamp) -> Result<TrustStore, ConfigError> {
-    let mut trust = TrustStore::new();
+    let mut trust = match &arguments.config {
+        None => TrustStore::new(),
+        Some(path) => Keeper::open(&Config::read(path)?, at)?.store().next(),
+    };
     for path in &arguments.anchors {
         for anchor in certificates("--anchors", path)? {
             trust.add_anchor(Usage::IssuingLicences, anchor);
