@@ -329,9 +329,13 @@ fn settings_that_name_no_token_or_module_are_told() {
 
 /// A module whose first start takes 12 seconds; each fails.
 const SLEEPER: &str = r#"
+#include <stdlib.h>
 #include <unistd.h>
-static unsigned seconds = 12;
-static unsigned long start(void *arguments) { (void)arguments; sleep(seconds); seconds = 0; return 5; }
+static unsigned long start(void *arguments) {
+    (void)arguments;
+    if (!getenv("STARTED")) { setenv("STARTED", "1", 1); sleep(12); }
+    return 5;
+}
 static struct { unsigned char version[2]; void *functions[68]; } list = { { 2, 40 }, { (void *)start } };
 unsigned long C_GetFunctionList(void **answer) { *answer = &list; return 0; }
 "#;
