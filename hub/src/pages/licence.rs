@@ -24,6 +24,7 @@ use crate::{
     policy::Act,
     pull::check_reason,
     reuse::Clerk,
+    stamps::{self, TimeStampState},
 };
 
 /// `GET /licences/{identifier}`: the public face.
@@ -50,6 +51,7 @@ struct Judged {
     verification: Verification,
     in_log: bool,
     outcome: Outcome,
+    time_stamp: TimeStampState,
 }
 
 async fn page(
@@ -117,7 +119,8 @@ async fn judged(visitor: &Visitor, identifier: &LicenceId) -> Result<Judged, Fai
                 if *identifier == stored.identifier && *digest == stored.digest)
     });
     let outcome = verification::outcome(&verification, in_log);
-    Ok(Judged { stored, verification, in_log, outcome })
+    let time_stamp = stamps::state_of(hub, &stored).await?;
+    Ok(Judged { stored, verification, in_log, outcome, time_stamp })
 }
 
 /// Records the use. `content`: the reason for which the content is shown; `None` for the public face.
@@ -176,7 +179,12 @@ fn view(visitor: &Visitor, judged: &Judged, with_content: bool) -> views::Licenc
         badge,
         means,
         checked_at: fill(t.checked_at, &[("at", &moment(judged.verification.checked_at))]),
-        links: verification::links(t, stored, signed.as_ref(), &judged.verification, judged.in_log),
+        links: {
+            let all = &judged.verification;
+            let mut links = verification::links(t, stored, signed.as_ref(), all, judged.in_log);
+            links.extend(verification::time_stamp(t, &judged.time_stamp));
+            links
+        },
         face_title: if content.is_some() { t.face } else { t.public_face },
         facts: facts(visitor, stored, content.as_ref(), period),
         fields: content.as_ref().map(|licence| fields(visitor, entry, licence)).unwrap_or_default(),

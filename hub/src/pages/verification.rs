@@ -12,7 +12,10 @@ use super::{
     texts::{Texts, fill},
     views::{Badge, Link, Tone},
 };
-use crate::judge::{Face, Outcome, Verification};
+use crate::{
+    judge::{Face, Outcome, Verification},
+    stamps::TimeStampState,
+};
 
 /// How counterparts write "without end".
 const OPEN_END: Date = date(2099, 12, 31);
@@ -127,6 +130,20 @@ fn log(t: &'static Texts, verification: &Verification, in_log: bool) -> Link {
         code: Some(verification.log.digest.to_string()),
         ..link(t, mark, t.link_log, fill(says, &[("seq", &verification.log.seq)]))
     }
+}
+
+/// Since when the signature is shown to exist; nothing where nobody is asked for time-stamps.
+pub(crate) fn time_stamp(t: &'static Texts, state: &TimeStampState) -> Option<Link> {
+    let at = state.at.map(moment).unwrap_or_default();
+    let by = state.authority.as_deref().unwrap_or_default();
+    Some(match state.state {
+        "stamped" => {
+            let says = fill(t.time_stamped, &[("at", &at), ("by", &by)]);
+            link(t, Mark::Holds, t.link_time_stamp, says)
+        }
+        "due" => link(t, Mark::Unknown, t.link_time_stamp, t.time_stamp_due),
+        _ => return None,
+    })
 }
 
 fn link(t: &'static Texts, mark: Mark, title: &'static str, says: impl Into<String>) -> Link {
