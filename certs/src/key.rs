@@ -439,7 +439,7 @@ struct EcdsaSignature<'a> {
 /// # Errors
 /// `Encoding` if it is empty, of odd length or longer than for any curve.
 pub fn ecdsa_der(raw: &[u8]) -> Result<Vec<u8>, SignError> {
-    if raw.is_empty() || raw.len() % 2 != 0 || raw.len() > 132 {
+    if raw.is_empty() || !raw.len().is_multiple_of(2) || raw.len() > 132 {
         return Err(SignError::Encoding);
     }
     let (r, s) = raw.split_at(raw.len() / 2);
