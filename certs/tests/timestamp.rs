@@ -239,9 +239,7 @@ fn a_changed_time_or_byte_is_never_accepted() {
             assert_eq!((stamp.at, &stamp.authority), (good.at, &good.authority), "byte {at}");
             same += 1;
         }
-        for cut in [at] {
-            assert!(timestamp::verify(&token[..cut], CONTENT, &trust, &now()).is_err());
-        }
+        assert!(timestamp::verify(&token[..at], CONTENT, &trust, &now()).is_err(), "cut at {at}");
     }
     assert!(same <= 4, "{same} bytes could be changed");
     // A clock that runs ahead.

@@ -175,7 +175,7 @@ async fn of_changes(
     store: &dyn LicenceStore,
     changes: &[Change],
 ) -> Result<Vec<Subject>, StoreError> {
-    let identifiers: Vec<LicenceId> = changes.iter().filter_map(|change| signed(change)).collect();
+    let identifiers: Vec<LicenceId> = changes.iter().filter_map(signed).collect();
     let held = store.licences(&identifiers).await?;
     let mut found = Vec::with_capacity(held.len());
     let mut held = held.into_iter();

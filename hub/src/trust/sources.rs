@@ -275,7 +275,7 @@ impl Errand {
     /// # Errors
     /// See [`FetchError`].
     pub fn outcome(&self) -> Result<(), &FetchError> {
-        self.outcome.as_ref().map(|()| ())
+        self.outcome.as_ref().copied()
     }
 
     /// Fetches. What comes is believed by `store`, or refused.
