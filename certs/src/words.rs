@@ -27,6 +27,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 const ASK_ISSUER: (&str, &str) = ("请签发部门重新签发", "have the issuer sign it again");
 const FETCH_AGAIN: (&str, &str) = ("请重新获取原文件", "get the original file again");
+const FETCH_LIST: (&str, &str) = ("请向签发机构重新获取", "get it again from the authority");
 const ADD_ISSUER: (&str, &str) = (
     "如确属可信机构，请运维人员把其根证书加入信任库",
     "if this authority is to be trusted, have the operator add its root certificate",
@@ -243,6 +244,27 @@ const TABLE: &[Row] = &[
         "the revocation list is past its next update",
         "请获取新的吊销列表",
         "fetch a new list",
+    ),
+    (
+        "crl_unknown_issuer",
+        "吊销列表不是已知机构签发的",
+        "the revocation list is of an authority that is not known",
+        ADD_ISSUER.0,
+        ADD_ISSUER.1,
+    ),
+    (
+        "crl_bad_signature",
+        "吊销列表上的签名不是其所称机构的",
+        "the revocation list is not signed by the authority it names",
+        FETCH_LIST.0,
+        FETCH_LIST.1,
+    ),
+    (
+        "ocsp_other_certificate",
+        "在线状态应答说的是另一张证书",
+        "the OCSP answer is about another certificate",
+        FETCH_LIST.0,
+        FETCH_LIST.1,
     ),
     (
         "crl_missing",

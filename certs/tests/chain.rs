@@ -3,9 +3,9 @@
 mod support;
 
 use certs::{
-    CertIssuer, Certificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement, Link,
-    Profile, Revocation, Signer, SigningIdentity, Suite, Times, TrustStore, Usage,
-    issue_certificate, issue_crl, sign_detached, verify_detached,
+    Certificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement, Link, Profile,
+    Revocation, SigningIdentity, Suite, Times, TrustStore, Usage, issue_crl, sign_detached,
+    verify_detached,
 };
 use der::asn1::{Any, BitString};
 use der::{Decode, Encode};
@@ -217,34 +217,6 @@ fn certificates_that_only_look_like_issuers_cost_little() {
     assert_eq!(verdict, Err(ChainError::BadSignature { position: 0 }));
     assert!(cost.signature_checks <= 17 && cost.paths == 0, "{cost:?}");
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
-}
-
-/// `count` CAs of which each certified each other one.
-fn cross_certified(count: u64) -> (Vec<SigningIdentity>, Vec<Certificate>) {
-    let suite = Suite::Ed25519;
-    let name = |number: u64| format!("互签{number}");
-    let keys: Vec<_> = (0..count).map(|_| key(suite)).collect();
-    let authorities: Vec<_> = (0..count)
-        .zip(keys)
-        .map(|(number, key)| {
-            let template = template(&name(number), Profile::Ca, 1);
-            let issuer = CertIssuer::SelfSigned(&key);
-            let certificate = issue_certificate(&template, &key.spki(), issuer).unwrap();
-            SigningIdentity::new(vec![certificate], Box::new(key)).unwrap()
-        })
-        .collect();
-    let mut certificates = vec![];
-    for (number, of) in (0..).zip(&authorities) {
-        for (other, by) in (0..).zip(&authorities) {
-            if number != other {
-                let template = template(&name(number), Profile::Ca, 10 + other);
-                let issuer = CertIssuer::Authority(by);
-                let spki = of.certificate().spki();
-                certificates.push(issue_certificate(&template, spki, issuer).unwrap());
-            }
-        }
-    }
-    (authorities, certificates)
 }
 
 #[test]

@@ -91,6 +91,34 @@ pub fn issuer(suite: Suite) -> (SigningIdentity, SigningIdentity, TrustStore) {
     (root, issuer, trust)
 }
 
+/// `count` CAs of which each certified each other one.
+pub fn cross_certified(count: u64) -> (Vec<SigningIdentity>, Vec<Certificate>) {
+    let suite = Suite::Ed25519;
+    let name = |number: u64| format!("互签{number}");
+    let keys: Vec<_> = (0..count).map(|_| key(suite)).collect();
+    let authorities: Vec<_> = (0..count)
+        .zip(keys)
+        .map(|(number, key)| {
+            let template = template(&name(number), Profile::Ca, 1);
+            let issuer = CertIssuer::SelfSigned(&key);
+            let certificate = issue_certificate(&template, &key.spki(), issuer).unwrap();
+            SigningIdentity::new(vec![certificate], Box::new(key)).unwrap()
+        })
+        .collect();
+    let mut certificates = vec![];
+    for (number, of) in (0..).zip(&authorities) {
+        for (other, by) in (0..).zip(&authorities) {
+            if number != other {
+                let template = template(&name(number), Profile::Ca, 10 + other);
+                let issuer = CertIssuer::Authority(by);
+                let spki = of.certificate().spki();
+                certificates.push(issue_certificate(&template, spki, issuer).unwrap());
+            }
+        }
+    }
+    (authorities, certificates)
+}
+
 /// Runs a program in `folder`; its output. `Err` with standard error if it fails.
 pub fn run(folder: &std::path::Path, line: &str) -> Result<String, String> {
     let mut words = line.split_whitespace();
