@@ -1,6 +1,7 @@
 //! CMS signatures in files of others: a verdict for each signer and each link.
 
 use crate::cms::{Bounds, SignedData, SignerInfo, Stapled};
+use crate::effort::Effort;
 use crate::timestamp::{self, TimeStamp};
 use crate::{
     Certificate, FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, Outcome, SignatureError,
@@ -12,6 +13,9 @@ const BOUNDS: Bounds = Bounds { bytes: 1024 * 1024, certificates: 64, signers: 1
 
 /// The most certificates of a container whose revocation lists and OCSP answers count.
 const MAX_CARRIED: usize = 16;
+
+/// What a list or answer that is carried costs: it may have to be tried with several certificates of one name.
+const CHECKS_OF_STAPLED: usize = 4;
 
 /// The most time-stamps of a signature that are looked at.
 const MAX_TIME_STAMPS: usize = 4;
@@ -50,7 +54,7 @@ pub fn check_cms(
 ) -> FileVerdict {
     let checked = match content {
         Some(content) => check_cms_over(cms, &[content], trust, times),
-        None => check(cms, None, trust, times),
+        None => check(cms, None, trust, times, &Effort::default(), usize::MAX),
     };
     let (links, signatures) = match checked {
         Ok(checked) => {
@@ -77,7 +81,32 @@ pub fn check_cms_over(
     trust: &TrustStore,
     times: &Times,
 ) -> Result<CheckedCms, SignatureError> {
-    check(cms, Some(pieces), trust, times)
+    check_cms_within(cms, pieces, trust, times, &Effort::default())
+}
+
+/// The same for one of the containers of a file, whose effort it shares.
+pub(crate) fn check_cms_within(
+    cms: &[u8],
+    pieces: &[&[u8]],
+    trust: &TrustStore,
+    times: &Times,
+    effort: &Effort,
+) -> Result<CheckedCms, SignatureError> {
+    check(cms, Some(pieces), trust, times, effort, usize::MAX)
+}
+
+/// The same where one signer is expected: with more, none is judged.
+///
+/// # Errors
+/// As there; `SeveralSigners`.
+pub(crate) fn check_one_within(
+    cms: &[u8],
+    pieces: &[&[u8]],
+    trust: &TrustStore,
+    times: &Times,
+    effort: &Effort,
+) -> Result<CheckedCms, SignatureError> {
+    check(cms, Some(pieces), trust, times, effort, 1)
 }
 
 fn check(
@@ -85,12 +114,18 @@ fn check(
     pieces: Option<&[&[u8]]>,
     trust: &TrustStore,
     times: &Times,
+    effort: &Effort,
+    most_signers: usize,
 ) -> Result<CheckedCms, SignatureError> {
     let length = pieces.map_or(cms.len(), |pieces| pieces.iter().map(|piece| piece.len()).sum());
     let bounds = Bounds { bytes: BOUNDS.bytes.saturating_add(length), ..BOUNDS };
     let signed = SignedData::read(cms, bounds)?;
     if signed.signers.is_empty() {
         return Err(SignatureError::NoSigner);
+    }
+    let count = signed.signers.len();
+    if count > most_signers {
+        return Err(SignatureError::SeveralSigners { count });
     }
     if signed.content_type != oids::ID_DATA && signed.content_type != oids::GM_DATA {
         return Err(SignatureError::ContentType);
@@ -107,29 +142,42 @@ fn check(
         }
         (None, None) => return Err(SignatureError::ContentMissing),
     };
-    let stapled = with_stapled(&signed, trust, times);
+    // One that cannot be read is of no use to a path.
+    let certificates = signed.certificates.iter().filter_map(|der| Certificate::from_der(der).ok());
+    let certificates: Vec<_> = certificates.collect();
+    let stapled = with_stapled(&signed, &certificates, trust, times, effort);
     let trust = stapled.as_ref().unwrap_or(trust);
-    let signers = signed.signers.iter().map(|signer| judge(&signed, signer, pieces, trust, times));
+    let judge = |signer| judge(&signed, &certificates, signer, pieces, trust, times, effort);
+    let signers = signed.signers.iter().map(judge);
     Ok(CheckedCms { is_detached: signed.embedded.is_none(), signers: signers.collect() })
 }
 
 /// The store with the lists and answers that the container carries, if there are any.
-fn with_stapled(signed: &SignedData<'_>, trust: &TrustStore, times: &Times) -> Option<TrustStore> {
+fn with_stapled(
+    signed: &SignedData<'_>,
+    certificates: &[Certificate],
+    trust: &TrustStore,
+    times: &Times,
+    effort: &Effort,
+) -> Option<TrustStore> {
     let Stapled { lists, answers } = &signed.stapled;
     if lists.is_empty() && answers.is_empty() {
         return None;
     }
-    let certificates = signed.certificates.iter().filter_map(|der| Certificate::from_der(der).ok());
-    let carried: Vec<_> = certificates.take(MAX_CARRIED).collect();
-    Some(trust.with_stapled(lists, answers, &carried, times.now))
+    effort.spend(CHECKS_OF_STAPLED * (lists.len() + answers.len())).ok()?;
+    let carried = certificates.get(..MAX_CARRIED).unwrap_or(certificates);
+    Some(trust.with_stapled(lists, answers, carried, times.now))
 }
 
+/// * `certificates`: those of the container that can be read.
 fn judge(
     signed: &SignedData<'_>,
+    certificates: &[Certificate],
     signer: &SignerInfo<'_>,
     pieces: &[&[u8]],
     trust: &TrustStore,
     times: &Times,
+    effort: &Effort,
 ) -> CheckedSigner {
     let mut checked = CheckedSigner {
         verdict: SignatureVerdict {
@@ -145,7 +193,10 @@ fn judge(
         names_certificate: false,
     };
     let verdict = &mut checked.verdict;
-    let read = || Ok::<_, SignatureError>(Certificate::from_der(signed.certificate_of(signer)?)?);
+    let read = || {
+        effort.spend(1)?;
+        signed.certificate_among(certificates, signer)
+    };
     let certificate = match read() {
         Ok(certificate) => certificate,
         Err(error) => {
@@ -169,12 +220,14 @@ fn judge(
     }
     verdict.links.push(LinkVerdict::ok(Link::Signature));
     let mut times = *times;
-    if let Some(link) = proven(signer, trust, &mut times) {
+    if let Some(link) = proven(signer, trust, &mut times, effort) {
         verdict.proven_at = if link.outcome == Outcome::Untrusted { None } else { times.proven };
         verdict.links.push(link);
     }
-    let others = signed.others(&certificate);
-    let assessed = trust.assess(&certificate, &others, Usage::IssuingLicences, &times);
+    let others = certificates.iter().filter(|other| **other != certificate).cloned();
+    let others: Vec<_> = others.collect();
+    let usage = Usage::IssuingLicences;
+    let assessed = trust.assess_within(&certificate, &others, usage, &times, effort);
     verdict.links.extend(assessed.links);
     verdict.chain = assessed.chain;
     checked
@@ -186,11 +239,12 @@ pub(crate) fn proven(
     signer: &SignerInfo<'_>,
     trust: &TrustStore,
     times: &mut Times,
+    effort: &Effort,
 ) -> Option<LinkVerdict> {
     let mut found: Option<TimeStamp> = None;
     let mut failure = None;
     for token in signer.time_stamps().into_iter().take(MAX_TIME_STAMPS) {
-        match timestamp::verify(token, signer.signature, trust, times) {
+        match timestamp::verify_within(token, &[signer.signature], trust, times, effort) {
             Ok(stamp) if found.as_ref().is_none_or(|other| stamp.proven() < other.proven()) => {
                 found = Some(stamp);
             }

@@ -27,6 +27,7 @@ use spki::AlgorithmIdentifierRef;
 use x509_cert::time::Time;
 
 use crate::certificate::{pem_blocks, to_pem};
+use crate::effort::Effort;
 use crate::tlv::{INTEGER, Members, OCTET_STRING, SEQUENCE, SET, context, set_of, tlv};
 use crate::{
     Certificate, CertificateError, ChainError, ChainRecord, HashAlgorithm, Link, LinkVerdict,
@@ -319,7 +320,7 @@ pub fn verify_stamped(
     let signer = Certificate::from_der(signed.certificate_of(&info)?)?;
     let found = signed.check(&info, &signer, &[content])?;
     let mut times = Times::now(at);
-    let time_stamp = check::proven(&info, trust, &mut times);
+    let time_stamp = check::proven(&info, trust, &mut times, &Effort::default());
     if let Some(link) = &time_stamp
         && link.outcome == Outcome::Untrusted
     {
@@ -575,6 +576,19 @@ impl<'a> SignedData<'a> {
         };
         let found = self.certificates.iter().find(is_signer);
         found.copied().ok_or(SignatureError::SignerCertificateMissing)
+    }
+
+    /// The same, where the certificates that can be read are at hand.
+    pub(crate) fn certificate_among(
+        &self,
+        certificates: &[Certificate],
+        signer: &SignerInfo<'_>,
+    ) -> Result<Certificate, SignatureError> {
+        if let SignerId::KeyIdentifier(id) = signer.id {
+            let found = certificates.iter().find(|found| found.subject_key_id() == Some(id));
+            return found.cloned().ok_or(SignatureError::SignerCertificateMissing);
+        }
+        Ok(Certificate::from_der(self.certificate_of(signer)?)?)
     }
 
     /// The certificates besides the signer's. One that cannot be read is of no use to a path, and left

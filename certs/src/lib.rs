@@ -13,6 +13,7 @@ mod chain;
 mod check;
 mod cms;
 mod crl;
+mod effort;
 mod evidence;
 mod hash;
 mod key;

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp, tz};
 
 use crate::certificate::without_leading_zeros;
 use crate::cms::{Bounds, SignedData};
+use crate::effort::Effort;
 use crate::tlv::{INTEGER, Members, OCTET_STRING, SEQUENCE, tlv};
 use crate::{
     Certificate, ChainRecord, HashAlgorithm, Link, LinkVerdict, Outcome, SignatureError, Times,
@@ -237,6 +238,17 @@ pub fn verify_over(
     trust: &TrustStore,
     times: &Times,
 ) -> Result<TimeStamp, TimestampError> {
+    verify_within(token, pieces, trust, times, &Effort::default())
+}
+
+/// The same for one of the time-stamps of a file, whose effort it shares.
+pub(crate) fn verify_within(
+    token: &[u8],
+    pieces: &[&[u8]],
+    trust: &TrustStore,
+    times: &Times,
+    effort: &Effort,
+) -> Result<TimeStamp, TimestampError> {
     if token.len() > MAX_TIME_STAMP_BYTES {
         return Err(TimestampError::TooLarge { bytes: token.len() });
     }
@@ -254,6 +266,9 @@ pub fn verify_over(
         return Err(TimestampError::OtherBytes);
     }
     let signature = TimestampError::Signature;
+    effort.spend(1).map_err(|error| {
+        TimestampError::Authority(LinkVerdict::failed(error.link(), error.code()))
+    })?;
     // RFC 3161, 2.4.2: signed by the authority alone.
     let signer = signed.signers.first().ok_or(signature(SignatureError::NoSigner))?;
     let der = signed.certificate_of(signer).map_err(signature)?;
@@ -269,7 +284,7 @@ pub fn verify_over(
     // As of its own time; a token from a moment ahead, by another clock, as of now.
     let as_of = Times { now: times.now, proven: Some(info.at.min(times.now)) };
     let others = signed.others(&authority);
-    let assessed = trust.assess(&authority, &others, Usage::TimeStamping, &as_of);
+    let assessed = trust.assess_within(&authority, &others, Usage::TimeStamping, &as_of, effort);
     if let Some(link) = assessed.links.iter().find(|link| link.outcome == Outcome::Untrusted) {
         return Err(TimestampError::Authority(link.clone()));
     }

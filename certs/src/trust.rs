@@ -10,6 +10,7 @@ use licence::Sha256Digest;
 
 use crate::chain::{self, Path, PathCost};
 use crate::crl::Crl;
+use crate::effort::Effort;
 use crate::revocation::{self, Sources};
 use crate::{
     Certificate, ChainCertificate, ChainError, ChainRecord, ChainVerdict, CrlError, Judgement,
@@ -454,10 +455,29 @@ impl TrustStore {
         usage: Usage,
         times: &Times,
     ) -> Assessment {
+        self.assess_within(signer, others, usage, times, &Effort::default())
+    }
+
+    /// The same for one of the signatures of a file, whose effort it shares.
+    pub(crate) fn assess_within(
+        &self,
+        signer: &Certificate,
+        others: &[Certificate],
+        usage: Usage,
+        times: &Times,
+        effort: &Effort,
+    ) -> Assessment {
         let at = times.of_path();
         let has = |needed: &Certificate| others.contains(needed);
         let known = self.recall(&signer.sha256(), usage, at, has);
-        let path = known.map_or_else(|| self.path(signer, others, usage, at), Ok);
+        let search = || {
+            effort.spend(0)?;
+            let mut cost = PathCost::default();
+            let path = self.path_at_cost(signer, others, usage, at, &mut cost);
+            effort.spend_on_path(&cost);
+            path
+        };
+        let path = known.map_or_else(search, Ok);
         let path = match path {
             Ok(path) => path,
             Err(error) => {

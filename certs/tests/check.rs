@@ -90,6 +90,40 @@ fn of_two_signers_each_has_its_verdict_and_the_worse_counts() {
     assert!(codes.contains(&"ok") && codes.contains(&"signature_digest_mismatch"), "{codes:?}");
 }
 
+/// A file may bring many signatures, each with certificates of one name that all could have issued each other.
+#[test]
+fn what_a_file_costs_is_bounded_however_many_signatures_it_brings() {
+    let suite = Suite::EcdsaP256Sha256;
+    let namesakes: Vec<_> = (0..8).map(|_| root(suite, "环")).collect();
+    let template = template("签发", Profile::LicenceIssuer, 2);
+    let (leaf, key) = issue_from(&namesakes[0], suite, &template);
+    let signer = SigningIdentity::new(vec![leaf], Box::new(key)).unwrap();
+    let signed = |seconds: i64| {
+        let at = now() + jiff::SignedDuration::from_secs(seconds);
+        let cms = sign_detached(&signer, CONTENT, at).unwrap();
+        ContentInfo::from_der(&cms).unwrap().content.decode_as::<SignedData>().unwrap()
+    };
+    let mut data = signed(0);
+    for seconds in 1..16 {
+        let other = signed(seconds).signer_infos.0.get(0).unwrap().clone();
+        data.signer_infos.0.insert(other).unwrap();
+    }
+    for namesake in &namesakes {
+        let certificate = x509_cert::Certificate::from_der(namesake.certificate().der()).unwrap();
+        let choice = cms::cert::CertificateChoices::Certificate(certificate);
+        data.certificates.as_mut().unwrap().0.insert(choice).unwrap();
+    }
+    let content_type = "1.2.840.113549.1.7.2".parse().unwrap();
+    let content = der::Any::encode_from(&data).unwrap();
+    let cms = ContentInfo { content_type, content }.to_der().unwrap();
+    let verdict = check_cms(&cms, Some(CONTENT), &TrustStore::new(), &Times::now(now()));
+    let codes: Vec<_> =
+        verdict.signatures.iter().map(|signature| signature.links.last().unwrap().code).collect();
+    assert_eq!(codes.len(), 16);
+    assert_eq!(codes[0], "certificate_unknown_issuer");
+    assert_eq!(codes[15], "certificate_budget");
+}
+
 #[test]
 fn openssl_signs_with_every_hash_and_names_its_certificate() {
     let folder = TempDir::new().unwrap();

@@ -4,11 +4,13 @@ use jiff::{Timestamp, ToSpan};
 
 use super::seal::{Seal, SealSignature};
 use super::{Description, OfdError};
+use crate::check::check_cms_within;
+use crate::effort::Effort;
 use crate::tlv::Members;
 use crate::{
-    Certificate, CertificateError, CheckedCms, HashAlgorithm, Link, LinkVerdict, Outcome,
-    Revocation, SignatureError, SignatureVerdict, Times, TrustStore, Usage, Verifier, VerifyError,
-    check_cms_over, timestamp,
+    Assessment, Certificate, CertificateError, CheckedCms, HashAlgorithm, Link, LinkVerdict,
+    Outcome, Revocation, SignatureError, SignatureVerdict, TimeStamp, Times, TimestampError,
+    TrustStore, Usage, Verifier, VerifyError, timestamp,
 };
 
 /// How far the clocks of a signer, a maker of seals and a time-stamp authority may differ.
@@ -28,6 +30,7 @@ pub(super) struct Case<'c> {
     pub(super) shown: Option<Result<Vec<u8>, OfdError>>,
     pub(super) trust: &'c TrustStore,
     pub(super) times: Times,
+    pub(super) effort: &'c Effort,
     pub(super) verdict: &'c mut SignatureVerdict,
 }
 
@@ -48,6 +51,14 @@ impl Case<'_> {
         }
     }
 
+    fn path(&self, of: &Certificate, times: &Times) -> Assessment {
+        self.trust.assess_within(of, &[], Usage::IssuingLicences, times, self.effort)
+    }
+
+    fn time_stamp(&self, token: &[u8], over: &[u8]) -> Result<TimeStamp, TimestampError> {
+        timestamp::verify_within(token, &[over], self.trust, &self.times, self.effort)
+    }
+
     fn fails(&mut self, error: &OfdError) {
         self.verdict.links.push(error.verdict());
     }
@@ -56,7 +67,9 @@ impl Case<'_> {
     /// description, or the SM3 digest of it as content.
     fn cms(&mut self, value: &[u8]) {
         let description = self.description.bytes.as_slice();
-        let over = |content: &[u8]| check_cms_over(value, &[content], self.trust, &self.times);
+        let over = |content: &[u8]| {
+            check_cms_within(value, &[content], self.trust, &self.times, self.effort)
+        };
         let holds =
             |checked: &CheckedCms| checked.signers.iter().all(|signer| signer.hash.is_some());
         let over_digest = || over(&HashAlgorithm::Sm3.digest(&[description]));
@@ -95,6 +108,11 @@ impl Case<'_> {
     fn seal_signature(&mut self, signature: &SealSignature<'_>) {
         let part = || self.description.signed_value.clone();
         self.verdict.claimed_at = signature.claimed_at;
+        // The signer's signature and the maker's, which two layouts share.
+        if let Err(error) = self.effort.spend(3) {
+            self.verdict.links.push(LinkVerdict::failed(error.link(), error.code()));
+            return;
+        }
         let unusable = |error: CertificateError| OfdError::Certificate(error).verdict();
         let signer = match Certificate::from_der(signature.certificate) {
             Ok(signer) => signer,
@@ -125,7 +143,7 @@ impl Case<'_> {
         self.verdict.links.push(LinkVerdict::ok(Link::Signature));
         self.time(signature, &signer);
         self.seal(&signature.seal, &signer);
-        let assessed = self.trust.assess(&signer, &[], Usage::IssuingLicences, &self.times);
+        let assessed = self.path(&signer, &self.times);
         self.verdict.links.extend(assessed.links);
         self.verdict.chain = assessed.chain;
     }
@@ -133,9 +151,7 @@ impl Case<'_> {
     /// The time-stamp over the signature value, if there is one, and the time that the signer claims.
     fn time(&mut self, signature: &SealSignature<'_>, signer: &Certificate) {
         let part = || self.description.signed_value.clone();
-        let stamped = signature
-            .time_stamp
-            .map(|token| timestamp::verify(token, signature.signature, self.trust, &self.times));
+        let stamped = signature.time_stamp.map(|token| self.time_stamp(token, signature.signature));
         let mut latest = later(self.times.now);
         match stamped {
             None => {}
@@ -218,9 +234,7 @@ impl Case<'_> {
     fn maker_path(&mut self, seal: &Seal<'_>, maker: &Certificate) {
         let about = self.description.seal.as_ref().unwrap_or(&self.description.signed_value);
         let mut times = self.times;
-        let stamped = seal
-            .time_stamp
-            .map(|token| timestamp::verify(token, seal.signature, self.trust, &self.times));
+        let stamped = seal.time_stamp.map(|token| self.time_stamp(token, seal.signature));
         match stamped {
             None => {}
             Some(Err(error)) => self.verdict.links.push(error.verdict().about(about)),
@@ -233,13 +247,13 @@ impl Case<'_> {
                 }
             }
         }
-        let mut links = self.trust.assess(maker, &[], Usage::IssuingLicences, &times).links;
+        let mut links = self.path(maker, &times).links;
         // GM/T 0031-2025: a maker's certificate that has ended since does not end the seal. That it was
         // revoked does, unless a time-stamp shows that the seal is older: the maker's word is not enough.
         let ended = links.iter().any(|link| link.code == "certificate_expired");
         if ended && seal.version >= OUTLIVES_ITS_MAKER {
             let then = Times { now: times.now, proven: Some(seal.created) };
-            let assessed = self.trust.assess(maker, &[], Usage::IssuingLicences, &then);
+            let assessed = self.path(maker, &then);
             let is_revoked = assessed.chain.as_ref().is_some_and(|chain| {
                 let judged = self.trust.judge(chain, times.now);
                 matches!(judged.revocation, Revocation::Revoked { .. })

@@ -28,6 +28,7 @@ pub use make::{
 };
 pub use package::{MAX_OFD_BYTES, is_ofd};
 
+use crate::effort::Effort;
 use crate::{
     FileKind, FileVerdict, HashAlgorithm, Link, LinkVerdict, SignatureVerdict, Times, TrustStore,
 };
@@ -61,7 +62,8 @@ pub fn check(bytes: &[u8], trust: &TrustStore, times: &Times) -> FileVerdict {
         return verdict(links, Vec::new());
     }
     let entries = std::mem::take(&mut document.signatures);
-    let judge = |entry: &Entry| document.judge(entry, trust, times);
+    let effort = Effort::default();
+    let judge = |entry: &Entry| document.judge(entry, trust, times, &effort);
     let signatures = entries.iter().map(judge).collect();
     verdict(links, signatures)
 }
@@ -161,7 +163,13 @@ impl<'a> Document<'a> {
         shown.map_or(OfdError::Unsigned, |part| OfdError::SealWithoutSignature { part })
     }
 
-    fn judge(&mut self, entry: &Entry, trust: &TrustStore, times: &Times) -> SignatureVerdict {
+    fn judge(
+        &mut self,
+        entry: &Entry,
+        trust: &TrustStore,
+        times: &Times,
+        effort: &Effort,
+    ) -> SignatureVerdict {
         let mut verdict = SignatureVerdict {
             name: entry.part.clone(),
             signer: None,
@@ -206,6 +214,7 @@ impl<'a> Document<'a> {
             shown,
             trust,
             times: *times,
+            effort,
             verdict: &mut verdict,
         };
         case.judge(&value);

@@ -13,9 +13,11 @@ mod file;
 mod object;
 mod signature;
 
+use crate::check::check_one_within;
+use crate::effort::Effort;
 use crate::{
     FileKind, FileVerdict, Link, LinkVerdict, SignatureError, SignatureVerdict, Times, TrustStore,
-    Verifier, check_cms_over, timestamp,
+    Verifier, timestamp,
 };
 use changes::Changes;
 use file::File;
@@ -181,6 +183,7 @@ fn judge(
     // Newest first: a document time-stamp proves the time of everything before it.
     let mut times = *times;
     let mut stamped = None;
+    let effort = Effort::default();
     let mut verdicts = Vec::with_capacity(placed.len());
     for Placed { name, signature, .. } in placed.into_iter().rev() {
         let mut verdict = unread(name);
@@ -189,11 +192,11 @@ fn judge(
                 let coverage = changes.as_ref().map(|changes| changes.after(&signature));
                 verdict.links.extend(coverage);
                 if signature.form == Form::TimeStamp {
-                    judge_time_stamp(&file, &signature, trust, &times, &mut verdict);
+                    judge_time_stamp(&file, &signature, trust, &times, &effort, &mut verdict);
                     stamped = stamped.into_iter().chain(verdict.proven_at).min();
                     times.proven = times.proven.into_iter().chain(stamped).min();
                 } else {
-                    judge_signature(&file, &signature, trust, &times, &mut verdict);
+                    judge_signature(&file, &signature, trust, &times, &effort, &mut verdict);
                     verdict.proven_at = verdict.proven_at.into_iter().chain(stamped).min();
                 }
             }
@@ -261,9 +264,16 @@ fn judge_time_stamp(
     signature: &Signature,
     trust: &TrustStore,
     times: &Times,
+    effort: &Effort,
     verdict: &mut SignatureVerdict,
 ) {
-    match timestamp::verify_over(&signature.contents, &signature.pieces(file), trust, times) {
+    match timestamp::verify_within(
+        &signature.contents,
+        &signature.pieces(file),
+        trust,
+        times,
+        effort,
+    ) {
         Ok(stamp) => {
             verdict.proven_at = Some(stamp.proven());
             verdict.links.push(LinkVerdict::ok(Link::Signature));
@@ -282,20 +292,18 @@ fn judge_signature(
     signature: &Signature,
     trust: &TrustStore,
     times: &Times,
+    effort: &Effort,
     verdict: &mut SignatureVerdict,
 ) {
     verdict.claimed_at = signature.claimed_at;
-    let checked = check_cms_over(&signature.contents, &signature.pieces(file), trust, times);
+    let checked =
+        check_one_within(&signature.contents, &signature.pieces(file), trust, times, effort);
     let refused = |error: SignatureError| LinkVerdict::failed(error.link(), error.code());
     let checked = match checked {
         Ok(checked) => checked,
         Err(error) => return verdict.links.push(refused(error)),
     };
     // ETSI EN 319 142-1, 4.1 and ISO 32000-2, 12.8.3.3: one signer, and the content is not inside.
-    let count = checked.signers.len();
-    if count > 1 {
-        return verdict.links.push(refused(SignatureError::SeveralSigners { count }));
-    }
     let (Some(signer), true) = (checked.signers.into_iter().next(), checked.is_detached) else {
         return verdict.links.push(PdfError::SignatureDictionary.verdict());
     };
