@@ -16,7 +16,8 @@ use actix_web::{FromRequest, HttpRequest, dev, rt::net::TcpStream, web};
 use certs::Certificate;
 use licence::{CreditCode, Sha256Digest};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
     client::danger::HandshakeSignatureValid,
     crypto::CryptoProvider,
     pki_types::{
@@ -44,11 +45,13 @@ pub fn server_config(settings: &Tls) -> Result<ServerConfig, ConfigError> {
     Arc::new(Doors::open(settings, &Admitted::default())?).server_config(settings)
 }
 
-/// Who is let in beside those of the settings: from the trust folder.
+/// Who is let in beside those of the settings, and who of them is not: from the trust folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admitted {
     /// Anchors of clients' certificates.
     pub anchors: Vec<Certificate>,
+    /// Anchors of the settings that the folder retired, or lists itself.
+    pub overruled: Vec<Sha256Digest>,
     /// Revocation lists of clients' authorities, PEM or DER.
     pub lists: Vec<Vec<u8>>,
 }
@@ -70,6 +73,22 @@ pub struct Doors {
 struct Current {
     key: Arc<CertifiedKey>,
     clients: Arc<dyn ClientCertVerifier>,
+    /// Every anchor of the settings is retired, and there is no other.
+    admits_nobody: bool,
+}
+
+impl Current {
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        if self.admits_nobody {
+            return Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        }
+        self.clients.verify_client_cert(leaf, intermediates, now)
+    }
 }
 
 /// The names of anchors that clients are told. rustls borrows them for as long as the verifier lives, so those of
@@ -152,7 +171,7 @@ impl Doors {
     /// Whether a client that came in earlier would be let in now.
     fn still_admits(&self, chain: &[CertificateDer<'_>]) -> bool {
         let Some((leaf, intermediates)) = chain.split_first() else { return false };
-        self.current().clients.verify_client_cert(leaf, intermediates, UnixTime::now()).is_ok()
+        self.current().verify(leaf, intermediates, UnixTime::now()).is_ok()
     }
 
     fn current(&self) -> Arc<Current> {
@@ -170,19 +189,31 @@ fn read(
     admitted: &Admitted,
 ) -> Result<Current, ConfigError> {
     let mut anchors = RootCertStore::empty();
+    let mut overruled = Vec::new();
     let pem = config::read_file("tls.client_anchors", &settings.client_anchors)?;
     let wrong =
         |said: String| config::content("tls.client_anchors", &settings.client_anchors, said);
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        if admitted.overruled.contains(&certs::sha256(&certificate)) {
+            overruled.push(certificate);
+            continue;
+        }
         anchors.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
-    if anchors.is_empty() {
+    if anchors.is_empty() && overruled.is_empty() {
         return Err(wrong("there is no certificate in the file".to_owned()));
     }
     for anchor in &admitted.anchors {
         if let Err(error) = anchors.add(CertificateDer::from(anchor.der().to_vec())) {
             tracing::warn!(error = %error, "an anchor of the trust folder lets no client in");
+        }
+    }
+    let admits_nobody = anchors.is_empty();
+    if admits_nobody {
+        // A verifier needs one; it is not asked.
+        for certificate in overruled {
+            anchors.add(certificate).map_err(|error| wrong(error.to_string()))?;
         }
     }
     let mut crls = Vec::new();
@@ -224,7 +255,7 @@ fn read(
         .map_err(|error| config::content("tls.key", &settings.key, error))?;
     let key = CertifiedKey::from_der(chain, key, provider)
         .map_err(|error| config::content("tls.key", &settings.key, error))?;
-    Ok(Current { key: Arc::new(key), clients })
+    Ok(Current { key: Arc::new(key), clients, admits_nobody })
 }
 
 impl ResolvesServerCert for Doors {
@@ -270,7 +301,7 @@ impl ClientCertVerifier for Doors {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        self.current().clients.verify_client_cert(leaf, intermediates, now)
+        self.current().verify(leaf, intermediates, now)
     }
 
     fn verify_tls12_signature(

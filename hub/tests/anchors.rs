@@ -288,3 +288,34 @@ async fn a_renewed_server_certificate_is_shown_without_a_restart_and_a_broken_on
     assert_eq!(shown().await, certificate.sha256());
     assert_eq!(hub.office().get(CALL).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anchor_that_only_the_settings_name_is_retired_by_the_same_command() {
+    let hub = TestHub::start().await;
+    let listed = does(&hub, &["anchors", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let root = listed[0].clone();
+    assert_eq!(root["place"], "settings");
+    assert_eq!(root["usages"], serde_json::json!(["issuing-licences", "issuing-clients"]));
+
+    let open = hub.office();
+    assert_eq!(open.get(CALL).await.status, 200);
+
+    let sha256 = root["sha256"].as_str().unwrap();
+    does(&hub, &["anchors", "retire", &sha256[..12], "--now", "--why", "its key is out"]);
+    soon("nothing is trusted by it, and nobody comes in", async || {
+        let none = hub.hub.trust().anchors(certs::Usage::IssuingLicences).is_empty();
+        none && open
+            .client
+            .get(hub.url(CALL))
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status() == 401)
+    })
+    .await;
+    let another = hub.office().client.get(hub.url(CALL)).send().await;
+    assert!(another.is_err(), "no new connection comes about");
+    let words = does(&hub, &["anchors", "list"]);
+    assert!(!words.contains("[settings]"), "{words}");
+    assert!(words.contains("named by the settings"), "{words}");
+}

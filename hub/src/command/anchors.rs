@@ -1,7 +1,7 @@
 //! `hub anchors`: whose signatures are believed, for what, and since when. Works on the trust folder; a
 //! running hub notices within two seconds.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, io, path::PathBuf, process::ExitCode};
 
 use certs::Certificate;
 use clap::Args;
@@ -13,7 +13,8 @@ use super::fail;
 use crate::{
     config::{Config, ConfigError},
     trust::{
-        self, Act, Entry, Register, RegisterError, Retirement, Standing, TrustFolder, UsageWord,
+        self, Act, Entry, Register, RegisterError, Retirement, Standing, Statics, TrustFolder,
+        UsageWord,
     },
 };
 
@@ -183,25 +184,20 @@ fn list(arguments: &ListArguments) -> Result<(), TrustCommandError> {
     let now = Timestamp::now();
     let statics = trust::read_statics(&config)?;
     let register = read(&folder)?;
-    let of_settings = |certificate: &Certificate, usage: UsageWord| Listed {
-        sha256: certificate.sha256(),
-        subject: Some(certificate.subject_text()),
-        not_after: Some(certificate.not_after()),
-        usages: vec![usage],
-        from: None,
-        until: None,
-        standing: Standing::Trusted,
-        place: "settings".to_owned(),
-        added: None,
-        retired: None,
-    };
-    let licences = statics.licence_anchors.iter();
-    let clients = statics.client_anchors.iter();
-    let stamping = statics.time_stamp_anchors.iter();
-    let mut all: Vec<Listed> = licences
-        .map(|certificate| of_settings(certificate, UsageWord::IssuingLicences))
-        .chain(clients.map(|certificate| of_settings(certificate, UsageWord::IssuingClients)))
-        .chain(stamping.map(|certificate| of_settings(certificate, UsageWord::TimeStamping)))
+    let mut all: Vec<Listed> = of_settings(&register, &statics)
+        .into_values()
+        .map(|(certificate, usages)| Listed {
+            sha256: certificate.sha256(),
+            subject: Some(certificate.subject_text()),
+            not_after: Some(certificate.not_after()),
+            usages,
+            from: None,
+            until: None,
+            standing: Standing::Trusted,
+            place: "settings".to_owned(),
+            added: None,
+            retired: None,
+        })
         .collect();
     for entry in &register.anchors {
         let path = folder.anchors().join(&entry.file);
@@ -230,6 +226,52 @@ fn list(arguments: &ListArguments) -> Result<(), TrustCommandError> {
     }
     for anchor in &all {
         tell(anchor);
+    }
+    Ok(())
+}
+
+/// The anchors that only the settings name, with what they name them for.
+fn of_settings<'a>(
+    register: &Register,
+    statics: &'a Statics,
+) -> BTreeMap<Sha256Digest, (&'a Certificate, Vec<UsageWord>)> {
+    let mut found = BTreeMap::new();
+    let words = [UsageWord::IssuingLicences, UsageWord::IssuingClients, UsageWord::TimeStamping];
+    for (usage, certificates) in statics.anchors() {
+        let of_list = |one: &&Certificate| !register.speaks_of(usage, &one.sha256());
+        for certificate in certificates.iter().filter(of_list) {
+            let (_, usages) =
+                found.entry(certificate.sha256()).or_insert_with(|| (certificate, Vec::new()));
+            usages.extend(words.into_iter().filter(|word| word.usage() == usage));
+        }
+    }
+    found
+}
+
+/// Takes anchors that only the settings name into the list, where they can be retired.
+fn take_over(
+    register: &mut Register,
+    folder: &TrustFolder,
+    statics: &Statics,
+    (digest, at, by): (&str, Timestamp, &str),
+) -> Result<(), TrustCommandError> {
+    for (sha256, (certificate, usages)) in of_settings(register, statics) {
+        if !sha256.to_string().starts_with(digest) {
+            continue;
+        }
+        let file = format!("{sha256}.pem");
+        write(&folder.anchors().join(&file), certificate.to_pem().as_bytes())?;
+        let why = "named by the settings".to_owned();
+        let added = Act { at, by: by.to_owned(), why };
+        register.add(Entry {
+            sha256,
+            file,
+            usages,
+            from: None,
+            until: None,
+            added,
+            retired: None,
+        })?;
     }
     Ok(())
 }
@@ -299,7 +341,8 @@ fn add(arguments: &AddArguments) -> Result<(), TrustCommandError> {
 }
 
 fn retire(arguments: &RetireArguments) -> Result<(), TrustCommandError> {
-    let (_, folder) = open(&arguments.common)?;
+    let (config, folder) = open(&arguments.common)?;
+    let statics = trust::read_statics(&config)?;
     let digest = arguments.sha256.to_ascii_lowercase();
     let hex = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !hex || !(6..=64).contains(&digest.len()) {
@@ -309,6 +352,7 @@ fn retire(arguments: &RetireArguments) -> Result<(), TrustCommandError> {
     let retirement = Retirement { at, by, why, from: arguments.from };
     let mut sha256 = None;
     change(&folder, |register| {
+        take_over(register, &folder, &statics, (&digest, at, &retirement.by))?;
         sha256 = Some(register.retire(&digest, retirement.clone())?);
         Ok(())
     })?;

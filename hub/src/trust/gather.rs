@@ -26,6 +26,8 @@ pub struct Gathered {
     pub register: Register,
     /// Anchors of the folder for clients' certificates, as of now.
     pub client_anchors: Vec<Certificate>,
+    /// Client anchors of the settings on which the folder's list has the last word.
+    pub overruled: Vec<Sha256Digest>,
     /// Revocation lists of clients' authorities, as they lie there (PEM or DER).
     pub client_lists: Vec<Vec<u8>>,
     /// Each list and answer of the folder.
@@ -101,16 +103,22 @@ pub fn gather(
         problems: Vec::new(),
         counts: BTreeSet::new(),
     };
-    for (usage, certificates) in [
-        (Usage::IssuingLicences, &statics.licence_anchors),
-        (Usage::IssuingClients, &statics.client_anchors),
-        (Usage::TimeStamping, &statics.time_stamp_anchors),
-    ] {
-        let anchors = certificates.iter().cloned();
+    let register = work.anchors();
+    for (usage, certificates) in statics.anchors() {
+        let counts = |anchor: &&Certificate| !register.speaks_of(usage, &anchor.sha256());
+        let anchors = certificates.iter().filter(counts).cloned();
         work.trusted.extend(anchors.map(|anchor| Trusted::Anchor(usage, anchor, None, None)));
     }
     work.trusted.extend(statics.intermediates.iter().cloned().map(Trusted::Intermediate));
-    let register = work.anchors();
+    let overrules = statics.anchors().iter().any(|(usage, certificates)| {
+        certificates.iter().any(|anchor| register.speaks_of(*usage, &anchor.sha256()))
+    });
+    let overruled: Vec<_> = statics
+        .client_anchors
+        .iter()
+        .map(Certificate::sha256)
+        .filter(|sha256| register.speaks_of(Usage::IssuingClients, sha256))
+        .collect();
     work.intermediates();
 
     // Lists last: their issuers must be known.
@@ -126,7 +134,15 @@ pub fn gather(
     let mut taker = Taker { store: &mut store, clients, known, now };
     for (path, bytes) in &statics.crls {
         let taken = taker.take(ListKind::Crl, path, bytes, true, None);
-        taken.map_err(|refused| config::content("trust.crls", path, refused.said))?;
+        match taken {
+            Ok(()) => {}
+            // The list of an authority that was retired since keeps nothing from being read.
+            Err(refused) if overrules && refused.code == "crl_unknown_issuer" => {
+                work.problem(path, refused.code, refused.said);
+                continue;
+            }
+            Err(refused) => return Err(config::content("trust.crls", path, refused.said)),
+        }
         work.counts.insert((path.clone(), certs::sha256(bytes)));
     }
     work.lists(&mut taker, ListKind::Crl, &crls);
@@ -135,6 +151,7 @@ pub fn gather(
         store,
         register,
         client_anchors: work.client_anchors,
+        overruled,
         client_lists: work.client_lists,
         lists: work.lists,
         problems: work.problems,

@@ -315,7 +315,11 @@ pub fn stale(store: &TrustStore, now: Timestamp) -> Vec<Problem> {
 }
 
 fn admitted(gathered: &Gathered) -> Admitted {
-    Admitted { anchors: gathered.client_anchors.clone(), lists: gathered.client_lists.clone() }
+    Admitted {
+        anchors: gathered.client_anchors.clone(),
+        overruled: gathered.overruled.clone(),
+        lists: gathered.client_lists.clone(),
+    }
 }
 
 fn tls_prints(config: &Config) -> Vec<Print> {

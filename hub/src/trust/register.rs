@@ -321,6 +321,14 @@ impl Register {
         })
     }
 
+    /// Whether the list has a word on a certificate, be it that it is trusted no longer: then the settings' does not
+    /// count.
+    #[must_use]
+    pub fn speaks_of(&self, usage: Usage, sha256: &Sha256Digest) -> bool {
+        let named = |entry: &Entry| entry.usages.iter().any(|word| word.usage() == usage);
+        self.anchors.iter().any(|entry| entry.sha256 == *sha256 && named(entry))
+    }
+
     /// When the window of an anchor opens or closes next.
     #[must_use]
     pub fn turns_at(&self, now: Timestamp) -> Option<Timestamp> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use certs::Certificate;
+use certs::{Certificate, Usage};
 
 use super::folder::Print;
 use crate::config::{self, Config, ConfigError};
@@ -20,6 +20,18 @@ pub struct Statics {
     pub intermediates: Vec<Certificate>,
     /// `trust.crls`, with their paths.
     pub crls: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Statics {
+    /// The anchors, by what they are trusted for.
+    #[must_use]
+    pub fn anchors(&self) -> [(Usage, &[Certificate]); 3] {
+        [
+            (Usage::IssuingLicences, &self.licence_anchors),
+            (Usage::IssuingClients, &self.client_anchors),
+            (Usage::TimeStamping, &self.time_stamp_anchors),
+        ]
+    }
 }
 
 /// Reads them.
