@@ -63,6 +63,7 @@ pub fn run() -> ExitCode {
             return if asked.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
         }
     };
+    end_with_the_reader();
     // ring is the one TLS provider of this program; a second installation cannot happen.
     let _ = rustls::crypto::ring::default_provider().install_default();
     start_log();
@@ -84,6 +85,18 @@ pub fn run() -> ExitCode {
             Command::Doctor(arguments) => doctor::run(arguments).await,
         }
     })
+}
+
+/// Ends quietly when nobody reads standard output any more, as in `hub anchors list | head`.
+fn end_with_the_reader() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload_as_str().unwrap_or("");
+        if said.starts_with("failed printing to stdout") {
+            std::process::exit(141); // as a shell says it of SIGPIPE
+        }
+        tell(panic);
+    }));
 }
 
 /// Log lines go to standard error as JSON; `RUST_LOG` sets the level.
