@@ -270,8 +270,8 @@ const TABLE: &[Row] = &[
         "crl_missing",
         "手头没有该机构的吊销列表，无法确定",
         "no revocation list of the certificate's issuer is at hand",
-        "请提供吊销列表（--crl）",
-        "give one (--crl)",
+        "请提供吊销列表（hub verify 用 --crl，证照库用 hub crl add）",
+        "give one: `hub verify --crl`, for a hub `hub crl add`",
     ),
     (
         "ocsp_unknown",
@@ -404,10 +404,10 @@ const TABLE: &[Row] = &[
     // ---- files of other kinds
     (
         "file_not_recognised",
-        "不是可核验的文件（证照、CMS、OFD、PDF）",
-        "neither a licence, CMS, OFD nor PDF",
-        "独立签名请用 --signature 给出",
-        "give a detached signature with --signature",
+        "不是可核验的文件（取证包、材料包、CMS签名、OFD、PDF）",
+        "neither a licence's evidence file, a package, CMS, OFD nor PDF",
+        "如签名是单独的文件，请一并给出（--signature，或接口的 signature 部分）",
+        "if its signature is a file of its own, give both: `--signature`, or the part `signature`",
     ),
     (
         "package_malformed",

@@ -381,7 +381,7 @@ fn rotate(arguments: &Rotate) -> Result<(), CommandError> {
     if arguments.common.json {
         println!("{}", json!({ "current": id }));
     } else {
-        println!("{id} signs from now on; a running hub has noticed in two seconds");
+        println!("{id} signs from now on; a running hub notices within two seconds");
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use certs::{Certificate, TrustStore, Usage};
+use certs::{Certificate, CrlError, OcspError, TrustStore, Usage};
 use jiff::Timestamp;
 
 use super::tell;
@@ -133,11 +133,18 @@ fn trust(arguments: &Arguments, at: Timestamp) -> Result<TrustStore, ConfigError
     }
     for path in &arguments.crl {
         let bytes = read_bounded("--crl", path)?;
-        trust.add_crl(&bytes).map_err(|error| content("--crl", path, error))?;
+        match trust.add_crl(&bytes) {
+            // Whoever gives a folder of lists need not know which is the newest.
+            Ok(()) | Err(CrlError::Older { .. }) => {}
+            Err(error) => return Err(content("--crl", path, error)),
+        }
     }
     for path in &arguments.ocsp {
         let bytes = read_bounded("--ocsp", path)?;
-        trust.add_ocsp(&bytes, at).map_err(|error| content("--ocsp", path, error))?;
+        match trust.add_ocsp(&bytes, at) {
+            Ok(()) | Err(OcspError::Older) => {}
+            Err(error) => return Err(content("--ocsp", path, error)),
+        }
     }
     Ok(trust)
 }
@@ -168,7 +175,7 @@ fn print(report: &Report, language: Option<Language>, indent: &str) {
         both(kind_zh, kind_en),
         both(zh, en),
         both("判断时刻", "as of"),
-        report.checked_at
+        whole_seconds(report.checked_at)
     );
     if let Some(identifier) = &report.identifier {
         println!("{indent}{}: {identifier}", both("证照标识", "licence"));
@@ -236,6 +243,10 @@ fn print_link(link: &Explained, language: Option<Language>, indent: &str) {
     if language != Some(Language::Zh) && !link.todo.is_empty() {
         println!("{indent}      → {}", link.todo);
     }
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 fn words_of(outcome: Outcome) -> (&'static str, &'static str) {

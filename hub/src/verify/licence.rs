@@ -119,7 +119,10 @@ fn revocation(revocation: &Revocation) -> Explained {
             "手头没有吊销列表".to_owned(),
             "no revocation list is at hand".to_owned(),
         )
-        .todo("请用 --crl 提供", "give one with --crl"),
+        .todo(
+            "请提供吊销列表（hub verify 用 --crl，证照库用 hub crl add）",
+            "give one: `hub verify --crl`, for a hub `hub crl add`",
+        ),
     }
 }
 
@@ -132,11 +135,16 @@ fn status(verdict: &EvidenceVerdict) -> Explained {
         "revoked" => "已撤销、吊销或注销",
         _ => "已被新证照取代",
     };
-    let said_zh = format!("{zh}（依据文件中的{count}份状态变更单；此后的变更请向证照库查询）");
-    let said = format!(
-        "{} by the {count} order(s) in the file; ask the hub for later ones",
-        verdict.status.word(),
-    );
+    let (by_zh, by) = match count {
+        0 => ("文件中没有状态变更单".to_owned(), "the file has no status orders".to_owned()),
+        1 => ("依据文件中的1份状态变更单".to_owned(), "by the order in the file".to_owned()),
+        _ => (
+            format!("依据文件中的{count}份状态变更单"),
+            format!("by the {count} orders in the file"),
+        ),
+    };
+    let said_zh = format!("{zh}（{by_zh}；此后的变更请向证照库查询）");
+    let said = format!("{}: {by}; ask the hub for later ones", verdict.status.word());
     if word == "ok" {
         Explained::ok(STATUS, said_zh, said)
     } else {
