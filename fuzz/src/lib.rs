@@ -20,7 +20,7 @@ pub static ISSUER: LazyLock<SigningIdentity> = LazyLock::new(|| {
 });
 
 fn identity(certificate: &[u8], key: &[u8]) -> SigningIdentity {
-    SigningIdentity::from_pem(certificate, key).expect("certs/tests/fuzz_seeds.rs made it")
+    SigningIdentity::from_pem(certificate, key).expect("certs/examples/fuzz_seeds.rs made it")
 }
 
 /// A moment at which all seeds hold.
@@ -71,7 +71,7 @@ pub fn signed(content: &[u8]) -> Vec<u8> {
 /// The first DER value in `bytes`, and what follows it.
 pub fn first_value(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (header, length) = match *bytes.get(1)? {
-        short @ 0..0x80 => (2, usize::from(short)),
+        short @ 0..=0x7f => (2, usize::from(short)),
         0x81 => (3, usize::from(*bytes.get(2)?)),
         0x82 => (4, usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]))),
         _ => return None,
