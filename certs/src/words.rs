@@ -951,6 +951,20 @@ const TABLE: &[Row] = &[
         FETCH_AGAIN.0,
         FETCH_AGAIN.1,
     ),
+    (
+        "seal_made_later",
+        "印章的制作时间晚于使用时间",
+        "the seal was made after it was used",
+        ASK_ISSUER.0,
+        ASK_ISSUER.1,
+    ),
+    (
+        "seal_time_after_time_stamp",
+        "签章时间晚于其时间戳",
+        "the sealing time is later than the time-stamp over it",
+        ASK_ISSUER.0,
+        ASK_ISSUER.1,
+    ),
 ];
 
 #[cfg(test)]

@@ -209,6 +209,7 @@ fn a_new_field_shows_nothing_unless_a_signer_stands_for_it() {
         changed
     );
     assert_eq!(coverage(&field(&format!("{flat} /AA << >>"))), changed);
+    assert_eq!(coverage(&field(&format!("{flat} /W 31 0 R"))), changed, "a key that nobody knows");
 }
 
 #[test]

@@ -25,6 +25,37 @@ const TRAILER: u32 = u32::MAX;
 /// Keys of a signature field that signing sets (12.5.2, 12.7.4.1).
 const SET_BY_SIGNING: [&[u8]; 7] = [b"V", b"AP", b"AS", b"M", b"F", b"DA", b"Q"];
 
+/// Keys that a new signature field and its widgets may have (12.5.2, 12.5.6.19, 12.7.4.1, 12.7.5.5). What another key
+/// would do to what is shown nobody stands for.
+const OF_NEW_FIELDS: [&[u8]; 26] = [
+    b"AP",
+    b"AS",
+    b"Border",
+    b"BS",
+    b"DA",
+    b"DR",
+    b"F",
+    b"FT",
+    b"Ff",
+    b"H",
+    b"Kids",
+    b"Lock",
+    b"M",
+    b"MK",
+    b"NM",
+    b"P",
+    b"Parent",
+    b"Q",
+    b"Rect",
+    b"StructParent",
+    b"SV",
+    b"Subtype",
+    b"T",
+    b"TM",
+    b"TU",
+    b"Type",
+];
+
 /// Keys of the trailer that each revision has of its own (7.5.5, 7.5.8.2).
 /// `DocChecksum` is of LibreOffice; whether there is a stream beside a table is looked at elsewhere.
 const OF_EACH_TRAILER: [&[u8]; 12] = [
@@ -448,8 +479,8 @@ impl Comparison<'_, '_> {
         self.step.proves_only &= dictionary.has("V") && !may_show;
         for (number, widget) in shown {
             let is_widget = widget.is("Subtype", "Widget") || !widget.has("Subtype");
-            let acts = widget.has("A") || widget.has("AA");
-            if !is_widget || acts || (!may_show && shows(&widget)) {
+            let other = widget.keys().any(|key| key != b"V" && !OF_NEW_FIELDS.contains(&key));
+            if !is_widget || other || (!may_show && shows(&widget)) {
                 return refused();
             }
             self.widgets.insert(number);

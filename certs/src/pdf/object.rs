@@ -115,6 +115,10 @@ impl Dictionary {
         self.0.values()
     }
 
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.keys().map(Vec::as_slice)
+    }
+
     /// The keys whose values differ, or that only one of the two has.
     pub(super) fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a [u8]> {
         let changed = self.0.iter().filter(|(key, value)| other.0.get(*key) != Some(value));
