@@ -8,7 +8,7 @@ use licence::Sha256Digest;
 
 use crate::crl::{Crl, Entry, Serial};
 use crate::ocsp::{OcspAnswer, OcspStatus};
-use crate::{ChainCertificate, ChainRecord, CrlError, OcspError, Revocation};
+use crate::{ChainCertificate, ChainRecord, CrlError, OcspError, Revocation, Times};
 
 /// The most lists of one issuer: each certificate of its is looked up in all of them.
 const MAX_LISTS: usize = 64;
@@ -131,9 +131,29 @@ impl Sources {
 
     /// The worst about any certificate of the path. `window` is narrowed to where that holds.
     pub(crate) fn judge(&self, record: &ChainRecord, window: &mut Window) -> Revocation {
+        self.worst(record, None, window)
+    }
+
+    /// The worst about any certificate of the path, for a signature that is proven to be older: it outlives each
+    /// revocation that came later, and no other.
+    pub(crate) fn judge_at(&self, record: &ChainRecord, times: &Times) -> Revocation {
+        self.worst(record, times.proven, &mut Window::around(times.now))
+    }
+
+    fn worst(
+        &self,
+        record: &ChainRecord,
+        proven: Option<Timestamp>,
+        window: &mut Window,
+    ) -> Revocation {
         let mut worst = None;
         for (position, certificate) in record.certificates.iter().enumerate() {
-            let verdict = self.judge_one(position, certificate, window);
+            let verdict = match self.judge_one(position, certificate, window) {
+                Revocation::Revoked { at, since } if proven.is_some_and(|it| it < since) => {
+                    Revocation::Good { as_of: at }
+                }
+                verdict => verdict,
+            };
             worst = Some(worst.map_or(verdict, |worst: Revocation| worst.worse(verdict)));
         }
         // An anchor that signs by itself is on no list; withdrawing it is what revokes it.

@@ -487,7 +487,7 @@ impl TrustStore {
         };
         let holds = [Link::Certificate, Link::Usage, Link::Chain];
         let mut links: Vec<_> = holds.into_iter().map(LinkVerdict::ok).collect();
-        let judged = outlived(self.standing(&path, times.now), times);
+        let judged = self.standing_at(&path, times);
         links.push(match judged {
             Revocation::Good { as_of } => LinkVerdict::ok(Link::Revocation).with_time(as_of),
             Revocation::Revoked { at, .. } => {
@@ -517,9 +517,7 @@ impl TrustStore {
                 Err(_) => ChainVerdict::AnchorEnded,
             }
         });
-        let judged = self.sources.judge(record, &mut revocation::Window::around(times.now));
-        let revocation = outlived(judged, times);
-        Judgement { chain, revocation }
+        Judgement { chain, revocation: self.sources.judge_at(record, times) }
     }
 
     /// A path remembered for the certificate with this digest, if it holds at `at` with what was handed
@@ -614,6 +612,16 @@ impl TrustStore {
         revocation
     }
 
+    /// The same for what is proven to be older: looked up again only where something is revoked.
+    fn standing_at(&self, path: &Validated, times: &Times) -> Revocation {
+        match self.standing(path, times.now) {
+            Revocation::Revoked { .. } if times.proven.is_some() => {
+                self.sources.judge_at(&path.record, times)
+            }
+            standing => standing,
+        }
+    }
+
     fn keep(&self, path: Path<'_>, usage: Usage) -> Validated {
         let anchor = &path.anchor.certificate;
         let issuers = path.certificates.iter().skip(1).copied().chain([anchor]);
@@ -655,16 +663,6 @@ impl TrustStore {
     fn forget(&mut self) {
         self.epoch += 1;
         self.validated.get_mut().unwrap_or_else(|error| error.into_inner()).clear();
-    }
-}
-
-/// What is proven to be older than a revocation outlives it.
-fn outlived(revocation: Revocation, times: &Times) -> Revocation {
-    match revocation {
-        Revocation::Revoked { at, since } if times.proven.is_some_and(|proven| proven < since) => {
-            Revocation::Good { as_of: at }
-        }
-        other => other,
     }
 }
 

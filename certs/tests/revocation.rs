@@ -389,3 +389,65 @@ fn the_next_store_changes_alone() {
     assert!(without.epoch() > again.epoch());
     again.verify_chain(leaf, &[], LICENCES, now).unwrap();
 }
+
+/// Root, a CA below it (serial 3) and a signer below that (serial 2), all of June 2025.
+#[test]
+fn outliving_one_revocation_hides_nothing_about_another_certificate() {
+    let suite = Suite::EcdsaP256Sha256;
+    let root = support::root(suite, "样例根");
+    let middle = below(&root, suite, &template("中级", Profile::Ca, 3));
+    let issuer = below(&middle, suite, &template("签发", Profile::LicenceIssuer, 2));
+    let (leaf, others) = (issuer.certificate(), issuer.chain());
+    let june = |day: u8| time(&format!("2025-06-{day:02}T00:00:00Z"));
+    let list =
+        |by, revoked: &[(Vec<u8>, Timestamp)], to| issue_crl(by, 1, revoked, june(1), to).unwrap();
+    let (now, soon, over) = (june(20), june(30), june(15));
+    let none: &[(Vec<u8>, Timestamp)] = &[];
+    let signer = [(vec![2], june(10))];
+    let authority = |day| vec![(vec![3], june(day))];
+    // The list of the root and until when it is current, the signer's list, and the verdict on a signature proven to
+    // be of 5 June.
+    for (name, of_root, of_middle, code) in [
+        ("both current", Some((none.to_vec(), soon)), Some(&signer[..]), "ok"),
+        ("no list of the root", None, Some(&signer[..]), "crl_missing"),
+        ("a late list of the root", Some((none.to_vec(), over)), Some(&signer[..]), "crl_stale"),
+        ("both outlived", Some((authority(8), soon)), Some(&signer[..]), "ok"),
+        (
+            "the CA fell before",
+            Some((authority(3), soon)),
+            Some(&signer[..]),
+            "certificate_revoked",
+        ),
+        ("the CA alone, before", Some((authority(3), soon)), Some(none), "certificate_revoked"),
+        ("the CA alone, after", Some((authority(8), soon)), Some(none), "ok"),
+        ("the CA after, the signer unknown", Some((authority(8), soon)), None, "crl_missing"),
+    ] {
+        let mut trust = trusting(&root);
+        trust.add_intermediate(middle.certificate().clone());
+        let record = trust.verify_chain(leaf, others, LICENCES, now).unwrap();
+        if let Some((revoked, to)) = of_root {
+            trust.add_crl(&list(&root, &revoked, to)).unwrap();
+        }
+        if let Some(revoked) = of_middle {
+            trust.add_crl(&list(&middle, revoked, soon)).unwrap();
+        }
+        let word =
+            |times: &Times| trust.assess(leaf, others, LICENCES, times).links.last().unwrap().code;
+        let older = Times { now, proven: Some(june(5)) };
+        // Twice, and around the verdict without proof, which is remembered.
+        let is_revoked = matches!(judge(&trust, &record, now), Revocation::Revoked { .. });
+        for _ in 0..2 {
+            assert_eq!(word(&older), code, "{name}");
+            assert_eq!(word(&Times::now(now)) == "certificate_revoked", is_revoked, "{name}");
+        }
+        let judged = trust.judge_at(&record, &older).revocation;
+        let same = match judged {
+            Revocation::Good { .. } => "ok",
+            Revocation::Revoked { .. } => "certificate_revoked",
+            Revocation::Unknown { .. } => "ocsp_unknown",
+            Revocation::Stale { .. } => "crl_stale",
+            Revocation::NoCrl => "crl_missing",
+        };
+        assert_eq!(same, code, "{name}: {judged:?}");
+    }
+}

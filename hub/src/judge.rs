@@ -297,6 +297,9 @@ impl<'a> Judge<'a> {
         let by_proof = |proven: Option<Proven>| {
             let times = Times { now: self.now, proven: Some(proven?.at) };
             let judged = self.trust.judge_at(&record, &times);
+            // Another certificate of the path may have no list, or a late one.
+            let outlived =
+                outlived.filter(|_| matches!(judged.revocation, Revocation::Good { .. }));
             holds(&judged).then_some(Path { judged, proven, outlived })
         };
         // What a court likes best first.
@@ -332,7 +335,7 @@ struct Path {
 }
 
 /// The anchor stands, and nothing is known to be revoked.
-fn holds(judged: &Judgement) -> bool {
+pub(crate) fn holds(judged: &Judgement) -> bool {
     judged.chain == ChainVerdict::Ok && !matches!(judged.revocation, Revocation::Revoked { .. })
 }
 

@@ -148,6 +148,47 @@ impl Town {
 }
 
 #[actix_web::test]
+async fn outliving_one_revocation_does_not_make_up_for_a_list_that_is_missing() {
+    let mut town = Town::new().await;
+    // Another licence, by a signer whose issuer is a CA without a list.
+    let (licence, pull) = town.hub.some_licence(|licence, pull| {
+        licence.issuer == town.licence.issuer
+            && licence.identifier != town.licence.identifier
+            && licence.files.is_empty()
+            && pull.types.contains(&licence.licence_type)
+    });
+    let department = &town.issuer.department;
+    let from = Timestamp::from_second(1_735_689_600).unwrap(); // 2025
+    let middle = town.hub.signing_identity_from(department, certs::Profile::Ca, from, 1_000);
+    let (suite, serial) = (certs::Suite::EcdsaP256Sha256, middle.certificate().serial_hex());
+    let key = certs::KeySigner::generate(suite, &ring::rand::SystemRandom::new()).unwrap();
+    let template = certs::CertificateTemplate {
+        subject_common_name: department.name_en.to_owned(),
+        organisation_name: department.name.to_owned(),
+        organisation: department.code,
+        serial: vec![2],
+        not_before: from,
+        not_after: middle.certificate().not_after(),
+        profile: certs::Profile::LicenceIssuer,
+    };
+    let spki = certs::Signer::spki(&key);
+    let leaf =
+        certs::issue_certificate(&template, &spki, certs::CertIssuer::Authority(&middle)).unwrap();
+    let chain = vec![leaf, middle.certificate().clone()];
+    town.issuer.identity = Some(certs::SigningIdentity::new(chain, Box::new(key)).unwrap());
+    let taken = town.issuer.issue(&licence).await;
+    assert_eq!(taken.status, 201, "{}", taken.text);
+    assert_eq!(taken.json["verdict"]["revocation"]["result"], "no_crl");
+    (town.licence, town.pull) = (licence, pull);
+    town.hub.hub.clock.advance(SignedDuration::from_hours(24));
+    let since = Timestamp::from_second((town.hub.hub.clock.now().as_second()) - 3600).unwrap();
+    town.publish(&[(hex::decode(serial).unwrap(), since)]).await;
+    let verification = town.verification().await;
+    assert_eq!(verification["result"], "undetermined", "{verification}");
+    assert_eq!(verification["revocation"], json!({ "result": "no_crl" }));
+}
+
+#[actix_web::test]
 async fn what_the_log_proves_to_be_older_than_the_revocation_stands() {
     let town = Town::new().await;
     town.revoke(AFTER).await;
