@@ -241,24 +241,40 @@ pub(crate) fn proven(
     times: &mut Times,
     effort: &Effort,
 ) -> Option<LinkVerdict> {
-    let mut found: Option<TimeStamp> = None;
-    let mut failure = None;
+    match earliest(signer, trust, times, effort) {
+        Ok((_, stamp)) => {
+            let at = stamp.proven();
+            times.proven = Some(times.proven.map_or(at, |known| known.min(at)));
+            let link = LinkVerdict { link: Link::Time, ..stamp.revocation };
+            Some(link.with_time(stamp.at))
+        }
+        Err(failure) => failure,
+    }
+}
+
+/// The earliest time-stamp over a signature that holds, with its token; else what is wrong with the others, first
+/// of all that one is false.
+pub(crate) fn earliest<'a>(
+    signer: &SignerInfo<'a>,
+    trust: &TrustStore,
+    times: &Times,
+    effort: &Effort,
+) -> Result<(&'a [u8], TimeStamp), Option<LinkVerdict>> {
+    let mut found: Option<(&[u8], TimeStamp)> = None;
+    let mut failure: Option<LinkVerdict> = None;
     for token in signer.time_stamps().into_iter().take(MAX_TIME_STAMPS) {
         match timestamp::verify_within(token, &[signer.signature], trust, times, effort) {
-            Ok(stamp) if found.as_ref().is_none_or(|other| stamp.proven() < other.proven()) => {
-                found = Some(stamp);
+            Ok(stamp) if found.as_ref().is_none_or(|(_, held)| stamp.proven() < held.proven()) => {
+                found = Some((token, stamp));
             }
             Ok(_) => {}
-            Err(error) => failure = failure.or(Some(error.verdict())),
+            Err(error) => {
+                let failed = failure.as_ref().is_some_and(|one| one.outcome == Outcome::Untrusted);
+                failure = if failed { failure } else { Some(error.verdict()) };
+            }
         }
     }
-    let Some(stamp) = found else {
-        return failure;
-    };
-    let at = stamp.proven();
-    times.proven = Some(times.proven.map_or(at, |known| known.min(at)));
-    let link = LinkVerdict { link: Link::Time, ..stamp.revocation };
-    Some(link.with_time(stamp.at))
+    found.ok_or(failure)
 }
 
 fn is_joined(whole: &[u8], pieces: &[&[u8]]) -> bool {

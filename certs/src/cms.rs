@@ -31,8 +31,8 @@ use crate::effort::Effort;
 use crate::tlv::{INTEGER, Members, OCTET_STRING, SEQUENCE, SET, context, set_of, tlv};
 use crate::{
     Certificate, CertificateError, ChainError, ChainRecord, HashAlgorithm, Link, LinkVerdict,
-    Outcome, PublicKey, Revocation, SignError, SigningIdentity, Suite, Times, TrustStore, Usage,
-    Verifier, check, oids, sha256, suite, time,
+    Outcome, PublicKey, Revocation, SignError, SigningIdentity, Suite, TimeStamp, Times,
+    TrustStore, Usage, Verifier, check, oids, sha256, suite, time,
 };
 
 /// The largest signature taken in, in bytes, embedded content not counted.
@@ -349,21 +349,46 @@ pub fn verify_stamped(
     })
 }
 
+/// The earliest time-stamp that holds of those that the one signer's signature carries (RFC 3161, appendix A), with its
+/// token. `None` where there is none, or none by an authority that is known.
+///
+/// # Errors
+/// As [`cms_signature_value`]; `TimeStamp` as [`verify_stamped`].
+pub fn time_stamp_of(
+    cms: &[u8],
+    trust: &TrustStore,
+    at: Timestamp,
+) -> Result<Option<(Vec<u8>, TimeStamp)>, SignatureError> {
+    let signed = SignedData::read(cms, BOUNDS_OF_ONE)?;
+    match check::earliest(one_signer(&signed)?, trust, &Times::now(at), &Effort::default()) {
+        Ok((token, stamp)) => Ok(Some((token.to_vec(), stamp))),
+        Err(Some(link)) if link.outcome == Outcome::Untrusted => {
+            Err(SignatureError::TimeStamp(link))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn one_signer<'s, 'a>(signed: &'s SignedData<'a>) -> Result<&'s SignerInfo<'a>, SignatureError> {
+    match signed.signers.as_slice() {
+        [] => Err(SignatureError::NoSigner),
+        [signer] => Ok(signer),
+        several => Err(SignatureError::SeveralSigners { count: several.len() }),
+    }
+}
+
 /// The signature value of the one signer: what a time-stamp over a signature covers (RFC 3161, appendix A).
 ///
 /// # Errors
 /// `TooLarge`, `Malformed`, `NotSignedData`, `NoSigner`, `SeveralSigners`.
 pub fn cms_signature_value(cms: &[u8]) -> Result<Vec<u8>, SignatureError> {
     let signed = SignedData::read(cms, BOUNDS_OF_ONE)?;
-    match signed.signers.as_slice() {
-        [] => Err(SignatureError::NoSigner),
-        [signer] => Ok(signer.signature.to_vec()),
-        several => Err(SignatureError::SeveralSigners { count: several.len() }),
-    }
+    Ok(one_signer(&signed)?.signature.to_vec())
 }
 
 /// The same signature with a time-stamp over its value as unsigned attribute (RFC 3161, appendix A;
-/// CAdES-T). Time-stamps and other unsigned attributes that are there already are kept.
+/// CAdES-T). Time-stamps and other unsigned attributes that are there already are kept; the same one is not
+/// added twice.
 ///
 /// * `token`: a time-stamp token; whether it is over this signature is for the caller to verify.
 ///
@@ -397,7 +422,11 @@ pub fn with_time_stamp(cms: &[u8], token: &[u8]) -> Result<Vec<u8>, SignatureErr
         }
     }
     let value = tlv(SET, &[token])?;
-    attributes.push(tlv(SEQUENCE, &[&oids::SIGNATURE_TIME_STAMP.to_der()?, &value])?);
+    let attribute = tlv(SEQUENCE, &[&oids::SIGNATURE_TIME_STAMP.to_der()?, &value])?;
+    if attributes.contains(&attribute) {
+        return Ok(cms.to_vec());
+    }
+    attributes.push(attribute);
     let unsigned = set_of(context(1), attributes)?;
     members.push(&unsigned);
     let signers = tlv(SET, &[&tlv(SEQUENCE, &members)?])?;

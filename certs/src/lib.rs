@@ -40,7 +40,7 @@ pub use chain::{ChainCertificate, ChainError, ChainRecord, PathCost};
 pub use check::{CheckedCms, CheckedSigner, check_cms, check_cms_over};
 pub use cms::{
     MAX_CMS_BYTES, SignatureError, UnchainedSignature, VerifiedSignature, check_signature,
-    cms_from_pem, cms_signature_value, cms_to_pem, sign_attached, sign_detached, verify_detached, verify_stamped, with_time_stamp,
+    cms_from_pem, cms_signature_value, cms_to_pem, sign_attached, sign_detached, time_stamp_of, verify_detached, verify_stamped, with_time_stamp,
 };
 pub use crl::{ChainVerdict, CrlError, Judgement, Revocation};
 pub use evidence::{

@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 use certs::timestamp::{self, TimestampError};
 use certs::{
     Certificate, HashAlgorithm, Link, Outcome, Profile, SigningIdentity, Suite, Times, TrustStore,
-    Usage, check_cms, cms_signature_value, issue_crl, sign_detached, verify_detached,
-    verify_stamped, with_time_stamp,
+    Usage, check_cms, cms_signature_value, issue_crl, sign_detached, time_stamp_of,
+    verify_detached, verify_stamped, with_time_stamp,
 };
 use jiff::{SignedDuration, Timestamp};
 use stamping::{answer, authority};
@@ -305,6 +305,16 @@ fn a_signature_carries_its_time_stamp_and_outlives_its_certificate() {
         let both = with_time_stamp(&stamped, &other).unwrap();
         assert_eq!(code(&both, Link::Certificate).0, Some("ok"));
         let wrong = with_time_stamp(&cms, &other).unwrap();
+        assert_eq!(with_time_stamp(&stamped, &stamp).unwrap(), stamped, "never twice");
+        // As it is taken out.
+        let taken = |cms: &[u8]| time_stamp_of(cms, &trust, late.now);
+        for cms in [&stamped, &both] {
+            assert_eq!(taken(cms).unwrap().map(|(token, _)| token).as_ref(), Some(&stamp));
+        }
+        assert!(taken(&cms).unwrap().is_none());
+        assert_eq!(taken(&wrong).err().unwrap().code(), "timestamp_other_bytes");
+        let unknown = time_stamp_of(&stamped, &TrustStore::new(), late.now);
+        assert!(unknown.unwrap().is_none(), "an authority that nobody knows");
         assert_eq!(code(&wrong, Link::Time), (Some("timestamp_other_bytes"), None));
         assert_eq!(code(&wrong, Link::Certificate).0, Some("certificate_expired"));
 

@@ -7,7 +7,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use certs::{ChainRecord, Manifest, SignatureError, TrustStore, VerifiedSignature};
+use certs::{
+    ChainError, ChainRecord, Manifest, Revocation, SignatureError, TrustStore, VerifiedSignature,
+};
 use indexes::{Appended, BlobError, NewEntry, NewLicence, NewStatus, Proof, Refusal, StoreError};
 use jiff::Timestamp;
 use licence::{
@@ -16,10 +18,12 @@ use licence::{
 };
 
 use crate::{
+    config::RevokedSigners,
     face_files::{self, FaceFileError},
     hub::Hub,
     judge,
     policy::Act,
+    stamps::{self, Stamp},
 };
 
 /// Why something signed was not taken in.
@@ -201,7 +205,8 @@ pub async fn take_in(
     check_against_catalogue(hub, caller, &licence)?;
     let (files, all) = match_files(hub, &licence, files).await?;
     let trust = hub.trust();
-    let signature = verify(&trust, &cms, &document, licence.issuer.credit_code(), now)?;
+    let issuer = licence.issuer.credit_code();
+    let (signature, stamp) = verify_or_stamped(hub, &trust, &cms, &document, issuer, now)?;
     let signed = check_signed_files(hub, all, now).await?;
     for file in files {
         hub.blobs.put(file).await?;
@@ -210,10 +215,24 @@ pub async fn take_in(
     if let Some(signed) = signed {
         face_files::keep(hub, &digest, &signed).await?;
     }
-    let proof = Proof::Signature(cms);
+    // A licence that is held keeps the signature that it came with.
+    let stamp = match stamp {
+        Some(stamp) if hub.store.licence(&licence.identifier).await?.is_none() => Some(stamp),
+        _ => None,
+    };
+    if let Some(stamp) = &stamp {
+        stamps::file_licence(hub, &digest, stamp).await?;
+    }
+    let proof = Proof::Signature(cms.clone());
     let identifier = licence.identifier.clone();
     let entry = new_licence(hub, &licence, document, digest, proof, &signature.chain, now);
     let appended = one(hub.store.append(vec![entry]).await?)?;
+    if let Some(stamp) = stamp.filter(|_| !appended.new) {
+        let held = hub.store.licence(&identifier).await?;
+        if held.is_none_or(|held| held.proof != Proof::Signature(cms)) {
+            stamps::unfile_licence(hub, &digest, &stamp).await?;
+        }
+    }
     checked_by(hub, &trust);
     Ok(TakenIn { identifier, appended })
 }
@@ -288,7 +307,53 @@ fn verify(
     issuer: &CreditCode,
     now: Timestamp,
 ) -> Result<VerifiedSignature, IntakeError> {
-    let signature = certs::verify_detached(cms, content, trust, now)?;
+    by_issuer(certs::verify_detached(cms, content, trust, now)?, issuer)
+}
+
+/// The same for licences and manifests, which may be older than their signers' certificates: where the path has ended
+/// or was revoked since, a time-stamp inside by a trusted authority decides, as far as the operator's rule lets it. With
+/// that time-stamp, if there is one.
+fn verify_or_stamped(
+    hub: &Hub,
+    trust: &TrustStore,
+    cms: &[u8],
+    content: &[u8],
+    issuer: &CreditCode,
+    now: Timestamp,
+) -> Result<(VerifiedSignature, Option<Stamp>), IntakeError> {
+    let signature = match certs::verify_detached(cms, content, trust, now) {
+        Err(SignatureError::Chain(ended)) if has_ended(&ended) => {
+            let signature = certs::verify_stamped(cms, content, trust, now)?;
+            if hub.settings().trust.revoked_signers == RevokedSigners::Never {
+                let judged = trust.judge(&signature.chain, now);
+                if let Revocation::Revoked { at: revoked_at, .. } = judged.revocation {
+                    let revoked = ChainError::Revoked { position: 0, revoked_at };
+                    return Err(SignatureError::Chain(revoked).into());
+                }
+                if !judge::holds(&judged) {
+                    return Err(SignatureError::Chain(ended).into());
+                }
+            }
+            signature
+        }
+        verified => verified?,
+    };
+    let signature = by_issuer(signature, issuer)?;
+    Ok((signature, stamps::brought(cms, trust, now)?))
+}
+
+/// It held once.
+fn has_ended(error: &ChainError) -> bool {
+    matches!(
+        error,
+        ChainError::Expired { .. } | ChainError::AnchorEnded { .. } | ChainError::Revoked { .. }
+    )
+}
+
+fn by_issuer(
+    signature: VerifiedSignature,
+    issuer: &CreditCode,
+) -> Result<VerifiedSignature, IntakeError> {
     if signature.organisation.as_ref() != Some(issuer) {
         return Err(IntakeError::SignerNotIssuer {
             signer: signature
@@ -444,9 +509,16 @@ impl BatchIntake {
             }
         }
         let trust = hub.trust();
-        let signature = verify(&trust, &cms, &manifest, parsed.issuer(), at)?;
+        let issuer = parsed.issuer();
+        let (signature, stamp) = verify_or_stamped(&hub, &trust, &cms, &manifest, issuer, at)?;
         let digest = certs::sha256(&manifest);
-        hub.store.put_manifest(&digest, manifest, cms).await?;
+        hub.store.put_manifest(&digest, manifest, cms.clone()).await?;
+        // One that is held keeps the signature that it came with.
+        if let Some(stamp) = stamp
+            && hub.store.manifest(&digest).await?.is_some_and(|held| held.signature == cms)
+        {
+            stamps::file_manifest(&hub, &digest, &stamp).await?;
+        }
         let came = vec![false; parsed.digests().len()];
         Ok(Self {
             hub,

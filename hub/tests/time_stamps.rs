@@ -472,3 +472,233 @@ async fn what_the_hub_signs_is_stamped_too() {
     }
     panic!("never stamped");
 }
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+impl Desk {
+    /// The market regulator, with a certificate that ends tomorrow.
+    fn issuer_until_tomorrow(&self) -> Actor {
+        let mut issuer = self.hub.issuer();
+        let from: Timestamp = "2025-01-01T00:00:00Z".parse().unwrap();
+        let days = Timestamp::now().duration_since(from).as_hours() / 24 + 1;
+        let profile = certs::Profile::LicenceIssuer;
+        let signer = self.hub.signing_identity_from(&issuer.department, profile, from, days);
+        issuer.identity = Some(signer);
+        issuer
+    }
+
+    /// Lets three days pass; since one of them these certificates have been revoked.
+    fn three_days_pass(&self, revoked: &[&Actor]) {
+        let hub = &self.hub.hub;
+        hub.clock.advance(DAY * 3);
+        let since = Timestamp::from_second((hub.clock.now() - DAY).as_second()).unwrap();
+        let serial = |one: &&Actor| {
+            let hex = one.identity.as_ref().unwrap().certificate().serial_hex();
+            (hex::decode(hex).unwrap(), since)
+        };
+        let revoked: Vec<_> = revoked.iter().map(serial).collect();
+        self.hub.authority.revocation_list(&revoked, hub.clock.now()).unwrap();
+        hub.reload_trust().unwrap();
+    }
+
+    async fn waits_for_nothing(&self) {
+        let hub = &self.hub.hub;
+        for _ in 0..200 {
+            if hub.stamps().unwrap().state(hub).await.unwrap().due == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("something is due for ever");
+    }
+}
+
+/// A time-stamp of this authority over the bytes, at the machine's time.
+fn token(folder: &Path, name: &str, bytes: &[u8]) -> Vec<u8> {
+    let hash = HashAlgorithm::Sha256;
+    let request = timestamp::request(&hash.digest(&[bytes]), hash, None, None);
+    timestamp::read_answer(&stamping::answer(folder, name, &request)).unwrap()
+}
+
+/// The signature with a time-stamp inside, as departments keep old ones.
+fn stamped(folder: &Path, signature: &[u8]) -> Vec<u8> {
+    let value = certs::cms_signature_value(signature).unwrap();
+    certs::with_time_stamp(signature, &token(folder, "one", &value)).unwrap()
+}
+
+#[actix_web::test]
+async fn a_licence_older_than_its_signers_certificate_comes_in_with_the_stamp_that_shows_it() {
+    let desk = Desk::start(Manner::Stamps("one"), Manner::Stamps("two")).await;
+    let (hub, tsa) = (&desk.hub.hub, desk.tsa.path());
+    let issuer = desk.issuer_until_tomorrow();
+    let (licence, pull) = desk.hub.enterprise_licence();
+    let document = licence.to_bytes();
+    let plain = issuer.sign(&document);
+    let good = stamped(tsa, &plain);
+    let elsewhere = tempfile::tempdir().unwrap();
+    stamping::prepare(elsewhere.path());
+    let usage = "critical,timeStamping";
+    stamping::authority(elsewhere.path(), "one", P256, usage, FROM, UNTIL);
+    let mut forged = good.clone();
+    *forged.last_mut().unwrap() ^= 1; // the end of the stamp's signature
+    let other = certs::with_time_stamp(&plain, &token(tsa, "one", b"other bytes")).unwrap();
+    desk.three_days_pass(&[]);
+    for (signature, code, link) in [
+        (&plain, "certificate_expired", "certificate"),
+        (&other, "timestamp_other_bytes", "time"),
+        (&forged, "timestamp_signature", "time"),
+        (&stamped(elsewhere.path(), &plain), "certificate_expired", "certificate"),
+    ] {
+        let refused = issuer.hand_in(&document, signature).await;
+        assert_eq!((refused.status, refused.code(), refused.link()), (422, code, link));
+    }
+
+    let taken = issuer.hand_in(&document, &good).await;
+    assert_eq!(taken.status, 201, "{}", taken.text);
+    assert_eq!(taken.json["verdict"]["result"], "trusted", "{}", taken.text);
+    let face = desk.face(&licence).await;
+    assert_eq!(
+        (&face["result"], &face["time_stamp"]["state"]),
+        (&"trusted".into(), &"stamped".into())
+    );
+    assert!(face["time_stamp"]["authority"].as_str().unwrap().contains("CN=one"));
+    let at: Timestamp = face["time_stamp"]["at"].as_str().unwrap().parse().unwrap();
+    assert!(at < hub.clock.now() - DAY * 2, "the time inside, not that of taking it in");
+    let stored = hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+    assert!(stamps::proven(hub, &stored).await.unwrap().is_some_and(|proven| proven >= at));
+    desk.waits_for_nothing().await;
+    assert_eq!((desk.first.asked(), desk.second.asked()), (0, 0), "it has its stamp");
+
+    // Whoever pulls it gets the stamp, once, and comes to the same offline.
+    let office = desk.hub.puller(&pull);
+    let pulled = office.pull(&pull).await;
+    let grant = pulled.json["grant"].as_str().unwrap();
+    let opened = office.get(&format!("/v1/grants/{grant}/licences/{}", licence.identifier)).await;
+    let evidence = certs::Evidence::parse(opened.text.as_bytes()).unwrap();
+    assert_eq!(evidence.signature, good);
+    let verdict = evidence.verify(&hub.trust(), hub.clock.now()).unwrap();
+    assert!(verdict.signature.proven_at.is_some_and(|proven| proven >= at));
+    let file = tsa.join("evidence.json");
+    std::fs::write(&file, &opened.text).unwrap();
+    let verified = std::process::Command::new(env!("CARGO_BIN_EXE_hub"))
+        .args(["verify", "--at", &hub.clock.now().to_string(), "--config"])
+        .arg(desk.hub.folder.path().join("hub.toml"))
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(!said.contains("untrusted") && verified.status.code() != Some(1), "{said}");
+}
+
+#[actix_web::test]
+async fn a_revoked_signers_licence_comes_in_with_an_older_stamp_unless_the_rule_is_never() {
+    let mut desk = Desk::start(Manner::Stamps("one"), Manner::Down).await;
+    let issuers = [desk.hub.issuer(), desk.issuer_until_tomorrow()];
+    let licences = desk.licences(4);
+    let handed: Vec<_> = licences
+        .iter()
+        .zip([&issuers[0], &issuers[1], &issuers[0], &issuers[1]])
+        .map(|(licence, issuer)| {
+            let document = licence.to_bytes();
+            let plain = issuer.sign(&document);
+            (stamped(desk.tsa.path(), &plain), plain, document)
+        })
+        .collect();
+    desk.three_days_pass(&[&issuers[0], &issuers[1]]);
+    let plain = ["certificate_revoked", "certificate_expired"];
+    for ((licence, (stamped, plain, document)), code) in licences.iter().zip(&handed).zip(plain) {
+        let refused = issuers[0].hand_in(document, plain).await;
+        assert_eq!((refused.status, refused.code()), (422, code));
+        let taken = issuers[0].hand_in(document, stamped).await;
+        assert_eq!(taken.status, 201, "{}", taken.text);
+        let face = desk.face(licence).await;
+        assert_eq!(
+            (&face["result"], &face["revocation"]["result"], &face["proven"]["by"]),
+            (&"trusted".into(), &"outlived".into(), &"time_stamp".into())
+        );
+    }
+
+    let path = desk.hub.folder.path().join("hub.toml");
+    let settings = std::fs::read_to_string(&path).unwrap();
+    let rule = "[trust]\nrevoked_signers = \"never\"\n";
+    std::fs::write(&path, settings.replace("[trust]\n", rule)).unwrap();
+    let now = desk.hub.hub.clock.now();
+    desk.hub.restart_at(now).await;
+    for (stamped, _, document) in &handed[2..] {
+        let refused = desk.hub.issuer().hand_in(document, stamped).await;
+        assert_eq!((refused.status, refused.code()), (422, "certificate_revoked"));
+    }
+}
+
+#[actix_web::test]
+async fn a_batch_comes_in_with_the_stamp_of_its_manifest() {
+    let desk = Desk::start(Manner::Stamps("one"), Manner::Down).await;
+    let issuer = desk.issuer_until_tomorrow();
+    let licences = desk.licences(3);
+    let documents: Vec<_> =
+        licences.iter().map(|licence| Bytes::from(licence.to_bytes())).collect();
+    let digests: Vec<_> = documents.iter().map(|document| certs::sha256(document)).collect();
+    let code = issuer.department.code;
+    let manifest = Bytes::from(certs::Manifest::write(&code, "2025-9", &digests).unwrap());
+    let plain = issuer.sign(&manifest);
+    let good = stamped(desk.tsa.path(), &plain);
+    desk.three_days_pass(&[]);
+    let hub = Arc::clone(&*desk.hub.hub);
+    let begin = |signature: Vec<u8>| {
+        BatchIntake::begin(Arc::clone(&hub), code, manifest.clone(), signature.into())
+    };
+    assert_eq!(begin(plain).await.err().unwrap().code(), "certificate_expired");
+    let mut batch = begin(good).await.unwrap();
+    let outcomes = batch.take_in(documents.into_iter().enumerate().collect()).await.unwrap();
+    assert!(outcomes.iter().all(Result::is_ok));
+    for licence in &licences {
+        let face = desk.face(licence).await;
+        assert_eq!(
+            (&face["result"], &face["time_stamp"]["state"]),
+            (&"trusted".into(), &"stamped".into())
+        );
+    }
+    desk.waits_for_nothing().await;
+    assert_eq!(desk.first.asked(), 0);
+}
+
+#[actix_web::test]
+async fn a_stamp_that_comes_inside_is_checked_and_filed_with_the_signature_that_is_kept() {
+    let desk = Desk::start(Manner::Down, Manner::Down).await;
+    let (hub, tsa) = (&desk.hub.hub, desk.tsa.path());
+    let issuer = desk.hub.issuer();
+    let licences = desk.licences(3);
+    let documents: Vec<_> = licences.iter().map(Licence::to_bytes).collect();
+    // Held without: a second signature of the same licence is not kept, nor its stamp.
+    assert_eq!(issuer.issue(&licences[0]).await.status, 201);
+    let again = issuer.hand_in(&documents[0], &stamped(tsa, &issuer.sign(&documents[0]))).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    assert_eq!(desk.face(&licences[0]).await["time_stamp"]["state"], "due");
+    // A signer in good standing with a false stamp.
+    let plain = issuer.sign(&documents[1]);
+    let other = certs::with_time_stamp(&plain, &token(tsa, "one", b"other bytes")).unwrap();
+    let refused = issuer.hand_in(&documents[1], &other).await;
+    assert_eq!((refused.status, refused.code()), (422, "timestamp_other_bytes"));
+    // With one of an authority that is not known here: ours are asked.
+    let elsewhere = tempfile::tempdir().unwrap();
+    stamping::prepare(elsewhere.path());
+    let usage = "critical,timeStamping";
+    stamping::authority(elsewhere.path(), "one", P256, usage, FROM, UNTIL);
+    let taken = issuer.hand_in(&documents[1], &stamped(elsewhere.path(), &plain)).await;
+    assert_eq!(taken.status, 201, "{}", taken.text);
+    assert_eq!(desk.face(&licences[1]).await["time_stamp"]["state"], "due");
+    // A good one, handed in twice.
+    let good = stamped(tsa, &issuer.sign(&documents[2]));
+    for status in [201, 200] {
+        assert_eq!(issuer.hand_in(&documents[2], &good).await.status, status);
+        assert_eq!(desk.face(&licences[2]).await["time_stamp"]["state"], "stamped");
+    }
+    desk.first.set(Manner::Stamps("one"));
+    for licence in &licences[..2] {
+        assert_eq!(desk.comes_to(licence, "stamped").await["time_stamp"]["authority"], "first");
+        let stored = hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+        let indexes::Proof::Signature(kept) = &stored.proof else { panic!("signed by itself") };
+        let stamp = stamps::of_licence(hub, &stored).await.unwrap().unwrap();
+        assert_eq!(stamp.value, certs::cms_signature_value(kept).unwrap());
+    }
+}

@@ -17,7 +17,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use certs::{Times, TrustStore, timestamp};
+use certs::{SignatureError, Times, TrustStore, timestamp};
 use indexes::{Collection, Proof, StoreError, StoredLicence, StoredOrder};
 use jiff::Timestamp;
 use licence::Sha256Digest;
@@ -49,7 +49,7 @@ const COUNTED: usize = 10_000;
 /// A time-stamp as it is kept.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The authority's name in the settings.
+    /// The authority's name in the settings; of a stamp that came inside a signature, its certificate's subject.
     pub authority: String,
     /// The time it says.
     pub at: Timestamp,
@@ -218,6 +218,70 @@ pub fn file(hub: &Hub, draft: &mut Draft, file: &[u8]) {
 /// The store's.
 pub async fn of_licence(hub: &Hub, licence: &StoredLicence) -> Result<Option<Stamp>, StoreError> {
     read(hub, &key_of_licence(licence)).await
+}
+
+/// The time-stamp that an issuer's signature brought along, if it is of an authority that is trusted.
+///
+/// # Errors
+/// `TimeStamp`: it is forged, or over other bytes.
+pub fn brought(
+    cms: &[u8],
+    trust: &TrustStore,
+    now: Timestamp,
+) -> Result<Option<Stamp>, SignatureError> {
+    let Some((token, stamp)) = certs::time_stamp_of(cms, trust, now)? else { return Ok(None) };
+    let authority = stamp.authority.subject_text();
+    let value = certs::cms_signature_value(cms)?;
+    Ok(Some(Stamp { authority, at: stamp.at, token, value }))
+}
+
+/// Files the stamp that came inside a licence's signature, before the licence is taken in: nobody sees it without.
+///
+/// # Errors
+/// The store's.
+pub async fn file_licence(
+    hub: &Hub,
+    licence: &Sha256Digest,
+    stamp: &Stamp,
+) -> Result<(), StoreError> {
+    put(hub, &key(b'L', licence), stamp).await
+}
+
+/// Takes it away again: the licence was taken in by then, with another signature.
+///
+/// # Errors
+/// The store's.
+pub async fn unfile_licence(
+    hub: &Hub,
+    licence: &Sha256Digest,
+    stamp: &Stamp,
+) -> Result<(), StoreError> {
+    let held = records::read::<Stamp>(&*hub.store, &key(b'L', licence)).await?;
+    if let Some(held) = held.filter(|held| held.value.value == stamp.value) {
+        let mut draft = Draft::new();
+        draft.remove(&held);
+        // Whoever replaced it meanwhile knew better.
+        let _ = draft.commit(&*hub.store).await?;
+    }
+    Ok(())
+}
+
+/// Files the stamp that came inside a batch manifest's signature.
+///
+/// # Errors
+/// The store's.
+pub async fn file_manifest(
+    hub: &Hub,
+    manifest: &Sha256Digest,
+    stamp: &Stamp,
+) -> Result<(), StoreError> {
+    put(hub, &key(b'M', manifest), stamp).await
+}
+
+async fn put(hub: &Hub, key: &[u8], stamp: &Stamp) -> Result<(), StoreError> {
+    let mut draft = Draft::new();
+    draft.put(key, stamp);
+    draft.commit(&*hub.store).await?.map(drop).map_err(|_| StoreError::Closed)
 }
 
 /// The stamp over a status order's signature.
