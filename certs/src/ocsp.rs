@@ -58,6 +58,8 @@ pub struct OcspAnswer {
     pub this_update: Timestamp,
     /// Before when a newer answer will be there; a day after `this_update` if the responder names no time.
     pub next_update: Timestamp,
+    /// Revoked, but that may be lifted (RFC 5280, 5.3.1, certificateHold).
+    pub(crate) is_hold: bool,
 }
 
 /// Why an answer was not taken in.
@@ -459,6 +461,7 @@ impl<'a> Single<'a> {
         let Tag::ContextSpecific { number: TagNumber(number), .. } = status.header().tag() else {
             return Err(OcspError::Malformed);
         };
+        let mut is_hold = false;
         let status = match (number, status.value()) {
             (0, []) => OcspStatus::Good,
             (1, revoked) => {
@@ -473,6 +476,7 @@ impl<'a> Single<'a> {
                     reason = Reason::from_code(code);
                 }
                 revoked.finish()?;
+                is_hold = reason == Reason::Hold;
                 OcspStatus::Revoked { at, since: reason.since(at, invalid) }
             }
             (2, []) => OcspStatus::Unknown,
@@ -480,7 +484,7 @@ impl<'a> Single<'a> {
         };
         let at_most = this_update.checked_add(WITHOUT_NEXT_UPDATE).unwrap_or(Timestamp::MAX);
         let next_update = next_update.unwrap_or(at_most);
-        let answer = OcspAnswer { status, this_update, next_update };
+        let answer = OcspAnswer { status, this_update, next_update, is_hold };
         Ok(Self { hash, name, key, serial, answer })
     }
 

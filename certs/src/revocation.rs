@@ -196,7 +196,11 @@ impl Sources {
                 listed.verdict
             }
             // A hold that was lifted since (RFC 5280, 5.3.1).
-            (Revocation::Good { .. }, Some(_), _) if list_is_newer && is_stale => listed.verdict,
+            (Revocation::Good { .. }, Some(_), _)
+                if answer.is_hold && list_is_newer && is_stale =>
+            {
+                listed.verdict
+            }
             (_, Some(revoked), _) => revoked,
             // RFC 6960, 2.2: another source may know more.
             (Revocation::Good { .. } | Revocation::Revoked { .. }, _, OcspStatus::Unknown) => {

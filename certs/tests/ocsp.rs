@@ -5,7 +5,7 @@ mod support;
 
 use certs::{
     Certificate, ChainRecord, OcspError, OcspStatus, Revocation, SigningIdentity, Suite, Times,
-    TrustStore, Usage, check_ocsp, ocsp,
+    TrustStore, Usage, check_ocsp, issue_crl, ocsp,
 };
 use der::asn1::{Any, ObjectIdentifier};
 use der::{Decode, Encode};
@@ -310,6 +310,27 @@ fn what_a_list_revoked_stays_revoked_unless_it_was_on_hold() {
         assert_eq!(matches!(judge(&trust, 1), Revocation::Good { .. }), good_again, "{reason}");
         // When the answer is over, the list counts again.
         assert!(matches!(judge(&trust, 4), Revocation::Revoked { .. }));
+    }
+}
+
+/// A list leaves out what ended (RFC 5280, 3.3), and what was never on it.
+#[test]
+fn what_an_answer_revoked_stays_revoked_unless_it_was_on_hold() {
+    let (root, issuer, trust) = issuer(Suite::EcdsaP256Sha256);
+    let record = trust.verify_chain(issuer.certificate(), &[], LICENCES, now()).unwrap();
+    let (from, until) = (time("2025-06-20T00:00:00Z"), time("2025-07-20T00:00:00Z"));
+    let list = issue_crl(&root, 1, &[], from, until).unwrap();
+    for (reason, good_again) in [(4, false), (1, false), (6, true)] {
+        let reason = tlv(0xA0, &[&[0x0A, 1, reason]]);
+        let revoked = tlv(0xA1, &[&moment("20250610000000Z"), &reason]);
+        let single = single(root.certificate(), 2, &revoked, Some("20250616000000Z"), &[]);
+        let answer = Made::new(&root, vec![single]).encode();
+        let mut trust = trust.next();
+        trust.add_ocsp(&answer, now()).unwrap();
+        trust.add_crl(&list).unwrap();
+        let judged = trust.judge(&record, time("2025-06-25T00:00:00Z")).revocation;
+        assert_eq!(matches!(judged, Revocation::Good { .. }), good_again, "{judged:?}");
+        assert_eq!(matches!(judged, Revocation::Revoked { .. }), !good_again, "{judged:?}");
     }
 }
 
