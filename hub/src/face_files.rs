@@ -4,6 +4,7 @@
 //! when the licence comes in: one that was changed after signing is refused whatever the settings say, one whose signer is
 //! not trusted by the setting `trust.face_files`. What was found is kept beside the licence, with the signers' paths, and
 //! judged again, without cryptography, when the file is shown. A file without any signature claims nothing and is taken.
+//! One that cannot be read is taken too, unless it speaks of a signature: that would get around the check.
 
 use std::collections::BTreeMap;
 
@@ -134,7 +135,7 @@ pub fn check(
         } else {
             continue;
         };
-        if claims_nothing(&verdict) {
+        if claims_nothing(&verdict) && !speaks_of_a_signature(content) {
             continue;
         }
         refuse(*position, &verdict, setting)?;
@@ -174,10 +175,8 @@ pub async fn judged(
         RevokedSigners::TimeStampOnly | RevokedSigners::Never => None,
     };
     let never = hub.settings().trust.revoked_signers == RevokedSigners::Never;
-    let times = |proven: Option<Timestamp>| Times {
-        now,
-        proven: proven.filter(|_| !never).or(log),
-    };
+    let times =
+        |proven: Option<Timestamp>| Times { now, proven: proven.filter(|_| !never).or(log) };
     let judge = |file: &CheckedFile| file.judge(&trust, checked.checked_at, &times);
     Ok(checked.files.iter().map(|(digest, file)| (*digest, judge(file))).collect())
 }
@@ -190,6 +189,13 @@ fn claims_nothing(verdict: &FileVerdict) -> bool {
             || matches!(link.code, "ofd_unsigned" | "pdf_not_signed")
     };
     verdict.signatures.is_empty() && verdict.links.iter().all(nothing)
+}
+
+/// Whether a file that cannot be read has what only signed files have: the range of bytes of a PDF's signature, or the
+/// name, never packed, of the part that lists an OFD's. Other programs may read it, and show it as signed.
+fn speaks_of_a_signature(content: &[u8]) -> bool {
+    let marks: [&[u8]; 2] = [b"/ByteRange", b"Signatures.xml"];
+    marks.iter().any(|mark| content.windows(mark.len()).any(|window| window == *mark))
 }
 
 fn refuse(position: usize, verdict: &FileVerdict, setting: FaceFiles) -> Result<(), FaceFileError> {

@@ -130,6 +130,24 @@ async fn a_sealed_file_that_was_changed_is_refused_and_nothing_is_kept() {
     assert_eq!(office.hub.registry_entries().await, 0);
 }
 
+/// Made unreadable for us, it would be taken for a file that nobody signed, and others show it as signed.
+#[actix_web::test]
+async fn a_signed_file_that_cannot_be_read_is_refused() {
+    let office = Office::lenient().await;
+    let mut parts = unpacked(&office.sealed());
+    parts.insert("Doc_0/../Doc_0/Document.xml".to_owned(), b"another".to_vec());
+    let refused = office.hand_in(&certs::ofd::pack(&parts), "face.ofd").await;
+    assert_eq!((refused.status, refused.code()), (422, "face_file_broken"), "{refused:?}");
+    assert!(refused.text.contains("ofd_part_name"), "{refused:?}");
+
+    let signed = include_bytes!("../../certs/tests/data/pdf/minimal-two-fields-signed-twice.pdf");
+    let moved = [b"% a comment\n".as_slice(), signed].concat();
+    let refused = office.hand_in(&moved, "face.pdf").await;
+    assert_eq!((refused.status, refused.code()), (422, "face_file_broken"), "{refused:?}");
+    assert!(refused.text.contains("pdf_malformed"), "{refused:?}");
+    assert_eq!(office.hub.registry_entries().await, 0);
+}
+
 #[actix_web::test]
 async fn a_seal_of_nobody_we_trust_is_refused_unless_the_settings_let_it_in() {
     let office = Office::new().await;
