@@ -320,7 +320,7 @@ pub fn verify_stamped(
     let signer = Certificate::from_der(signed.certificate_of(&info)?)?;
     let found = signed.check(&info, &signer, &[content])?;
     let mut times = Times::now(at);
-    let time_stamp = check::proven(&info, trust, &mut times, &Effort::default());
+    let time_stamp = check::proven(&info, trust, &mut times, &Effort::of_stamps());
     if let Some(link) = &time_stamp
         && link.outcome == Outcome::Untrusted
     {

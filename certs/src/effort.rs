@@ -9,6 +9,9 @@ use crate::{ChainError, PathCost};
 /// with a hundred good signatures costs some three hundred.
 const BUDGET: usize = 512;
 
+/// What the time-stamps of a single signature may cost.
+const BUDGET_OF_STAMPS: usize = 32;
+
 /// To look at so many certificates takes as long as to check one signature.
 const STEPS_OF_A_CHECK: usize = 64;
 
@@ -22,6 +25,11 @@ impl Default for Effort {
 }
 
 impl Effort {
+    /// For the time-stamps of a single signature, whose own path is searched besides.
+    pub(crate) fn of_stamps() -> Self {
+        Self(Cell::new(BUDGET_OF_STAMPS))
+    }
+
     /// Takes `checks` off; the last one may take more than is left.
     ///
     /// # Errors

@@ -235,3 +235,23 @@ async fn every_link_that_does_not_hold_has_words_in_both_languages() {
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
+
+/// Each part of a package may cost as much to check as a file by itself.
+#[test]
+fn of_a_package_with_many_bad_parts_some_are_checked_and_the_rest_is_named() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let parts = (0..10).map(|number| format!("{{\"format\":\"yihao-evidence-2\"}} {number}"));
+    let evidence: serde_json::Map<_, _> = parts
+        .map(|part| (certs::sha256(part.as_bytes()).to_string(), json!(STANDARD.encode(part))))
+        .collect();
+    let package = json!({
+        "format": "yihao-package-1", "content": STANDARD.encode("{}"), "signature": "", "evidence": evidence,
+    });
+    let file = package.to_string();
+    let input = hub::verify::Input { file: file.as_bytes(), signature: None, manifest: None };
+    let trust = certs::TrustStore::new();
+    let (report, _) = hub::verify::check(input, &trust, "2026-06-15T08:00:00Z".parse().unwrap());
+    assert_eq!(report.parts.len(), 4, "{report:?}");
+    let left = report.links.iter().filter(|link| link.result == "certificate_budget");
+    assert_eq!(left.count(), 6, "{report:?}");
+}

@@ -8,10 +8,15 @@ use jiff::Timestamp;
 use licence::Sha256Digest;
 
 use super::{Input, Kind, check as check_any, report::Explained, report::Report, report::worse};
+use crate::judge::Outcome;
 use crate::reuse::package::{Package, SignedFile};
 
 /// The most files in a package that are checked.
 const MAX_PARTS: usize = 200;
+
+/// The most parts that may turn out not to be trusted before the rest is left unchecked: each may cost as much as a file
+/// by itself, and what is trusted costs little.
+const MAX_UNTRUSTED: usize = 4;
 
 pub(super) fn check(file: &[u8], trust: &TrustStore, at: Timestamp) -> Report {
     let broken = |verdict: LinkVerdict| Report::of_links(Kind::Package, &[verdict], at);
@@ -30,6 +35,7 @@ pub(super) fn check(file: &[u8], trust: &TrustStore, at: Timestamp) -> Report {
 
     let named = named(&content);
     let mut came = BTreeSet::new();
+    let mut untrusted = 0;
     for (digest, part) in &signed.evidence {
         let part = STANDARD.decode(part).ok().filter(|part| sha256(part) == *digest);
         let failed = match &part {
@@ -44,12 +50,19 @@ pub(super) fn check(file: &[u8], trust: &TrustStore, at: Timestamp) -> Report {
         }
         came.insert(*digest);
         if let Some(part) = part {
+            if untrusted >= MAX_UNTRUSTED {
+                let verdict = LinkVerdict::failed(Link::Chain, "certificate_budget");
+                report.links.push(Explained::of(&verdict.about(digest.to_string())));
+                continue;
+            }
             // A package names promises, and those name nothing: one level, and no more.
             let input = Input { file: &part, signature: None, manifest: None };
-            report.parts.push(match super::recognise::kind(&input) {
+            let found = match super::recognise::kind(&input) {
                 Kind::Package if !signed.evidence.is_empty() => alone(&part, trust, at),
                 _ => check_any(input, trust, at).0,
-            });
+            };
+            untrusted += usize::from(found.result == Outcome::Untrusted);
+            report.parts.push(found);
         }
     }
     for missing in named.difference(&came) {
