@@ -20,7 +20,7 @@ use super::{
     authority::{Authority, AuthorityFailure, Subject, write_secret},
     create_folder,
     desk::Desk,
-    seeds, write,
+    sealed, seeds, write,
 };
 use crate::command::import;
 
@@ -261,14 +261,24 @@ departments = {departments:?}
         Ok(path)
     }
 
-    /// Files to hand in: a floor plan and a health certificate.
-    pub fn write_samples(&self) -> Result<(), DemoError> {
+    /// Files to hand in, a floor plan and a health certificate, and a sealed one to check.
+    pub fn write_samples(&self, now: Timestamp) -> Result<(), DemoError> {
         let folder = self.samples();
         create_folder(&folder)?;
         for (name, title) in
             [("floor-plan.pdf", "Floor plan"), ("health-certificate.pdf", "Health certificate")]
         {
             write(&folder.join(name), &seeds::pdf(title))?;
+        }
+        // Seals are made with SM2 (GB/T 38540).
+        let has_sm2 = |department: &&Department| {
+            self.issuer(&department.code)
+                .is_some_and(|issuer| issuer.signer().suite() == Suite::Sm2Sm3)
+        };
+        if let Some(department) = district::issuing_departments().iter().find(has_sm2)
+            && let Some(signer) = self.issuer(&department.code)
+        {
+            write(&folder.join("sealed.ofd"), &sealed::ofd(signer, department.name, now)?)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ pub mod authority;
 mod desk;
 mod district_files;
 mod people;
+mod sealed;
 mod seeds;
 mod tour;
 
@@ -85,6 +86,9 @@ pub enum DemoError {
     /// Signing a licence.
     #[error("a licence of the demo could not be signed: {0}")]
     Sign(#[from] certs::SignError),
+    /// Sealing a file.
+    #[error("a file of the demo could not be sealed: {0}")]
+    Seal(#[from] certs::ofd::SealingError),
     /// Settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -172,7 +176,7 @@ impl Demo {
         let people = People::of(district.district(), seeds::day(known_since))
             .ok_or(seeds::SeedError::Lacking("people for the demo"))?;
         write(&data.join("accounts.json"), people.accounts().as_bytes())?;
-        district.write_samples()?;
+        district.write_samples(now)?;
         let (certificate, key) = district.city_identity()?;
         let city = CityReceiver::start(CitySettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

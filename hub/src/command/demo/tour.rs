@@ -1,6 +1,6 @@
 //! What a visitor of the demo can do: files for five commands, and the commands.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use connectors::local_postgres::LocalPostgres;
@@ -12,6 +12,7 @@ use super::{
     DemoError,
     district_files::{DemoDistrict, departments, signed_licence},
     people::People,
+    sealed::SENTENCE,
     write,
 };
 use crate::clock::day_in_china;
@@ -118,6 +119,16 @@ pub fn prepare(
             format!("{} verify evidence.json --anchors ca.pem --crl ca.crl", hub.display()),
         ],
     ));
+    steps.push((
+        "Verify what others hand you: a sealed OFD, a signature, a case's package",
+        others(&hub, &curl),
+    ));
+    steps.push((
+        "Whom this hub believes, and what it signs with (--help has more)",
+        ["anchors", "crl", "keys"]
+            .map(|room| format!("{} {room} list --config ../hub.toml", hub.display()))
+            .to_vec(),
+    ));
     for (number, (what, commands)) in steps.iter().enumerate() {
         let _ = writeln!(text, "{}. {what}", number + 1);
         for command in commands {
@@ -126,6 +137,37 @@ pub fn prepare(
     }
     write_readme(demo, &text)?;
     Ok(text)
+}
+
+/// Files of other kinds, good and changed.
+fn others(hub: &Path, curl: &dyn Fn(&str, Option<&str>, &str) -> String) -> Vec<String> {
+    let verify =
+        |file: &str| format!("{} verify {file} --anchors ca.pem --crl ca.crl", hub.display());
+    let other_sentence = SENTENCE.replace('准', "不");
+    let read = |expression: &str| format!("python3 -c 'import json,sys; print({expression})'");
+    vec![
+        verify("../samples/sealed.ofd"),
+        format!(
+            "python3 -c 'import zipfile as z; a=z.ZipFile(\"../samples/sealed.ofd\"); \
+             b=z.ZipFile(\"changed.ofd\",\"w\"); [b.writestr(n, a.read(n).replace(\"{SENTENCE}\".encode(), \
+             \"{other_sentence}\".encode())) for n in a.namelist()]; b.close()'"
+        ),
+        verify("changed.ofd"),
+        "openssl cms -sign -binary -in pull.json -signer signing/service.pem -inkey signing/service.key \
+         -outform DER -out pull.p7s"
+            .to_owned(),
+        verify("pull.json --signature pull.p7s"),
+        verify("../samples/floor-plan.pdf"),
+        format!(
+            "{}/$({} | {})/package > package.json",
+            curl("government-services", None, "/v1/cases"),
+            curl("government-services", None, "/v1/cases"),
+            read("[c[\"id\"] for c in json.load(sys.stdin)[\"cases\"] if c[\"state\"]==\"granted\"][0]")
+        ),
+        verify("package.json"),
+        curl("government-services", None, "/v1/verify")
+            .replace("curl -s", "curl -s -F file=@pull.json -F signature=@pull.p7s"),
+    ]
 }
 
 /// What a visitor does in a browser.
