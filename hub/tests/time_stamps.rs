@@ -159,6 +159,11 @@ struct Desk {
 
 impl Desk {
     async fn start(first: Manner, second: Manner) -> Self {
+        Self::prepared(first, second, |_| {}).await
+    }
+
+    /// * `prepare`: what is done in the hub's folder before it starts.
+    async fn prepared(first: Manner, second: Manner, prepare: impl FnOnce(&Path)) -> Self {
         let tsa = tempfile::tempdir().unwrap();
         stamping::prepare(tsa.path());
         stamping::authority(tsa.path(), "one", P256, "critical,timeStamping", FROM, UNTIL);
@@ -175,7 +180,11 @@ impl Desk {
             first.address,
             second.address
         );
-        let hub = TestHub::start_with(&settings).await;
+        let hub = TestHub::start_prepared("127.0.0.1:0", |folder| {
+            prepare(folder);
+            settings
+        });
+        let hub = hub.await;
         let desk = Self { hub, tsa, first, second };
         desk.at_the_machines_time();
         desk
@@ -700,5 +709,74 @@ async fn a_stamp_that_comes_inside_is_checked_and_filed_with_the_signature_that_
         let indexes::Proof::Signature(kept) = &stored.proof else { panic!("signed by itself") };
         let stamp = stamps::of_licence(hub, &stored).await.unwrap().unwrap();
         assert_eq!(stamp.value, certs::cms_signature_value(kept).unwrap());
+    }
+}
+
+#[actix_web::test]
+async fn the_package_of_a_case_that_was_submitted_carries_its_stamp() {
+    let desk = Desk::prepared(Manner::Down, Manner::Stamps("two"), signing::write_matter).await;
+    let person = desk.hub.applicant(3).await;
+    let before = Timestamp::now();
+    let case = person.opened().await;
+    let submitted = person.promised_and_submitted(&case).await;
+    assert_eq!(submitted.status, 200, "{}", submitted.text);
+    let hub = &desk.hub.hub;
+    let is_stamped = |package: &SignedFile| {
+        let (signature, content) = (package.signature().unwrap(), package.content().unwrap());
+        let times = certs::Times::now(hub.clock.now());
+        let verdict = certs::check_cms(&signature, Some(&content), &hub.trust(), &times);
+        assert_ne!(verdict.outcome(), certs::Outcome::Untrusted, "{verdict:?}");
+        verdict.signatures[0].proven_at
+    };
+    for _ in 0..200 {
+        let package = desk.hub.package(&case).await;
+        let Some(at) = is_stamped(&package) else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // To the second, and the authority's accuracy on top.
+        assert!(at >= before - SignedDuration::from_secs(1));
+        assert!(at <= Timestamp::now() + SignedDuration::from_secs(2));
+        desk.hub.openssl_signer(&package);
+        // Its promise was signed too, and waits no longer.
+        desk.waits_for_nothing().await;
+        assert_eq!(desk.second.asked(), 2);
+        return;
+    }
+    panic!("never stamped: {}", desk.readiness().await);
+}
+
+#[actix_web::test]
+async fn the_page_of_a_licence_shows_its_stamp_in_both_languages() {
+    let desk = Desk::start(Manner::Down, Manner::Down).await;
+    let licence = desk.licences(1).remove(0);
+    assert_eq!(desk.hub.issuer().issue(&licence).await.status, 201);
+    let clerk = desk.hub.window_clerk().await;
+    let shows = async |says: [[&str; 2]; 2]| {
+        for (language, says) in ["zh", "en"].into_iter().zip(says) {
+            let path = format!("/licences/{}?lang={language}", licence.identifier);
+            let text = clerk.get(&path).await.text();
+            for words in says {
+                assert!(text.contains(words), "{language}: {words} is missing: {text}");
+            }
+        }
+    };
+    let due = ["时间戳稍后补加", "The signature will be time-stamped"];
+    shows([["时间戳", due[0]], ["Time-stamp", due[1]]]).await;
+    desk.second.set(Manner::Stamps("two"));
+    desk.comes_to(&licence, "stamped").await;
+    let stamped = ["second 证明该签名在", "second vouches that the signature existed at"];
+    shows([["时间戳", stamped[0]], ["Time-stamp", stamped[1]]]).await;
+}
+
+#[actix_web::test]
+async fn where_nobody_is_asked_for_stamps_the_page_does_not_speak_of_them() {
+    let hub = TestHub::start().await;
+    let (licence, _) = hub.enterprise_licence();
+    assert_eq!(hub.issuer().issue(&licence).await.status, 201);
+    let clerk = hub.window_clerk().await;
+    for (language, word) in [("zh", "时间戳"), ("en", "Time-stamp")] {
+        let path = format!("/licences/{}?lang={language}", licence.identifier);
+        assert!(!clerk.get(&path).await.text().contains(word));
     }
 }
