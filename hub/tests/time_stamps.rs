@@ -780,3 +780,28 @@ async fn where_nobody_is_asked_for_stamps_the_page_does_not_speak_of_them() {
         assert!(!clerk.get(&path).await.text().contains(word));
     }
 }
+
+/// It may have been filed for another signature, whose intake broke off.
+#[actix_web::test]
+async fn a_stamp_over_another_signature_on_the_same_bytes_proves_nothing() {
+    let hub = TestHub::start().await;
+    let (licence, _) = hub.enterprise_licence();
+    let document = licence.to_bytes();
+    let stamp = |value: Vec<u8>| stamps::Stamp {
+        authority: "somebody".to_owned(),
+        at: hub.hub.clock.now(),
+        token: vec![],
+        value,
+    };
+    let digest = certs::sha256(&document);
+    stamps::file_licence(&hub.hub, &digest, &stamp(b"another".to_vec())).await.unwrap();
+    let signature = hub.issuer().sign(&document);
+    assert_eq!(hub.issuer().hand_in(&document, &signature).await.status, 201);
+    let stored = hub.hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+    assert!(stamps::of_licence(&hub.hub, &stored).await.unwrap().is_none());
+    assert_eq!(stamps::state_of(&hub.hub, &stored).await.unwrap().state, "none");
+
+    let value = certs::cms_signature_value(&signature).unwrap();
+    stamps::file_licence(&hub.hub, &digest, &stamp(value)).await.unwrap();
+    assert!(stamps::of_licence(&hub.hub, &stored).await.unwrap().is_some());
+}

@@ -217,7 +217,14 @@ pub fn file(hub: &Hub, draft: &mut Draft, file: &[u8]) {
 /// # Errors
 /// The store's.
 pub async fn of_licence(hub: &Hub, licence: &StoredLicence) -> Result<Option<Stamp>, StoreError> {
-    read(hub, &key_of_licence(licence)).await
+    let stamp = read(hub, &key_of_licence(licence)).await?;
+    Ok(stamp.filter(|stamp| match &licence.proof {
+        // A stamp may have been filed for another signature on these bytes, which was not taken in after all.
+        Proof::Signature(cms) => {
+            certs::cms_signature_value(cms).is_ok_and(|value| value == stamp.value)
+        }
+        Proof::Manifest { .. } => true,
+    }))
 }
 
 /// The time-stamp that an issuer's signature brought along, if it is of an authority that is trusted.
