@@ -360,7 +360,7 @@ pub fn time_stamp_of(
     at: Timestamp,
 ) -> Result<Option<(Vec<u8>, TimeStamp)>, SignatureError> {
     let signed = SignedData::read(cms, BOUNDS_OF_ONE)?;
-    match check::earliest(one_signer(&signed)?, trust, &Times::now(at), &Effort::default()) {
+    match check::earliest(one_signer(&signed)?, trust, &Times::now(at), &Effort::of_stamps()) {
         Ok((token, stamp)) => Ok(Some((token.to_vec(), stamp))),
         Err(Some(link)) if link.outcome == Outcome::Untrusted => {
             Err(SignatureError::TimeStamp(link))
