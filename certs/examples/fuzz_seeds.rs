@@ -541,6 +541,7 @@ fn pdf(maker: &Maker) {
     let tools = std::env::var("YIHAO_TOOLS_DIR").unwrap_or_else(|_| format!("{home}/.cache/yihao"));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/judge_pdf.py");
     maker.run(&format!("{tools}/python/bin/python {script} make ."));
+    revisions(maker);
     let mut seeds: Vec<(&str, Vec<u8>)> = [
         "good-p256",
         "good-rsa",
@@ -564,6 +565,25 @@ fn pdf(maker: &Maker) {
     seeds.push(("sample-unsigned", sample("minimal.pdf")));
     seeds.push(("sample-twice", sample("minimal-two-fields-signed-twice.pdf")));
     write("pdf", seeds);
+}
+
+/// The objects of what others add to `good-p256`, without tables and trailers.
+fn revisions(maker: &Maker) {
+    let before = maker.read("good-p256.pdf");
+    let names = ["good-archived", "good-twice", "bad-annotation", "bad-filled", "bad-page-added"];
+    let objects = names.into_iter().filter_map(|name| {
+        let file = maker.read(&format!("{name}.pdf"));
+        let mut rest = file.strip_prefix(&before[..])?;
+        let mut objects = Vec::new();
+        let find = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).position(|at| at == word);
+        while let (Some(table), Some(end)) = (find(rest, b"\nxref\n"), find(rest, b"%%EOF\n")) {
+            objects.extend_from_slice(&rest[..=table]);
+            objects.extend_from_slice(b"%%EOF\n");
+            rest = &rest[end + 6..];
+        }
+        Some((name, objects))
+    });
+    write("pdf_revision", objects.collect());
 }
 
 fn keys(maker: &Maker) {
