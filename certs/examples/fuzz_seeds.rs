@@ -427,12 +427,10 @@ fn answers(maker: &Maker) {
         ));
         maker.read("answer")
     };
-    let good = answer("responder", &format!("V\t351231235959Z\t\t02\tunknown\t/CN=a\n"));
-    let by_ca = answer("ca", &format!("V\t351231235959Z\t\t02\tunknown\t/CN=a\n"));
-    let revoked = answer(
-        "responder",
-        &format!("R\t351231235959Z\t261101000000Z,keyCompromise\t02\tunknown\t/CN=a\n"),
-    );
+    let good = answer("responder", "V\t351231235959Z\t\t02\tunknown\t/CN=a\n");
+    let by_ca = answer("ca", "V\t351231235959Z\t\t02\tunknown\t/CN=a\n");
+    let revoked =
+        answer("responder", "R\t351231235959Z\t261101000000Z,keyCompromise\t02\tunknown\t/CN=a\n");
     let unknown = answer("responder", "V\t351231235959Z\t\t77\tunknown\t/CN=b\n");
     // OCSPResponse, ResponseBytes, BasicOCSPResponse, ResponseData.
     let data = |answer: &[u8]| {

@@ -40,21 +40,20 @@ pub use chain::{ChainCertificate, ChainError, ChainRecord, PathCost};
 pub use check::{CheckedCms, CheckedSigner, check_cms, check_cms_over};
 pub use cms::{
     MAX_CMS_BYTES, SignatureError, UnchainedSignature, VerifiedSignature, check_signature,
-    cms_from_pem, cms_signature_value, cms_to_pem, sign_attached, sign_detached, time_stamp_of, verify_detached, verify_stamped, with_time_stamp,
+    cms_from_pem, cms_signature_value, cms_to_pem, sign_attached, sign_detached, time_stamp_of,
+    verify_detached, verify_stamped, with_time_stamp,
 };
 pub use crl::{ChainVerdict, CrlError, Judgement, Revocation};
 pub use evidence::{
     Evidence, EvidenceError, EvidenceOrder, EvidenceVerdict, OrderError, VerifiedOrder,
 };
 pub use hash::HashAlgorithm;
-pub use key::{
-    KeySigner, PublicParts, SignError, Signer, SigningIdentity, ecdsa_der, spki_of,
-};
+pub use key::{KeySigner, PublicParts, SignError, Signer, SigningIdentity, ecdsa_der, spki_of};
 pub use manifest::{MAX_MANIFEST_LICENCES, Manifest, ManifestError};
 pub use ocsp::{OcspAnswer, OcspError, OcspStatus, check_ocsp};
 pub use suite::{PublicKey, Suite, Verifier, VerifyError};
-pub use trust::{Assessment, HeldCrl, Times, TrustStore, Usage};
 pub use timestamp::{TimeStamp, TimestampError};
+pub use trust::{Assessment, HeldCrl, Times, TrustStore, Usage};
 pub use verdict::{FileKind, FileVerdict, LinkVerdict, Outcome, SignatureVerdict};
 pub use words::{Words, words};
 

@@ -482,9 +482,7 @@ impl Config {
         let mut config: Self = Figment::new()
             .merge(Toml::file_exact(path))
             // Two secrets that are no settings: see `keys::secret`.
-            .merge(
-                Env::prefixed("YIHAO_HUB_").ignore(&["key_passphrase", "key_pin"]).split("__"),
-            )
+            .merge(Env::prefixed("YIHAO_HUB_").ignore(&["key_passphrase", "key_pin"]).split("__"))
             .extract()
             .map_err(|error| ConfigError::Text {
                 path: path.to_owned(),
@@ -501,10 +499,9 @@ impl Config {
                 said: said.to_owned(),
             })?;
         }
-        config.check_keys().map_err(|said| ConfigError::Text {
-            path: path.to_owned(),
-            said: said.to_owned(),
-        })?;
+        config
+            .check_keys()
+            .map_err(|said| ConfigError::Text { path: path.to_owned(), said: said.to_owned() })?;
         let mut sources = config.trust.crl_sources.iter().chain(&config.trust.ocsp);
         sources
             .try_for_each(Source::check)
@@ -520,7 +517,8 @@ impl Config {
     }
 
     fn check_keys(&self) -> Result<(), &'static str> {
-        let simple = self.service.as_ref().map(|one| (one.certificate.is_some(), one.key.is_some()));
+        let simple =
+            self.service.as_ref().map(|one| (one.certificate.is_some(), one.key.is_some()));
         match (simple, &self.keys) {
             (Some((true, false) | (false, true)), _) => {
                 Err("service.certificate and service.key go together")

@@ -9,8 +9,8 @@
 pub mod clock;
 pub mod command;
 pub mod config;
-pub mod http;
 pub mod face_files;
+pub mod http;
 pub mod hub;
 pub mod intake;
 pub mod judge;

@@ -10,8 +10,7 @@ use super::{
     uses::own_look,
 };
 use crate::{
-    face_files,
-    Hub,
+    Hub, face_files,
     judge::{FaceFile, Judge, face},
     pull::{PullError, Pulled},
     records::Draft,

@@ -304,9 +304,8 @@ pub(super) async fn sign(
     evidence: BTreeMap<Sha256Digest, String>,
 ) -> Result<Bytes, CaseError> {
     let signer = hub.signer().map_err(unavailable)?;
-    let content: Bytes = serde_json::to_vec(document)
-        .expect("documents are plain structures with text keys")
-        .into();
+    let content: Bytes =
+        serde_json::to_vec(document).expect("documents are plain structures with text keys").into();
     let (signed, now) = (content.clone(), hub.clock.now());
     let signature =
         tokio::task::spawn_blocking(move || certs::sign_detached(&signer, &signed, now));
