@@ -487,20 +487,7 @@ impl TrustStore {
         };
         let holds = [Link::Certificate, Link::Usage, Link::Chain];
         let mut links: Vec<_> = holds.into_iter().map(LinkVerdict::ok).collect();
-        let judged = self.standing_at(&path, times);
-        links.push(match judged {
-            Revocation::Good { as_of } => LinkVerdict::ok(Link::Revocation).with_time(as_of),
-            Revocation::Revoked { at, .. } => {
-                LinkVerdict::failed(Link::Revocation, "certificate_revoked").with_time(at)
-            }
-            Revocation::Unknown { as_of } => {
-                LinkVerdict::undetermined(Link::Revocation, "ocsp_unknown").with_time(as_of)
-            }
-            Revocation::Stale { as_of } => {
-                LinkVerdict::undetermined(Link::Revocation, "crl_stale").with_time(as_of)
-            }
-            Revocation::NoCrl => LinkVerdict::undetermined(Link::Revocation, "crl_missing"),
-        });
+        links.push(self.standing_at(&path, times).verdict());
         Assessment { links, chain: Some(path.record.clone()) }
     }
 

@@ -82,6 +82,25 @@ impl LinkVerdict {
     }
 }
 
+impl Revocation {
+    /// What it says about the link revocation.
+    pub fn verdict(&self) -> LinkVerdict {
+        match self {
+            Revocation::Good { as_of } => LinkVerdict::ok(Link::Revocation).with_time(*as_of),
+            Revocation::Revoked { at, .. } => {
+                LinkVerdict::failed(Link::Revocation, "certificate_revoked").with_time(*at)
+            }
+            Revocation::Unknown { as_of } => {
+                LinkVerdict::undetermined(Link::Revocation, "ocsp_unknown").with_time(*as_of)
+            }
+            Revocation::Stale { as_of } => {
+                LinkVerdict::undetermined(Link::Revocation, "crl_stale").with_time(*as_of)
+            }
+            Revocation::NoCrl => LinkVerdict::undetermined(Link::Revocation, "crl_missing"),
+        }
+    }
+}
+
 impl Judgement {
     /// The links chain and revocation.
     pub fn links(&self) -> [LinkVerdict; 2] {
@@ -97,20 +116,7 @@ impl Judgement {
                 LinkVerdict::failed(Link::Chain, "certificate_anchor_ended")
             }
         };
-        let revocation = match self.revocation {
-            Revocation::Good { as_of } => LinkVerdict::ok(Link::Revocation).with_time(as_of),
-            Revocation::Revoked { at, .. } => {
-                LinkVerdict::failed(Link::Revocation, "certificate_revoked").with_time(at)
-            }
-            Revocation::Unknown { as_of } => {
-                LinkVerdict::undetermined(Link::Revocation, "ocsp_unknown").with_time(as_of)
-            }
-            Revocation::Stale { as_of } => {
-                LinkVerdict::undetermined(Link::Revocation, "crl_stale").with_time(as_of)
-            }
-            Revocation::NoCrl => LinkVerdict::undetermined(Link::Revocation, "crl_missing"),
-        };
-        [chain, revocation]
+        [chain, self.revocation.verdict()]
     }
 }
 
