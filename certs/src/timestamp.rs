@@ -365,11 +365,10 @@ fn read_accuracy(mut members: Members<'_>) -> Result<SignedDuration, TimestampEr
         let part = |number| Tag::ContextSpecific { constructed: false, number: TagNumber(number) };
         let value = without_leading_zeros(members.next()?.value());
         // More than 4 bytes of any unit is no accuracy at all.
-        let value =
-            value.iter().fold(0_i64, |sum, byte| sum.saturating_mul(256) + i64::from(*byte));
-        if value > i64::from(u32::MAX) {
+        if value.len() > 4 {
             return Err(TimestampError::Malformed);
         }
+        let value = value.iter().fold(0_i64, |sum, byte| sum * 256 + i64::from(*byte));
         accuracy = accuracy.saturating_add(match tag {
             Tag::Integer => SignedDuration::from_secs(value),
             tag if tag == part(0) => SignedDuration::from_millis(value),
@@ -423,4 +422,32 @@ fn failure(bits: &[u8]) -> &'static str {
         (25, "systemFailure"),
     ];
     reasons.iter().find(|(bit, _)| is_set(*bit)).map_or("no reason given", |(_, word)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Accuracy with these parts, each tag and value.
+    fn accuracy(parts: &[(u8, &[u8])]) -> Result<SignedDuration, TimestampError> {
+        let parts: Vec<Vec<u8>> =
+            parts.iter().map(|(tag, value)| tlv(*tag, &[value]).unwrap()).collect();
+        read_accuracy(Members::of(&parts.concat()).unwrap())
+    }
+
+    #[test]
+    fn accuracy_is_the_sum_of_its_parts() {
+        let parts: [(u8, &[u8]); 3] = [(0x02, &[1]), (0x80, &[0x01, 0xf4]), (0x81, &[100])];
+        assert_eq!(accuracy(&parts).unwrap(), SignedDuration::from_micros(1_500_100));
+        let largest = [(0x02, &[0, 0xff, 0xff, 0xff, 0xff][..])];
+        assert_eq!(accuracy(&largest).unwrap(), SignedDuration::from_secs(u32::MAX.into()));
+    }
+
+    #[test]
+    fn an_accuracy_of_more_than_four_bytes_is_malformed_however_many_there_are() {
+        for length in 5..40 {
+            let value = vec![0xff; length];
+            assert!(matches!(accuracy(&[(0x02, &value)]), Err(TimestampError::Malformed)));
+        }
+    }
 }
