@@ -42,12 +42,20 @@ impl Page {
         self.text_of("h1").await
     }
 
-    /// The text of the first such element, as it is seen.
+    /// The text of the first such element, as it is seen. A page that goes while it is read is followed by another: then
+    /// that one's.
     pub async fn text_of(&self, selector: &str) -> String {
-        let element = self.see(selector).await;
-        let path = format!("/element/{element}/text");
-        let text = self.browser.ask(Method::GET, &path, Value::Null).await;
-        text.as_str().expect("text").to_owned()
+        let waiting = Instant::now();
+        loop {
+            let path = format!("/element/{}/text", self.see(selector).await);
+            match self.browser.try_asking(Method::GET, &path, Value::Null).await {
+                Ok(text) => return text.as_str().expect("text").to_owned(),
+                Err(failed) => {
+                    let gone = failed["value"]["error"] == "stale element reference";
+                    assert!(gone && waiting.elapsed() < PATIENCE, "{selector}: {failed:#}");
+                }
+            }
+        }
     }
 
     /// Follows a link of the navigation and waits until its page is there.
@@ -217,6 +225,20 @@ impl Browser {
         body: Value,
     ) -> impl Future<Output = Value> + use<> {
         let place = std::panic::Location::caller();
+        let asked = self.try_asking(method, path, body.clone());
+        async move {
+            let answer = asked.await;
+            answer.unwrap_or_else(|answer| panic!("{place}: {body} was answered: {answer:#}"))
+        }
+    }
+
+    /// Sends a command; its value, or the whole answer if the driver could not do it.
+    fn try_asking(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> impl Future<Output = Result<Value, Value>> + use<> {
         let mut request = self.client.request(method, format!("{}{path}", self.session));
         if !body.is_null() {
             request = request.json(&body);
@@ -225,8 +247,7 @@ impl Browser {
             let answer = request.send().await.expect("the driver answers");
             let succeeded = answer.status().is_success();
             let mut answer: Value = answer.json().await.expect("the driver answers in JSON");
-            assert!(succeeded, "{place}: {body} was answered: {answer:#}");
-            answer["value"].take()
+            if succeeded { Ok(answer["value"].take()) } else { Err(answer) }
         }
     }
 
