@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use indexes::{Proof, StoredManifest, StoredOrder};
 use licence::{
     Change, ChangeKind, Licence, LicenceId, LicenceStatus, LicenceTypeCode, Seq, Sha256Digest,
     Trust,
 };
 use ring::digest;
 
-use crate::DeliveryError;
+use crate::{Bucket, DeliveryError, Holding, Mark, Tally};
 
 /// One change of the registry, with the licence it is about.
 ///
@@ -27,6 +28,10 @@ pub struct Shared {
     pub digest: Sha256Digest,
     /// The trust in the licence after this change. Later changes may have changed it again.
     pub trust: Trust,
+    /// What proves that the issuer signed the document: for counterparts that check for themselves.
+    pub proof: Proof,
+    /// With a change of status: the signed order.
+    pub order: Option<Arc<StoredOrder>>,
 }
 
 impl Shared {
@@ -38,6 +43,12 @@ impl Shared {
     /// The licence's identifier.
     pub fn identifier(&self) -> &LicenceId {
         self.change.identifier()
+    }
+
+    /// What lets a receiver drop repeats: the connector's name, and the number of the change in 20 digits. Of two keys
+    /// of one connector the later change has the greater.
+    pub fn key(&self, connector: &str) -> String {
+        format!("{connector}-{:020}", self.seq().0)
     }
 
     /// The licence's status after this change. Later changes may have changed it again.
@@ -64,6 +75,8 @@ pub struct Batch {
     pub id: String,
     /// The changes, oldest first.
     pub items: Vec<Shared>,
+    /// The batch manifests that proofs of the items name, for connectors that [want](Connector::wants_manifests) them.
+    pub manifests: BTreeMap<Sha256Digest, Arc<StoredManifest>>,
 }
 
 impl Batch {
@@ -81,7 +94,7 @@ impl Batch {
             hash.update(item.digest.as_bytes());
         }
         let id = hex::encode(&hash.finish().as_ref()[..16]);
-        Self { id, items }
+        Self { id, items, manifests: BTreeMap::new() }
     }
 }
 
@@ -110,6 +123,30 @@ pub struct Reply {
     pub position: ReplyPosition,
     /// What it says.
     pub refused: Refused,
+}
+
+/// Exactly what would be sent for some changes, for people to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// What is sent in one piece: a request, a file, a statement with its rows.
+    pub parts: Vec<PreviewPart>,
+    /// What would be set aside instead.
+    pub refused: Vec<Refused>,
+}
+
+/// A piece of a [`Preview`]. `Debug` shows no content.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PreviewPart {
+    /// What it is and where it goes, such as `POST https://…/records` or `rows of up_lic_data`; no secrets.
+    pub title: String,
+    /// What is sent, as text.
+    pub text: String,
+}
+
+impl fmt::Debug for PreviewPart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "PreviewPart({}, {} bytes)", self.title, self.text.len())
+    }
 }
 
 /// Where a reply stands: by time, then by key.
@@ -156,5 +193,43 @@ pub trait Connector: Send + Sync + 'static {
     async fn replies(&self, after: &ReplyPosition) -> Result<ReplyPage, DeliveryError> {
         let _ = after;
         Ok(ReplyPage::default())
+    }
+
+    /// What would be sent, without sending it and without asking the counterpart.
+    ///
+    /// # Errors
+    /// `Configuration`: what it takes to make it is not there.
+    fn preview(&self, batch: &Batch) -> Result<Preview, DeliveryError>;
+
+    /// Whether batches are to bring the manifests that their items' proofs name.
+    fn wants_manifests(&self) -> bool {
+        false
+    }
+
+    /// The mark of what the counterpart should hold of this licence after this change. The line that is marked is
+    /// the connector's to define; the counterpart computes the same of what it holds ([`Connector::holdings`]).
+    ///
+    /// # Errors
+    /// `Configuration`: what it takes to make it is not there.
+    fn mark(&self, item: &Shared) -> Result<Mark, DeliveryError> {
+        Ok(Mark::of_line(&format!("{}|{}", item.identifier(), item.key(self.name()))))
+    }
+
+    /// The current records that the counterpart holds from us, counted by bucket; buckets without any are left out.
+    /// `None`: it cannot say.
+    async fn tallies(&self) -> Result<Option<BTreeMap<Bucket, Tally>>, DeliveryError> {
+        Ok(None)
+    }
+
+    /// The current records of one bucket that the counterpart holds from us, by identifier, after `after`, at most
+    /// `limit`.
+    async fn holdings(
+        &self,
+        bucket: &Bucket,
+        after: Option<&LicenceId>,
+        limit: usize,
+    ) -> Result<Vec<Holding>, DeliveryError> {
+        let _ = (bucket, after, limit);
+        Ok(Vec::new())
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! * [`Connector`] is what a counterpart looks like from here: it takes batches in order, at least once, and can say
 //!   how many valid licences it holds. [`frontdb`] writes into a front-end exchange database 前置库, [`http`] pushes
-//!   JSON to an HTTPS receiver. Every connector passes the suite in [`rules`].
+//!   JSON to an HTTPS receiver. Every connector passes the suite in [`rules`]. [`KINDS`] is the list of the others.
+//! * [`code_map`] is how one counterpart writes what a licence says, as data.
 //! * [`casebase`] hands cases to a department's system through the same kind of database, and reads its answers; the hub
 //!   drives it, since what follows from an answer is not decided here.
 //! * [`Runner`] owns everything that is the same for all of them: the durable cursor, batches, retries, what is set
@@ -18,27 +19,38 @@
 
 pub mod casebase;
 pub mod city_receiver;
+pub mod code_map;
 mod connector;
 pub mod department_desk;
+mod filter;
 pub mod frontdb;
 pub mod http;
+mod kind;
 pub mod local_postgres;
+mod mark;
+mod operation;
 mod pem;
 mod problem;
 mod remark;
 pub mod rules;
 mod runner;
 mod settings;
+mod window;
 
 pub use connector::{
-    Batch, Connector, Delivered, Refused, Reply, ReplyPage, ReplyPosition, Shared,
+    Batch, Connector, Delivered, Preview, PreviewPart, Refused, Reply, ReplyPage, ReplyPosition,
+    Shared,
 };
+pub use filter::{Filter, SharingWord, TypeFilter, TypeTerms, Types};
+pub use kind::{KINDS, Kind, Opener};
+pub use mark::{Bucket, Holding, Mark, Tally};
+pub use operation::Operation;
 pub use problem::{DeliveryError, Problem};
 pub use runner::{
     ConnectorState, LastError, ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle,
-    RunnerSettings, TypeCount, TypeFilter,
+    RunnerSettings, TypeCount,
 };
 pub use settings::{
-    CheckedConnector, CheckedSettings, ConnectorSettings, SettingsError, SettingsProblem,
-    TypeNames, check_all,
+    CheckedConnector, CheckedSettings, ConnectorSettings, SettingsError, SettingsProblem, check_all,
 };
+pub use window::Window;

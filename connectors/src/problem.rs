@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::code_map::CodeMapError;
+
 /// Why a batch was not delivered, by what follows from it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -94,6 +96,15 @@ pub enum Problem {
         path: PathBuf,
         /// What is wrong with it.
         why: &'static str,
+    },
+
+    /// The code map is none.
+    #[error("`code_map` names {}: {error}", path.display())]
+    CodeMap {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: CodeMapError,
     },
 
     /// The receiver is there and cannot work now.
@@ -228,6 +239,7 @@ impl Problem {
             Self::ConnectionLost { .. } => "connection_lost",
             Self::FileUnreadable { .. } => "file_unreadable",
             Self::FileUnusable { .. } => "file_unusable",
+            Self::CodeMap { error, .. } => error.code(),
             Self::ReceiverFailing { .. } => "receiver_failing",
             Self::AccessRefused { .. } => "access_refused",
             Self::NoInterface { .. } => "no_interface",
@@ -268,6 +280,9 @@ impl Problem {
             }
             Self::FileUnreadable { .. } | Self::FileUnusable { .. } => {
                 "Put the right file there and make it readable for the hub; it is read again at the next attempt."
+            }
+            Self::CodeMap { .. } => {
+                "Mend the code map; it is read again at the next attempt. docs/formats/code-map.md has its form."
             }
             Self::ReceiverFailing { .. } => {
                 "Tell the counterpart; sending goes on by itself when it works again."

@@ -179,6 +179,8 @@ fn seqs(range: std::ops::Range<u64>) -> Vec<Seq> {
 pub mod samples {
     use std::sync::Arc;
 
+    use bytes::Bytes;
+    use indexes::Proof;
     use jiff::{Timestamp, civil::date};
     use licence::{
         Change, ChangeKind, Holder, HolderId, HolderKind, IssuerId, Licence, LicenceId,
@@ -258,7 +260,15 @@ pub mod samples {
             },
         };
         let document = licence.to_bytes().into();
-        Shared { change, licence: Arc::new(licence), document, digest, trust: Trust::Trusted }
+        Shared {
+            change,
+            licence: Arc::new(licence),
+            document,
+            digest,
+            trust: Trust::Trusted,
+            proof: Proof::Signature(Bytes::new()),
+            order: None,
+        }
     }
 
     /// Change `seq` changes the status of a licence that came before.

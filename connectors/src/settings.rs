@@ -1,7 +1,7 @@
 //! Settings of connectors: as written, checked, started.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,28 +9,43 @@ use std::{
 };
 
 use indexes::LicenceStore;
+use jiff::civil::Time;
 use licence::LicenceTypeCode;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Connector, Runner, RunnerHandle, RunnerSettings, TypeFilter, casebase, frontdb, http};
-
-/// Names of licence types, by code: what counterparts want beside the code.
-pub type TypeNames = BTreeMap<LicenceTypeCode, String>;
+use crate::{
+    Connector, Filter, KINDS, Opener, Runner, RunnerHandle, RunnerSettings, SharingWord,
+    TypeFilter, Types, Window, casebase, frontdb, http, window,
+};
 
 /// One `[[connectors]]` table of the settings file, as written. [`ConnectorSettings::check`] says what is wrong.
 ///
 /// Times are in milliseconds, sizes in bytes. `Debug` shows name and kind only.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct ConnectorSettings {
     /// Lower-case letters, digits and hyphens, a letter first, at most 29. Keys the cursor: renaming sends anew.
     pub name: String,
-    /// `frontdb`, `http` or `casebase`.
+    /// `frontdb`, `http`, `casebase`, or a kind out of [`KINDS`].
     pub kind: String,
     /// The licence types that go there, 21 characters each; left out: all.
     pub types: Option<Vec<String>>,
     /// The licence types that do not go there.
     pub except_types: Option<Vec<String>>,
+    /// The sharing classes that go there: `unconditional`, `conditional`, `withheld`; left out: all.
+    pub sharing: Option<Vec<String>>,
+    /// The regions whose licences go there: the first 2 to 6 digits of division codes; left out: all.
+    pub regions: Option<Vec<String>>,
+    /// A code map (`docs/formats/code-map.md`): how the counterpart writes what a licence says.
+    pub code_map: Option<PathBuf>,
+    /// Most records a second; left out: as many as go.
+    pub pace: Option<u64>,
+    /// When records may be sent, in Chinese time, such as `["22:00-06:00"]`; left out: always.
+    pub windows: Option<Vec<String>>,
+    /// Batches under way at a time. Changes of one holder stay in order.
+    pub concurrency: Option<u64>,
+    /// When both sides are compared every day, in Chinese time, such as `"02:30"`; left out: only when asked.
+    pub reconcile_at: Option<String>,
     /// Most records of a batch.
     pub batch: Option<u64>,
     /// Most bytes of licence documents in a batch.
@@ -80,6 +95,13 @@ pub struct ConnectorSettings {
     pub certificate: Option<PathBuf>,
     /// `http`: PEM key of the client certificate (PKCS#8).
     pub key: Option<PathBuf>,
+
+    /// The settings that only a kind out of [`KINDS`] has: see [`ConnectorSettings::of_kind`].
+    #[serde(flatten)]
+    pub more: serde_json::Map<String, serde_json::Value>,
+    /// The folder that relative paths of `more` count from.
+    #[serde(skip)]
+    pub folder: PathBuf,
 }
 
 impl fmt::Debug for ConnectorSettings {
@@ -89,7 +111,7 @@ impl fmt::Debug for ConnectorSettings {
 }
 
 /// Settings that can be used, as far as that shows without looking at files and counterparts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct CheckedSettings {
     /// What the runner needs.
     pub runner: RunnerSettings,
@@ -98,7 +120,7 @@ pub struct CheckedSettings {
 }
 
 /// Checked settings of a connector, by kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CheckedConnector {
     /// A front-end exchange database.
@@ -107,6 +129,8 @@ pub enum CheckedConnector {
     Http(http::Settings),
     /// The case tables of an exchange database. Takes no licences: it is not driven by a [`Runner`].
     CaseBase(casebase::Settings),
+    /// One of [`KINDS`].
+    Other(Opener),
 }
 
 /// One thing that is wrong with a connector's settings.
@@ -120,8 +144,11 @@ pub enum SettingsProblem {
     #[error("`name` is used by another connector too")]
     NameTaken,
     /// No such kind.
-    #[error("`kind` must be `frontdb`, `http` or `casebase`")]
+    #[error("`kind` must be one of {}", kinds())]
     Kind,
+    /// A setting that no connector has, or not in this form.
+    #[error("the settings cannot be read: {0}")]
+    Unknown(String),
     /// A setting that this kind needs.
     #[error("`{setting}` is missing")]
     Missing {
@@ -188,6 +215,7 @@ impl SettingsProblem {
             Self::Name => "connector_name",
             Self::NameTaken => "connector_name_taken",
             Self::Kind => "connector_kind",
+            Self::Unknown(_) => "setting_unknown",
             Self::Missing { .. } => "setting_missing",
             Self::NotOfKind { .. } => "setting_not_of_kind",
             Self::Beside { .. } => "settings_contradict",
@@ -237,7 +265,14 @@ impl ConnectorSettings {
 
     /// Makes the paths that are relative count from `folder`, the settings file's.
     pub fn resolve_paths(&mut self, folder: &Path) {
-        let files = [&mut self.ca, &mut self.password_file, &mut self.certificate, &mut self.key];
+        self.folder = folder.to_owned();
+        let files = [
+            &mut self.ca,
+            &mut self.password_file,
+            &mut self.certificate,
+            &mut self.key,
+            &mut self.code_map,
+        ];
         for file in files.into_iter().flatten() {
             *file = folder.join(&*file);
         }
@@ -259,10 +294,13 @@ impl ConnectorSettings {
             "casebase" => {
                 casebase::Settings::check(self, name, &mut problems).map(CheckedConnector::CaseBase)
             }
-            _ => {
-                problems.push(SettingsProblem::Kind);
-                None
-            }
+            other => match KINDS.iter().find(|kind| kind.name == other) {
+                Some(kind) => (kind.check)(self, &mut problems).map(CheckedConnector::Other),
+                None => {
+                    problems.push(SettingsProblem::Kind);
+                    None
+                }
+            },
         };
         match (runner, connector) {
             (Some(runner), Some(connector)) if problems.is_empty() => {
@@ -272,29 +310,74 @@ impl ConnectorSettings {
         }
     }
 
+    /// The settings that only this kind has, as its own type; relative paths in it count from `self.folder`. Settings of
+    /// `frontdb`, `http` and `casebase` that are given all the same are problems, but for those named in `also`.
+    pub fn of_kind<T: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        also: &[&str],
+        problems: &mut Vec<SettingsProblem>,
+    ) -> Option<T> {
+        for (setting, given) in self.of_other_kinds() {
+            if given && !also.contains(&setting) {
+                problems.push(SettingsProblem::NotOfKind { setting, kind });
+            }
+        }
+        match serde_json::from_value(serde_json::Value::Object(self.more.clone())) {
+            Ok(settings) => Some(settings),
+            Err(error) => {
+                problems.push(SettingsProblem::Unknown(error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// The settings that are not everybody's, and whether they are given.
+    fn of_other_kinds(&self) -> Vec<(&'static str, bool)> {
+        vec![
+            ("connection", self.connection.is_some()),
+            ("host", self.host.is_some()),
+            ("port", self.port.is_some()),
+            ("user", self.user.is_some()),
+            ("password_file", self.password_file.is_some()),
+            ("database", self.database.is_some()),
+            ("schema", self.schema.is_some()),
+            ("create_tables", self.create_tables.is_some()),
+            ("data_source", self.data_source.is_some()),
+            ("date_form", self.date_form.is_some()),
+            ("danger_plaintext", self.danger_plaintext.is_some()),
+            ("departments", self.departments.is_some()),
+            ("url", self.url.is_some()),
+            ("certificate", self.certificate.is_some()),
+            ("key", self.key.is_some()),
+        ]
+    }
+
     /// Checks the settings and starts the connector's runner. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// All problems of the settings. That the counterpart is not there is none: the runner's state tells.
     pub fn start(&self, store: Arc<dyn LicenceStore>) -> Result<RunnerHandle, SettingsError> {
-        self.start_with(store, &TypeNames::new())
+        self.start_with(store, &Types::new())
     }
 
-    /// As [`ConnectorSettings::start`], with the names of the licence types for counterparts that want them.
+    /// As [`ConnectorSettings::start`], with the catalogue's licence types.
     ///
     /// # Errors
     /// All problems of the settings.
     pub fn start_with(
         &self,
         store: Arc<dyn LicenceStore>,
-        names: &TypeNames,
+        types: &Types,
     ) -> Result<RunnerHandle, SettingsError> {
         let checked = self.check()?;
-        let connector = checked.connector.open(names).ok_or_else(|| SettingsError {
+        let connector = checked.connector.open(types).ok_or_else(|| SettingsError {
             name: self.name.clone(),
             problems: vec![SettingsProblem::Kind],
         })?;
-        Ok(Runner::start(store, connector, checked.runner))
+        let mut runner = checked.runner;
+        runner.filter = runner.filter.with_types(types);
+        Ok(Runner::start(store, connector, runner))
     }
 
     fn check_runner(&self, problems: &mut Vec<SettingsProblem>) -> Option<RunnerSettings> {
@@ -320,15 +403,74 @@ impl ConnectorSettings {
             min.min(86_400_000),
             86_400_000,
         );
+        let pace = self.pace.map(|pace| range("pace", Some(pace), 0, 1, 1_000_000));
+        let concurrency = range("concurrency", self.concurrency, default.concurrency as u64, 1, 64);
         let types = self.check_types(problems);
+        let filter = self.check_filter(types, problems);
+        let windows = self.check_windows(problems);
+        let reconcile_at = self.check_reconcile_at(problems);
         (problems.len() == before).then(|| RunnerSettings {
             batch: batch as usize,
             batch_bytes: batch_bytes as usize,
             poll: Duration::from_millis(poll),
             backoff_min: Duration::from_millis(min),
             backoff_max: Duration::from_millis(max),
-            types,
+            filter,
+            pace,
+            windows,
+            concurrency: concurrency as usize,
+            reconcile_at,
         })
+    }
+
+    fn check_filter(&self, types: TypeFilter, problems: &mut Vec<SettingsProblem>) -> Filter {
+        let sharing = self.sharing.as_ref().map(|words| {
+            words
+                .iter()
+                .filter_map(|word| {
+                    let class = SharingWord::from_word(word);
+                    if class.is_none() {
+                        let form = "a list of `unconditional`, `conditional`, `withheld`";
+                        problems.push(SettingsProblem::Form { setting: "sharing", form });
+                    }
+                    class
+                })
+                .collect()
+        });
+        let regions = self.regions.as_ref().map(|regions| {
+            for region in regions {
+                let digits = region.bytes().all(|byte| byte.is_ascii_digit());
+                if !digits || ![2, 4, 6].contains(&region.len()) {
+                    let form = "a list of division codes, or their first 2 or 4 digits";
+                    problems.push(SettingsProblem::Form { setting: "regions", form });
+                }
+            }
+            regions.iter().cloned().collect()
+        });
+        Filter::new(types, sharing, regions)
+    }
+
+    fn check_windows(&self, problems: &mut Vec<SettingsProblem>) -> Vec<Window> {
+        let texts = self.windows.iter().flatten();
+        texts
+            .filter_map(|text| {
+                let window = Window::parse(text);
+                if window.is_none() {
+                    let form = "a list of times such as `22:00-06:00`";
+                    problems.push(SettingsProblem::Form { setting: "windows", form });
+                }
+                window
+            })
+            .collect()
+    }
+
+    fn check_reconcile_at(&self, problems: &mut Vec<SettingsProblem>) -> Option<Time> {
+        let time = window::clock(self.reconcile_at.as_ref()?);
+        if time.is_none() {
+            let form = "a time such as `02:30`";
+            problems.push(SettingsProblem::Form { setting: "reconcile_at", form });
+        }
+        time
     }
 
     fn check_types(&self, problems: &mut Vec<SettingsProblem>) -> TypeFilter {
@@ -393,6 +535,9 @@ impl ConnectorSettings {
                 problems.push(SettingsProblem::NotOfKind { setting, kind });
             }
         }
+        for setting in self.more.keys() {
+            problems.push(SettingsProblem::Unknown(format!("unknown field `{setting}`")));
+        }
     }
 
     /// Connect timeout and answer timeout.
@@ -414,11 +559,12 @@ impl ConnectorSettings {
 impl CheckedConnector {
     /// Makes the connector; `None` for one that takes cases, not licences. Files and counterpart are looked at when
     /// something is delivered.
-    pub fn open(&self, names: &TypeNames) -> Option<Box<dyn Connector>> {
+    pub fn open(&self, types: &Types) -> Option<Box<dyn Connector>> {
         match self {
             Self::FrontDb(settings) => {
-                Some(Box::new(frontdb::FrontDb::new(settings.clone(), names.clone())))
+                Some(Box::new(frontdb::FrontDb::new(settings.clone(), types.clone())))
             }
+            Self::Other(opener) => Some(opener.open(types)),
             Self::Http(settings) => Some(Box::new(http::HttpPush::new(settings.clone()))),
             Self::CaseBase(_) => None,
         }
@@ -449,6 +595,17 @@ pub fn check_all(
         }
     }
     if errors.is_empty() { Ok(checked) } else { Err(errors) }
+}
+
+/// The words for `kind`.
+fn kinds() -> String {
+    let others = KINDS.iter().map(|kind| kind.name);
+    let names: Vec<String> = ["frontdb", "http", "casebase"]
+        .into_iter()
+        .chain(others)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    names.join(", ")
 }
 
 /// Names are part of keys that have 50 characters at most: 29, a hyphen, 20 digits (docs/formats/frontdb.md).
@@ -600,7 +757,7 @@ mod tests {
         );
         let licences = ConnectorSettings { departments: Some(Vec::new()), ..frontdb() };
         assert_eq!(problems(&licences), ["`departments` is not a setting of kind `frontdb`"]);
-        assert!(casebase().check().unwrap().connector.open(&TypeNames::new()).is_none());
+        assert!(casebase().check().unwrap().connector.open(&Types::new()).is_none());
     }
 
     #[test]
@@ -686,7 +843,11 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<ConnectorSettings>(text);
         let settings = read(r#"{"name":"a","kind":"http","batch":5}"#).unwrap();
         assert_eq!((settings.name(), settings.batch), ("a", Some(5)));
-        assert!(read(r#"{"name":"a","kind":"http","bacth":5}"#).is_err());
+        let unknown = read(r#"{"name":"a","kind":"http","bacth":5}"#).unwrap();
+        assert_eq!(
+            codes(&ConnectorSettings { name: "city".to_owned(), more: unknown.more, ..http() }),
+            ["setting_unknown"]
+        );
     }
 
     #[test]

@@ -248,6 +248,10 @@ impl Connector for DiesAfterDelivery {
     async fn counts(&self) -> Result<BTreeMap<LicenceTypeCode, u64>, DeliveryError> {
         self.0.counts().await
     }
+
+    fn preview(&self, batch: &Batch) -> Result<connectors::Preview, DeliveryError> {
+        self.0.preview(batch)
+    }
 }
 
 #[tokio::test]

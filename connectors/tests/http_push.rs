@@ -9,7 +9,7 @@ use std::{
 };
 
 use connectors::{
-    Batch, ConnectorSettings, DeliveryError, Runner, TypeNames,
+    Batch, ConnectorSettings, DeliveryError, Runner, Types,
     http::PushRecord,
     rules::{connector_rules, samples},
 };
@@ -183,7 +183,7 @@ async fn sending_goes_on_when_the_receiver_comes_back() {
     let mut city = City::start().await;
     let checked = city.settings().check().unwrap();
     let runner =
-        Runner::start(store.clone(), checked.connector.open(&TypeNames::new()).unwrap(), quick());
+        Runner::start(store.clone(), checked.connector.open(&Types::new()).unwrap(), quick());
     issue(&*store, 0, 10).await;
     caught_up(&runner, &*store).await;
     city.receiver.take().unwrap().stop().await;

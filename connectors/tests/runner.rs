@@ -4,7 +4,9 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use connectors::{Runner, RunnerError, RunnerHandle, RunnerSettings, TypeFilter, rules::samples};
+use connectors::{
+    Filter, Runner, RunnerError, RunnerHandle, RunnerSettings, TypeFilter, rules::samples,
+};
 use indexes::{LicenceStore, MemoryStore};
 use licence::{RevocationCause, Seq, StatusChange};
 use support::{
@@ -336,7 +338,8 @@ async fn only_the_agreed_types_go_there() {
         issue_of(&*store, 0, 10, first).await;
         issue_of(&*store, 10, 10, second).await;
         issue_of(&*store, 20, 10, first).await;
-        let runner = run(&store, &script, RunnerSettings { types, batch: 4, ..quick() });
+        let runner =
+            run(&store, &script, RunnerSettings { filter: of_types(types), batch: 4, ..quick() });
         caught_up(&runner, &*store).await;
         assert_eq!(script.arrived(), expected);
     }
@@ -421,7 +424,7 @@ async fn reconciling_counts_valid_licences_of_the_shared_types() {
     let only = run(
         &store,
         &Script::new("other"),
-        RunnerSettings { types: TypeFilter::Only([second].into()), ..quick() },
+        RunnerSettings { filter: of_types(TypeFilter::Only([second].into())), ..quick() },
     );
     let counted = only.reconcile().await.unwrap();
     assert_eq!(counted.types.iter().map(|count| count.ours).collect::<Vec<_>>(), [2]);
@@ -450,4 +453,8 @@ async fn dropping_the_handle_ends_the_runner() {
         while watch.changed().await.is_ok() {}
     });
     ended.await.expect("the task ends");
+}
+
+fn of_types(types: TypeFilter) -> Filter {
+    Filter::new(types, None, None)
 }

@@ -139,9 +139,13 @@ pub fn store_options(config: &Config) -> RocksOptions {
     RocksOptions { block_cache: config.cache_mib << 20, ..RocksOptions::default() }
 }
 
-/// Names of the licence types, for counterparts that want them beside the code.
-fn type_names(catalogue: &Catalogue) -> connectors::TypeNames {
-    catalogue.entries().map(|entry| (entry.code, entry.name.clone())).collect()
+/// What connectors want to know of the licence types.
+fn connector_types(catalogue: &Catalogue) -> connectors::Types {
+    let terms = |entry: &licence::CatalogueEntry| connectors::TypeTerms {
+        name: entry.name.clone(),
+        sharing: entry.sharing,
+    };
+    catalogue.entries().map(|entry| (entry.code, terms(entry))).collect()
 }
 
 /// Folders under `data`.
@@ -207,7 +211,7 @@ impl Hub {
             .map_err(|source| OpenError::Search { path: folders.search.clone(), source })?;
         let shutdown = CancellationToken::new();
         let follower = SearchFollower::spawn(store.clone(), search.clone(), shutdown);
-        let names = type_names(&catalogue);
+        let types = connector_types(&catalogue);
         let mut runners = BTreeMap::new();
         let mut counterparts = Vec::new();
         for settings in &config.connectors {
@@ -216,7 +220,7 @@ impl Hub {
                 counterparts.push((cases, checked.runner));
                 continue;
             }
-            runners.insert(settings.name().to_owned(), settings.start_with(store.clone(), &names)?);
+            runners.insert(settings.name().to_owned(), settings.start_with(store.clone(), &types)?);
         }
         let hub = Arc::new(Self {
             clock,

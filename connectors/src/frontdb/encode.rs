@@ -2,10 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use licence::{ChangeKind, LicenceStatus, Trust};
-
 use super::settings::{DateForm, Settings};
-use crate::{Batch, Refused, Shared, TypeNames};
+use crate::{Batch, Operation, Refused, Shared, Types};
 
 /// The text columns in the order of [`Row::values`], with the characters that fit; `None`: no limit.
 pub(crate) const COLUMNS: [(&str, Option<usize>); 16] = [
@@ -43,62 +41,28 @@ pub(crate) struct Row {
     pub(crate) cd_time: SystemTime,
 }
 
+impl Row {
+    /// A line for each column, for people to look at.
+    pub(crate) fn told(&self) -> String {
+        let mut told = String::new();
+        for ((column, _), value) in COLUMNS.iter().zip(&self.values) {
+            told.push_str(&format!("{column}: {value}\n"));
+        }
+        told
+    }
+}
+
 /// A batch as rows, and what of it cannot be one.
 pub(crate) struct Encoded {
     pub(crate) rows: Vec<Row>,
     pub(crate) refused: Vec<Refused>,
 }
 
-/// What a change means for the counterpart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
-    /// The licence is to be shared from now on.
-    Insert,
-    /// It is shared, and its record changed.
-    Update,
-    /// It is not to be shared any more.
-    Delete,
-}
-
-impl Operation {
-    /// A licence is shared while it is valid and trusted: what counts is before and after.
-    ///
-    /// * `trust`: after the change.
-    pub(crate) fn of(kind: &ChangeKind, trust: Trust) -> Self {
-        let valid = |status: &LicenceStatus| matches!(status, LicenceStatus::Valid);
-        let trusted = trust == Trust::Trusted;
-        let (before, after) = match kind {
-            ChangeKind::Issued { .. } => (false, true),
-            ChangeKind::StatusChanged { from, to, .. } => {
-                (valid(from) && trusted, valid(to) && trusted)
-            }
-            ChangeKind::TrustChanged { from, to, status, .. } => {
-                let valid = valid(status);
-                (valid && *from == Trust::Trusted, valid && *to == Trust::Trusted)
-            }
-        };
-        match (before, after) {
-            (false, true) => Self::Insert,
-            (true, true) => Self::Update,
-            (_, false) => Self::Delete,
-        }
-    }
-
-    /// The column `cd_operation`.
-    pub(crate) fn code(self) -> &'static str {
-        match self {
-            Self::Insert => "I",
-            Self::Update => "U",
-            Self::Delete => "D",
-        }
-    }
-}
-
 /// Makes a row of each change; one that does not fit the columns is refused with the name of the column.
-pub(crate) fn rows(settings: &Settings, names: &TypeNames, batch: &Batch) -> Encoded {
+pub(crate) fn rows(settings: &Settings, types: &Types, batch: &Batch) -> Encoded {
     let mut encoded = Encoded { rows: Vec::with_capacity(batch.items.len()), refused: Vec::new() };
     for item in &batch.items {
-        let row = row(settings, names, &batch.id, item);
+        let row = row(settings, types, &batch.id, item);
         match row {
             Ok(row) => encoded.rows.push(row),
             Err(refused) => encoded.refused.push(refused),
@@ -112,7 +76,7 @@ pub(crate) fn guid_prefix(connector: &str) -> String {
     format!("{connector}-")
 }
 
-fn row(settings: &Settings, names: &TypeNames, batch: &str, item: &Shared) -> Result<Row, Refused> {
+fn row(settings: &Settings, types: &Types, batch: &str, item: &Shared) -> Result<Row, Refused> {
     let licence = &item.licence;
     let issue_date = match settings.date_form {
         DateForm::Iso => licence.issued_on.to_string(),
@@ -122,10 +86,10 @@ fn row(settings: &Settings, names: &TypeNames, batch: &str, item: &Shared) -> Re
     let holder_codes = licence.holders.iter().map(|holder| holder.id.number());
     let holder_kinds = licence.holders.iter().map(|holder| holder.id.kind().code());
     let values = [
-        format!("{}{:020}", guid_prefix(&settings.name), item.seq().0),
+        item.key(&settings.name),
         item.identifier().to_string(),
         mandatory(&licence.name),
-        mandatory(names.get(&licence.licence_type).unwrap_or(&licence.name)),
+        mandatory(types.get(&licence.licence_type).map_or(&licence.name, |terms| &terms.name)),
         licence.licence_type.to_string(),
         mandatory(&licence.number),
         joined("certificate_holder", item, holder_names)?,
@@ -185,11 +149,11 @@ fn refused(item: &Shared, code: &str, column: &str, what: &str) -> Refused {
 
 #[cfg(test)]
 mod tests {
-    use licence::{LicenceStatus, RevocationCause};
+    use licence::{ChangeKind, LicenceStatus, RevocationCause, SharingClass, Trust};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{CheckedConnector, ConnectorSettings, rules::samples};
+    use crate::{CheckedConnector, ConnectorSettings, TypeTerms, rules::samples};
 
     fn settings(date_form: &str) -> Settings {
         let raw = ConnectorSettings {
@@ -231,11 +195,14 @@ mod tests {
             samples::changed(9, &first, LicenceStatus::Suspended, LicenceStatus::Valid),
             samples::changed(u64::MAX >> 40, &first, LicenceStatus::Valid, revoked),
         ];
-        let names = TypeNames::from([(samples::types()[0], "许可证类型".to_owned())]);
+        let names = Types::from([(
+            samples::types()[0],
+            TypeTerms { name: "许可证类型".to_owned(), sharing: SharingClass::Conditional },
+        )]);
         let batch = Batch::new("province", 0, items);
         insta::assert_snapshot!("rows", shown(&rows(&settings("iso"), &names, &batch)));
 
-        let compact = rows(&settings("compact"), &TypeNames::new(), &batch);
+        let compact = rows(&settings("compact"), &Types::new(), &batch);
         assert_eq!(compact.rows[0].values[12], "20250301");
         assert_eq!(
             compact.rows[0].values[3], "样本许可证",
@@ -282,7 +249,7 @@ mod tests {
         let item = samples::issued(0);
         let guid = format!("{}{:020}", guid_prefix(&name), u64::MAX);
         assert_eq!(guid.len(), COLUMNS[0].1.unwrap());
-        assert!(row(&settings("iso"), &TypeNames::new(), &"b".repeat(32), &item).is_ok());
+        assert!(row(&settings("iso"), &Types::new(), &"b".repeat(32), &item).is_ok());
     }
 
     proptest! {
@@ -294,7 +261,7 @@ mod tests {
             licence.number = number;
             licence.holders[0].name = holder.clone();
             let batch = Batch::new("province", 0, vec![samples::of_licence(1, licence)]);
-            let encoded = rows(&settings("iso"), &TypeNames::new(), &batch);
+            let encoded = rows(&settings("iso"), &Types::new(), &batch);
             prop_assert_eq!(encoded.rows.len() + encoded.refused.len(), 1);
             for row in &encoded.rows {
                 for ((column, limit), value) in COLUMNS.iter().zip(&row.values) {

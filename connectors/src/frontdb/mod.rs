@@ -17,20 +17,23 @@ use licence::LicenceTypeCode;
 
 pub use settings::{DateForm, Settings, Transport};
 
-use crate::{Batch, Connector, Delivered, DeliveryError, ReplyPage, ReplyPosition, TypeNames};
+use crate::{
+    Batch, Connector, Delivered, DeliveryError, Preview, PreviewPart, ReplyPage, ReplyPosition,
+    Types,
+};
 
 /// A front-end exchange database in PostgreSQL.
 pub struct FrontDb {
     settings: Settings,
-    names: TypeNames,
+    types: Types,
     client: client::Client,
 }
 
 impl FrontDb {
     /// A connector with these settings. It connects when something is delivered.
-    pub fn new(settings: Settings, names: TypeNames) -> Self {
+    pub fn new(settings: Settings, types: Types) -> Self {
         let client = client::Client::new(settings.clone());
-        Self { settings, names, client }
+        Self { settings, types, client }
     }
 }
 
@@ -45,7 +48,7 @@ impl Connector for FrontDb {
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivered, DeliveryError> {
-        let encoded = encode::rows(&self.settings, &self.names, batch);
+        let encoded = encode::rows(&self.settings, &self.types, batch);
         self.client.insert(&encoded.rows).await?;
         Ok(Delivered { refused: encoded.refused })
     }
@@ -58,5 +61,12 @@ impl Connector for FrontDb {
     async fn replies(&self, after: &ReplyPosition) -> Result<ReplyPage, DeliveryError> {
         let (rows, now_micros) = self.client.errors_after(after).await?;
         Ok(reply::page(&self.settings.name, rows, now_micros))
+    }
+
+    fn preview(&self, batch: &Batch) -> Result<Preview, DeliveryError> {
+        let encoded = encode::rows(&self.settings, &self.types, batch);
+        let text = encoded.rows.iter().map(encode::Row::told).collect::<Vec<_>>().join("\n");
+        let part = PreviewPart { title: "rows of up_lic_data".to_owned(), text };
+        Ok(Preview { parts: vec![part], refused: encoded.refused })
     }
 }

@@ -14,7 +14,7 @@ use licence::LicenceTypeCode;
 pub use settings::Settings;
 pub use wire::{Answer, Counts, FORMAT, Push, PushRecord, RefusedRecord};
 
-use crate::{Batch, Connector, Delivered, DeliveryError};
+use crate::{Batch, Connector, Delivered, DeliveryError, Preview, PreviewPart};
 
 /// An HTTPS receiver.
 pub struct HttpPush {
@@ -50,5 +50,12 @@ impl Connector for HttpPush {
     async fn counts(&self) -> Result<BTreeMap<LicenceTypeCode, u64>, DeliveryError> {
         let response = self.client.fetch_counts().await?;
         reply::counts(&response)
+    }
+
+    fn preview(&self, batch: &Batch) -> Result<Preview, DeliveryError> {
+        let body = encode::push(self.name(), batch);
+        let title = format!("POST {}", self.client.settings().records);
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Ok(Preview { parts: vec![PreviewPart { title, text }], refused: Vec::new() })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use indexes::{LicenceStore, StoreError};
+use indexes::{LicenceStore, StoreError, StoredOrder};
 use jiff::Timestamp;
 use licence::{Change, Licence, LicenceId, Seq};
 
@@ -36,7 +36,7 @@ pub(super) async fn read(
     };
     let (wanted, identifiers): (Vec<&Change>, Vec<LicenceId>) = changes
         .iter()
-        .filter(|change| settings.types.covers(change.licence_type()))
+        .filter(|change| settings.filter.covers_type(change.licence_type()))
         .map(|change| (change, change.identifier().clone()))
         .unzip();
     // Read in portions, so that large documents are not all in memory before the bound is noticed.
@@ -57,6 +57,7 @@ pub(super) async fn read(
                 return Ok(stretch);
             }
             match Licence::parse(&stored.document) {
+                Ok(licence) if !settings.filter.covers(&licence) => {}
                 Ok(licence) => {
                     bytes += stored.document.len();
                     let trust = stored.trust_at(change.seq);
@@ -66,6 +67,8 @@ pub(super) async fn read(
                         document: stored.document,
                         digest: stored.digest,
                         trust,
+                        proof: stored.proof,
+                        order: order(&stored.orders, change.seq),
                     });
                 }
                 Err(_) => {
@@ -79,6 +82,11 @@ pub(super) async fn read(
     }
     stretch.end = changes.last().map_or(from, |change| change.seq.next());
     Ok(stretch)
+}
+
+/// The order that made this change; none of another kind of change.
+fn order(orders: &[StoredOrder], seq: Seq) -> Option<Arc<StoredOrder>> {
+    orders.iter().find(|order| order.seq == seq).map(|order| Arc::new(order.clone()))
 }
 
 /// Licences read from the store at a time.

@@ -17,13 +17,13 @@ mod reconcile;
 mod task;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use indexes::{LicenceStore, SetAside, StoreError};
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Time};
 use licence::{LicenceTypeCode, Seq};
 use serde::Serialize;
 use tokio::{
@@ -31,7 +31,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{Connector, DeliveryError};
+use crate::{Connector, DeliveryError, Filter, Window};
 use task::{Command, Task};
 
 /// How a connector is driven.
@@ -47,8 +47,16 @@ pub struct RunnerSettings {
     pub backoff_min: Duration,
     /// The longest pause after failures.
     pub backoff_max: Duration,
-    /// The licence types that go to this counterpart.
-    pub types: TypeFilter,
+    /// What goes to this counterpart.
+    pub filter: Filter,
+    /// Most records a second; `None`: as many as go.
+    pub pace: Option<u64>,
+    /// When records may be sent; none: always.
+    pub windows: Vec<Window>,
+    /// Batches under way at a time. Changes of one holder stay in order.
+    pub concurrency: usize,
+    /// When both sides are compared every day, in Chinese time.
+    pub reconcile_at: Option<Time>,
 }
 
 impl Default for RunnerSettings {
@@ -59,7 +67,11 @@ impl Default for RunnerSettings {
             poll: Duration::from_secs(1),
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(60),
-            types: TypeFilter::All,
+            filter: Filter::default(),
+            pace: None,
+            windows: Vec::new(),
+            concurrency: 1,
+            reconcile_at: None,
         }
     }
 }
@@ -70,29 +82,6 @@ impl RunnerSettings {
     #[must_use]
     pub fn pause_after(&self, failures: u32) -> Duration {
         backoff::pause(self, failures, rand::random(), None)
-    }
-}
-
-/// The licence types that go to a counterpart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum TypeFilter {
-    /// Every type.
-    #[default]
-    All,
-    /// These types.
-    Only(BTreeSet<LicenceTypeCode>),
-    /// Every type but these.
-    Except(BTreeSet<LicenceTypeCode>),
-}
-
-impl TypeFilter {
-    /// Whether licences of this type go there.
-    pub fn covers(&self, code: &LicenceTypeCode) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(types) => types.contains(code),
-            Self::Except(types) => !types.contains(code),
-        }
     }
 }
 
@@ -257,13 +246,13 @@ impl Runner {
             last_error: None,
             next_attempt: None,
         });
-        let types = settings.types.clone();
+        let filter = settings.filter.clone();
         let task = Task::new(store.clone(), connector.clone(), settings, inbox, state);
         let task = tokio::spawn(task.run());
         RunnerHandle {
             store,
             connector,
-            types,
+            filter,
             commands,
             state: watched,
             task: Mutex::new(Some(task)),
@@ -275,7 +264,7 @@ impl Runner {
 pub struct RunnerHandle {
     store: Arc<dyn LicenceStore>,
     connector: Arc<dyn Connector>,
-    types: TypeFilter,
+    filter: Filter,
     commands: mpsc::Sender<Command>,
     state: watch::Receiver<ConnectorState>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -332,7 +321,7 @@ impl RunnerHandle {
     /// # Errors
     /// `Store`, `Counterpart`.
     pub async fn reconcile(&self) -> Result<Reconciliation, ReconcileError> {
-        reconcile::compare(&*self.store, &*self.connector, &self.types).await
+        reconcile::compare(&*self.store, &*self.connector, &self.filter).await
     }
 
     /// What is set aside, by number, at most `limit`.

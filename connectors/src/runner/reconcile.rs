@@ -1,13 +1,11 @@
 //! Comparing counts.
 
-use indexes::{LicenceStore, StoreError};
+use indexes::{LicenceStore, StoreError, StoredLicence};
 use jiff::Timestamp;
-use licence::{LicenceStatus, Seq, Trust};
+use licence::{Licence, LicenceStatus, Seq, Trust};
 
-use super::{
-    Counts, ReconcileError, Reconciliation, TypeCount, TypeFilter, task::SET_ASIDES_COUNTED,
-};
-use crate::Connector;
+use super::{Counts, ReconcileError, Reconciliation, TypeCount, task::SET_ASIDES_COUNTED};
+use crate::{Connector, Filter};
 
 /// Licences read from the store at a time.
 const PAGE: usize = 500;
@@ -15,13 +13,13 @@ const PAGE: usize = 500;
 pub(super) async fn compare(
     store: &dyn LicenceStore,
     connector: &dyn Connector,
-    types: &TypeFilter,
+    filter: &Filter,
 ) -> Result<Reconciliation, ReconcileError> {
     let name = connector.name();
     let cursor = store.cursor(name).await?.unwrap_or(Seq(0));
     let lag = store.head().await?.0.saturating_sub(cursor.0);
     let set_aside = store.set_asides(name, SET_ASIDES_COUNTED).await?.len() as u64;
-    let ours = ours(store, types).await?;
+    let ours = ours(store, filter).await?;
     let theirs = connector.counts().await?;
     let types = beside(&ours, &theirs);
     let agrees = types.iter().all(|count| count.difference == 0);
@@ -36,7 +34,7 @@ pub(super) async fn compare(
 }
 
 /// The valid licences of these types that the log does not call untrusted, by type.
-async fn ours(store: &dyn LicenceStore, types: &TypeFilter) -> Result<Counts, StoreError> {
+async fn ours(store: &dyn LicenceStore, filter: &Filter) -> Result<Counts, StoreError> {
     let mut counts = Counts::new();
     let mut after = None;
     loop {
@@ -44,7 +42,7 @@ async fn ours(store: &dyn LicenceStore, types: &TypeFilter) -> Result<Counts, St
         for stored in &page {
             let counts_there = matches!(stored.status, LicenceStatus::Valid)
                 && stored.trust_now() == Trust::Trusted;
-            if counts_there && types.covers(&stored.licence_type) {
+            if counts_there && covered(filter, stored) {
                 *counts.entry(stored.licence_type).or_default() += 1;
             }
         }
@@ -53,6 +51,13 @@ async fn ours(store: &dyn LicenceStore, types: &TypeFilter) -> Result<Counts, St
             None => return Ok(counts),
         }
     }
+}
+
+/// Whether it goes there. What cannot be read is set aside, and does not.
+fn covered(filter: &Filter, stored: &StoredLicence) -> bool {
+    filter.covers_type(&stored.licence_type)
+        && (filter.regions.is_none()
+            || Licence::parse(&stored.document).is_ok_and(|licence| filter.covers(&licence)))
 }
 
 fn beside(ours: &Counts, theirs: &Counts) -> Vec<TypeCount> {

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use connectors::{
-    CheckedConnector, Connector, ConnectorSettings, Shared, TypeNames,
+    CheckedConnector, Connector, ConnectorSettings, Shared, Types,
     local_postgres::{LocalPostgres, Programs},
     rules::{Counterpart, samples},
 };
@@ -152,7 +152,7 @@ impl Schema {
 
 pub fn open(settings: &ConnectorSettings) -> Box<dyn Connector> {
     let checked: CheckedConnector = settings.check().unwrap().connector;
-    checked.open(&TypeNames::new()).unwrap()
+    checked.open(&Types::new()).unwrap()
 }
 
 #[async_trait]

@@ -7,7 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use connectors::{
-    Batch, Connector, Delivered, DeliveryError, Problem, Refused, Reply, ReplyPage, ReplyPosition,
+    Batch, Connector, Delivered, DeliveryError, Preview, PreviewPart, Problem, Refused, Reply,
+    ReplyPage, ReplyPosition,
 };
 use licence::{LicenceTypeCode, Seq};
 use tokio::sync::watch;
@@ -123,6 +124,12 @@ impl Script {
 
 #[async_trait]
 impl Connector for Script {
+    fn preview(&self, batch: &Batch) -> Result<Preview, DeliveryError> {
+        let text = batch.items.iter().map(|item| item.key("script")).collect::<Vec<_>>().join("\n");
+        let part = PreviewPart { title: "keys".to_owned(), text };
+        Ok(Preview { parts: vec![part], refused: Vec::new() })
+    }
+
     fn name(&self) -> &str {
         &self.0.name
     }
