@@ -506,6 +506,14 @@ const STORE: (&str, &str, &str, &str) = (
 );
 
 /// By code of `connectors::Problem` and of `indexes::StoreError`.
+/// What all defects of a code map are told as: the message says which.
+const CODE_MAP: (&str, &str, &str, &str) = (
+    "代码对照表不可用。",
+    "修正对照表；下次重试会重新读取。",
+    "The code map cannot be used.",
+    "Mend the code map; it is read again at the next attempt.",
+);
+
 static CONNECTOR_ERRORS: &[ErrorRow] = &[
     (
         "connect_failed",
@@ -549,6 +557,12 @@ static CONNECTOR_ERRORS: &[ErrorRow] = &[
         "A file named in the settings does not hold what it should.",
         "Put the right file there; it is read again at the next attempt.",
     ),
+    ("code_map_form", CODE_MAP.0, CODE_MAP.1, CODE_MAP.2, CODE_MAP.3),
+    ("code_map_format", CODE_MAP.0, CODE_MAP.1, CODE_MAP.2, CODE_MAP.3),
+    ("code_map_fields", CODE_MAP.0, CODE_MAP.1, CODE_MAP.2, CODE_MAP.3),
+    ("code_map_name", CODE_MAP.0, CODE_MAP.1, CODE_MAP.2, CODE_MAP.3),
+    ("code_map_source", CODE_MAP.0, CODE_MAP.1, CODE_MAP.2, CODE_MAP.3),
+    ("code_map_separator", CODE_MAP.0, CODE_MAP.1, CODE_MAP.2, CODE_MAP.3),
     (
         "receiver_failing",
         "对方接口暂时不能工作。",
