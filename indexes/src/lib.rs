@@ -22,6 +22,7 @@ mod record;
 mod rocks;
 pub mod rules;
 pub mod search;
+mod settled;
 mod store;
 mod token;
 
@@ -30,8 +31,8 @@ pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{
     Appended, Basis, BasisKind, ChainRecordBytes, Grant, NewEntry, NewGrant, NewLicence, NewStatus,
-    NewTrust, NewUse, Operator, Proof, Refusal, SetAside, Shown, StoredLicence, StoredManifest,
-    StoredOrder, TrustMark, UseAct, UseEntry,
+    NewTrust, NewUse, Operator, Proof, Refusal, SetAside, Settled, SettledSetAside, Shown,
+    StoredLicence, StoredManifest, StoredOrder, TrustMark, UseAct, UseEntry,
 };
 pub use record::{Collection, Commit, Committed, Expected, Record, RecordWrite, Stale};
 pub use rocks::{Defect, Fault, IntegrityReport, RocksOptions, RocksStore, WriteFaults};

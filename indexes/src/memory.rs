@@ -13,9 +13,11 @@ use tokio::sync::watch;
 
 use crate::decide::{self, Decision, MAX_NAME, MAX_OUTCOME_KEY, newest_first, within};
 use crate::record::{filed, next_revision};
+use crate::settled;
 use crate::{
     Appended, Collection, Commit, Committed, Grant, HolderToken, LicenceStore, NewEntry, NewUse,
-    Record, Refusal, SetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
+    Record, Refusal, SetAside, Settled, SettledSetAside, Stale, StoreError, StoredLicence,
+    StoredManifest, UseEntry,
 };
 
 /// A store in memory: nothing outlives it.
@@ -267,10 +269,40 @@ impl LicenceStore for MemoryStore {
         Ok(())
     }
 
-    async fn set_asides(&self, name: &str, limit: usize) -> Result<Vec<SetAside>, StoreError> {
+    async fn set_asides_from(
+        &self,
+        name: &str,
+        from: Seq,
+        limit: usize,
+    ) -> Result<Vec<SetAside>, StoreError> {
         let state = self.state();
-        let of_name = state.set_asides.iter().filter(|((one, _), _)| one == name);
+        let from = state.set_asides.range((name.to_owned(), from)..);
+        let of_name = from.take_while(|((one, _), _)| one == name);
         Ok(of_name.take(limit).map(|(_, refused)| refused.clone()).collect())
+    }
+
+    async fn settle(
+        &self,
+        name: &str,
+        seq: Seq,
+        how: Settled,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = (name.to_owned(), seq);
+        let Some(refused) = self.state().set_asides.get(&key).cloned() else { return Ok(false) };
+        let settled = SettledSetAside { refused, settled_at: at, how };
+        let _ = self.commit(settled::commit(name, &settled)).await?;
+        self.state().set_asides.remove(&key);
+        Ok(true)
+    }
+
+    async fn settled(
+        &self,
+        name: &str,
+        after: Option<&SetAside>,
+        limit: usize,
+    ) -> Result<Vec<SettledSetAside>, StoreError> {
+        settled::page(self, name, after, limit).await
     }
 
     async fn flag(&self, name: &str) -> Result<bool, StoreError> {

@@ -509,3 +509,24 @@ pub struct SetAside {
     /// When it was set aside.
     pub at: Timestamp,
 }
+
+/// How a set-aside came to its end. Stored by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settled {
+    /// Sent again by itself, and taken.
+    Resent,
+    /// Taken when everything from a change on was sent again.
+    Replayed,
+}
+
+/// A set-aside that came to its end; it stays listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledSetAside {
+    /// What was set aside, and why.
+    pub refused: SetAside,
+    /// When it came to its end.
+    pub settled_at: Timestamp,
+    /// How.
+    pub how: Settled,
+}

@@ -9,7 +9,7 @@ use licence::{Change, LicenceId, LicenceTypeCode, ProjectCode, Seq, Sha256Digest
 
 use crate::{
     Appended, Collection, Commit, Committed, Grant, HolderToken, NewEntry, NewUse, Record, Refusal,
-    SetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
+    SetAside, Settled, SettledSetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
 };
 
 /// Issued licences, the registry log (the change feed), the access log, and the small durable state around them.
@@ -125,8 +125,39 @@ pub trait LicenceStore: Send + Sync + 'static {
     /// Remembers a change that a counterpart refused; once for each name and change, the last remark stays.
     async fn set_aside(&self, name: &str, refused: SetAside) -> Result<(), StoreError>;
 
-    /// What was set aside under this name, by number, at most `limit`.
-    async fn set_asides(&self, name: &str, limit: usize) -> Result<Vec<SetAside>, StoreError>;
+    /// What is set aside under this name and not [settled](LicenceStore::settle), by number, at most `limit`.
+    async fn set_asides(&self, name: &str, limit: usize) -> Result<Vec<SetAside>, StoreError> {
+        self.set_asides_from(name, Seq(0), limit).await
+    }
+
+    /// As [`LicenceStore::set_asides`], from the change `from` on.
+    async fn set_asides_from(
+        &self,
+        name: &str,
+        from: Seq,
+        limit: usize,
+    ) -> Result<Vec<SetAside>, StoreError>;
+
+    /// Settles what is set aside of this change: it is not among the [set-asides](LicenceStore::set_asides) any more, and
+    /// stays among the [settled](LicenceStore::settled). False: nothing of it is set aside. A change that is set
+    /// aside again afterwards is so anew; both stay. For whoever sets aside under this name: not beside another
+    /// write of the same. After `Err` it may stand in both places until it is settled again.
+    async fn settle(
+        &self,
+        name: &str,
+        seq: Seq,
+        how: Settled,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// What was set aside under this name and is settled, by number, then by when it was set aside, after `after`,
+    /// at most `limit`.
+    async fn settled(
+        &self,
+        name: &str,
+        after: Option<&SetAside>,
+        limit: usize,
+    ) -> Result<Vec<SettledSetAside>, StoreError>;
 
     /// A durable flag; false if it was never set.
     async fn flag(&self, name: &str) -> Result<bool, StoreError>;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use indexes::{
     Appended, Collection, Commit, Committed, Grant, HolderToken, LicenceStore, NewEntry, NewUse,
-    Record, Refusal, SetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
+    Record, Refusal, SetAside, Settled, SettledSetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
 };
 use jiff::Timestamp;
 use licence::{Change, LicenceId, LicenceTypeCode, ProjectCode, Seq, Sha256Digest};
@@ -24,6 +24,7 @@ pub enum Call {
     SetAside,
     SetFlag,
     SaveOutcome,
+    Settle,
 }
 
 /// How it fails.
@@ -196,8 +197,32 @@ impl LicenceStore for FaultyStore {
         self.through(Call::SetAside, self.inner.set_aside(name, refused)).await
     }
 
-    async fn set_asides(&self, name: &str, limit: usize) -> Result<Vec<SetAside>, StoreError> {
-        self.inner.set_asides(name, limit).await
+    async fn set_asides_from(
+        &self,
+        name: &str,
+        from: Seq,
+        limit: usize,
+    ) -> Result<Vec<SetAside>, StoreError> {
+        self.inner.set_asides_from(name, from, limit).await
+    }
+
+    async fn settle(
+        &self,
+        name: &str,
+        seq: Seq,
+        how: Settled,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.through(Call::Settle, self.inner.settle(name, seq, how, at)).await
+    }
+
+    async fn settled(
+        &self,
+        name: &str,
+        after: Option<&SetAside>,
+        limit: usize,
+    ) -> Result<Vec<SettledSetAside>, StoreError> {
+        self.inner.settled(name, after, limit).await
     }
 
     async fn flag(&self, name: &str) -> Result<bool, StoreError> {

@@ -34,9 +34,11 @@ use self::open::{Db, Opener, store_error};
 use self::sequencer::{Answer, Command, Work};
 use crate::decide::{self, Checked, MAX_NAME, MAX_OUTCOME_KEY, within};
 use crate::memory::wait;
+use crate::settled;
 use crate::{
     Appended, Collection, Commit, Committed, Grant, HolderToken, LicenceStore, NewEntry, NewUse,
-    Record, Refusal, SetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
+    Record, Refusal, SetAside, Settled, SettledSetAside, Stale, StoreError, StoredLicence,
+    StoredManifest, UseEntry,
 };
 
 /// Written to try whether writing works; in the default family.
@@ -194,8 +196,16 @@ impl RocksStore {
     ) -> Result<(), StoreError> {
         let (key, value) = (F::key(key), F::value(value));
         let bytes = key.len() + value.len();
+        let value = Some(value);
         let put = |answer| Work::Put { family: F::NAME, key, value, keep, answer };
         self.submit(bytes, put).await
+    }
+
+    async fn remove<F: Family>(&self, key: &F::Key) -> Result<(), StoreError> {
+        let key = F::key(key);
+        let bytes = key.len();
+        let remove = |answer| Work::Put { family: F::NAME, key, value: None, keep: false, answer };
+        self.submit(bytes, remove).await
     }
 
     /// Reads on this thread.
@@ -512,9 +522,44 @@ impl LicenceStore for RocksStore {
         self.put::<SetAsides>(&key, &SetAsideRecord::from(&refused), false).await
     }
 
-    async fn set_asides(&self, name: &str, limit: usize) -> Result<Vec<SetAside>, StoreError> {
+    async fn set_asides_from(
+        &self,
+        name: &str,
+        from: Seq,
+        limit: usize,
+    ) -> Result<Vec<SetAside>, StoreError> {
         let name = name.to_owned();
-        self.aside(move |db| read::set_asides(db, &name, limit)).await
+        self.aside(move |db| read::set_asides(db, &name, from, limit)).await
+    }
+
+    async fn settle(
+        &self,
+        name: &str,
+        seq: Seq,
+        how: Settled,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = SetAsideKey { name: name.to_owned(), seq };
+        let found = self.inline(|db| {
+            let Some(record) = read::get::<SetAsides>(db, &key)? else { return Ok(None) };
+            let damaged = |damage: family::Damage| damage.at::<SetAsides>(&SetAsides::key(&key));
+            record.set_aside(seq).map(Some).map_err(damaged)
+        })?;
+        let Some(refused) = found else { return Ok(false) };
+        let settled = SettledSetAside { refused, settled_at: at, how };
+        // Nothing is expected of the record, so this is never stale.
+        let _ = self.commit(settled::commit(name, &settled)).await?;
+        self.remove::<SetAsides>(&key).await?;
+        Ok(true)
+    }
+
+    async fn settled(
+        &self,
+        name: &str,
+        after: Option<&SetAside>,
+        limit: usize,
+    ) -> Result<Vec<SettledSetAside>, StoreError> {
+        settled::page(self, name, after, limit).await
     }
 
     async fn flag(&self, name: &str) -> Result<bool, StoreError> {

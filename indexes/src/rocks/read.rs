@@ -270,11 +270,17 @@ pub(super) fn uses_of_holder(
     Ok(found)
 }
 
-pub(super) fn set_asides(db: &Db, name: &str, limit: usize) -> Result<Vec<SetAside>, StoreError> {
+pub(super) fn set_asides(
+    db: &Db,
+    name: &str,
+    from: Seq,
+    limit: usize,
+) -> Result<Vec<SetAside>, StoreError> {
     let prefix = SetAsideKey::prefix(name);
+    let start = SetAsides::key(&SetAsideKey { name: name.to_owned(), seq: from });
     let mut keys = Vec::new();
-    scan::<SetAsides>(db, &prefix, usize::MAX, |key| {
-        if keys.len() == limit {
+    scan::<SetAsides>(db, &start, usize::MAX, |key| {
+        if keys.len() == limit || !SetAsides::key(&key).starts_with(&prefix) {
             return Next::Stop;
         }
         if key.name == name {

@@ -43,11 +43,11 @@ pub(super) enum Work {
     Append(Vec<Checked>, Answer<Appends>),
     Use(Box<NewUse>, Answer<Seq>),
     Commit(Commit, Answer<Result<Committed, Stale>>),
-    /// A record of its own; `keep`: what is there already stays.
+    /// A record of its own; `keep`: what is there already stays; `None`: it is removed.
     Put {
         family: &'static str,
         key: Vec<u8>,
-        value: Vec<u8>,
+        value: Option<Vec<u8>>,
         keep: bool,
         answer: Answer<()>,
     },
@@ -268,7 +268,7 @@ impl<'a> Draft<'a> {
             Work::Use(new, answer) => Pending::Use(self.record_use(*new), answer),
             Work::Commit(commit, answer) => Pending::Commit(self.commit(commit), answer),
             Work::Put { family, key, value, keep, answer } => {
-                self.put(family, key, &value, keep);
+                self.put(family, key, value.as_deref(), keep);
                 Pending::Put(answer)
             }
             Work::Probe => {
@@ -339,10 +339,13 @@ impl<'a> Draft<'a> {
         Ok(Committed { revisions, uses })
     }
 
-    fn put(&mut self, family: &'static str, key: Vec<u8>, value: &[u8], keep: bool) {
+    fn put(&mut self, family: &'static str, key: Vec<u8>, value: Option<&[u8]>, keep: bool) {
         let Some(handle) = self.families.others.get(family) else { return };
         if !self.kept.contains(&(family, key.clone())) {
-            self.batch.put_cf(*handle, &key, value);
+            match value {
+                Some(value) => self.batch.put_cf(*handle, &key, value),
+                None => self.batch.delete_cf(*handle, &key),
+            }
             if keep {
                 self.kept.insert((family, key));
             }

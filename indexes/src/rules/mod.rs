@@ -19,7 +19,8 @@ use self::sample::{
 };
 use crate::{
     Appended, Collection, Commit, Expected, LicenceStore, NewEntry, NewLicence, NewStatus,
-    NewTrust, NewUse, RecordWrite, Refusal, SetAside, StoreError, TrustMark, UseAct,
+    NewTrust, NewUse, RecordWrite, Refusal, SetAside, Settled, SettledSetAside, StoreError,
+    TrustMark, UseAct,
 };
 
 /// The promises of [`LicenceStore`], each on a fresh, empty store.
@@ -54,6 +55,7 @@ pub async fn licence_store_rules<S: LicenceStore>(fresh: impl Fn() -> S) {
     every_holder_of_what_was_shown_sees_the_use(&fresh()).await;
     an_opening_names_its_grant_and_opens_none(&fresh()).await;
     small_state_is_kept(&fresh()).await;
+    what_was_set_aside_stays_listed_when_it_is_settled(&fresh()).await;
     records_are_kept_in_the_order_of_their_keys(&fresh()).await;
     a_commit_is_written_all_or_nothing(&fresh()).await;
     of_two_commits_that_expect_the_same_one_is_stale(fresh()).await;
@@ -642,12 +644,52 @@ async fn small_state_is_kept(store: &impl LicenceStore) {
     assert_eq!(held, [refused(2, "first"), refused(300, "corrected")]);
     assert_eq!(store.set_asides("city", 1).await.unwrap(), held[..1]);
     assert_eq!(store.set_asides("cit", 10).await.unwrap(), []);
+    assert_eq!(store.set_asides_from("city", Seq(3), 10).await.unwrap(), held[1..]);
+    assert_eq!(store.set_asides_from("city", Seq(301), 10).await.unwrap(), []);
 
     assert_eq!(store.outcome(b"key").await.unwrap(), None);
     store.save_outcome(b"key", b"first".to_vec(), now()).await.unwrap();
     store.save_outcome(b"key", b"second".to_vec(), now()).await.unwrap();
     let held = store.outcome(b"key").await.unwrap();
     assert_eq!(held.as_deref(), Some(&b"first"[..]), "the first answer stays");
+}
+
+async fn what_was_set_aside_stays_listed_when_it_is_settled(store: &impl LicenceStore) {
+    let later = now() + jiff::SignedDuration::from_secs(60);
+    let refused = |seq, at| SetAside {
+        seq: Seq(seq),
+        code: "E1".to_owned(),
+        remark: "remark".to_owned(),
+        at,
+    };
+    for seq in [1, 2, 3] {
+        store.set_aside("city", refused(seq, now())).await.unwrap();
+    }
+    store.set_aside("cit", refused(2, now())).await.unwrap();
+    assert!(!store.settle("city", Seq(4), Settled::Resent, later).await.unwrap());
+    assert!(store.settle("city", Seq(2), Settled::Resent, later).await.unwrap());
+    assert!(!store.settle("city", Seq(2), Settled::Resent, later).await.unwrap(), "it is settled");
+    let open = store.set_asides("city", 10).await.unwrap();
+    assert_eq!(open, [refused(1, now()), refused(3, now())]);
+    assert_eq!(store.set_asides("cit", 10).await.unwrap().len(), 1, "of another");
+    let of = |seq, at, how| SettledSetAside { refused: refused(seq, at), settled_at: later, how };
+    assert_eq!(store.settled("city", None, 10).await.unwrap(), [of(2, now(), Settled::Resent)]);
+
+    // Refused again, and taken again: both are listed.
+    store.set_aside("city", refused(2, later)).await.unwrap();
+    assert_eq!(store.set_asides("city", 10).await.unwrap().len(), 3);
+    assert!(store.settle("city", Seq(2), Settled::Replayed, later).await.unwrap());
+    assert!(store.settle("city", Seq(1), Settled::Replayed, later).await.unwrap());
+    let settled = store.settled("city", None, 10).await.unwrap();
+    let expected = [
+        of(1, now(), Settled::Replayed),
+        of(2, now(), Settled::Resent),
+        of(2, later, Settled::Replayed),
+    ];
+    assert_eq!(settled, expected);
+    let rest = store.settled("city", Some(&settled[0].refused), 1).await.unwrap();
+    assert_eq!(rest, expected[1..2]);
+    assert_eq!(store.settled("cit", None, 10).await.unwrap(), []);
 }
 
 const CASES: Collection = Collection::new("cases");
