@@ -10,7 +10,7 @@
 //!   aside, pause, replay, reconciliation and metrics. One task for each counterpart: a slow one delays no other.
 //! * [`ConnectorSettings`] is one `[[connectors]]` table of the settings file, as written; checking it reports all
 //!   problems at once.
-//! * [`city_receiver`], [`local_postgres`] and [`department_desk`] are counterparts to try the connectors on: the demo's
+//! * [`city_receiver`], [`local_postgres`], [`local_mariadb`] and [`department_desk`] are counterparts to try the connectors on: the demo's
 //!   city, province and department.
 //!
 //! Left to others: what is stored and in which order (`indexes`), what a record means (`licence`), who may operate
@@ -26,6 +26,7 @@ mod filter;
 pub mod frontdb;
 pub mod http;
 mod kind;
+pub mod local_mariadb;
 pub mod local_postgres;
 mod mark;
 mod operation;

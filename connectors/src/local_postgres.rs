@@ -31,7 +31,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to end by itself.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// The longest path of a Unix socket, without its final NUL. Source: unix(7), `sun_path`.
-const SOCKET_PATH_LIMIT: usize = 107;
+pub(crate) const SOCKET_PATH_LIMIT: usize = 107;
 /// Runs the server until it ends, or until this script's input ends because whoever started it is gone: then it is
 /// told to stop at once (SIGINT, "fast").
 const KEEPER: &str = r#"exec 3<&0
@@ -51,9 +51,9 @@ pub struct Programs {
 
 /// Whom the server runs as when we are root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct User {
-    uid: u32,
-    gid: u32,
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// What a server may be started with beside the default.
@@ -142,7 +142,7 @@ impl LocalPostgres {
     /// The newest PostgreSQL of Debian's package; `None` if there is none of version 12 or newer that can be run: as
     /// root that takes `setpriv` and the user `postgres` too.
     pub fn find() -> Option<Programs> {
-        let run_as = if is_root() { Some(server_user()?) } else { None };
+        let run_as = if is_root() { Some(server_user(SERVER_USER)?) } else { None };
         fs::read_dir(DEBIAN_FOLDER)
             .ok()?
             .filter_map(|entry| {
@@ -476,7 +476,7 @@ impl Programs {
     }
 }
 
-async fn output(command: Command) -> io::Result<std::process::Output> {
+pub(crate) async fn output(command: Command) -> io::Result<std::process::Output> {
     tokio::process::Command::from(command).stdin(Stdio::null()).output().await
 }
 
@@ -522,7 +522,7 @@ fn is_fit_for_a_socket(folder: &Path) -> bool {
 }
 
 /// Whether the user may pass through every folder above this one.
-fn is_reachable(folder: &Path, user: &User) -> bool {
+pub(crate) fn is_reachable(folder: &Path, user: &User) -> bool {
     folder.ancestors().skip(1).all(|above| {
         fs::metadata(above).is_ok_and(|metadata| {
             let pass = if metadata.uid() == user.uid {
@@ -537,32 +537,33 @@ fn is_reachable(folder: &Path, user: &User) -> bool {
     })
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     effective_user() == Some(0)
 }
 
 /// The owner of our own entry in /proc is our effective user.
-fn effective_user() -> Option<u32> {
+pub(crate) fn effective_user() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|metadata| metadata.uid())
 }
 
-fn server_user() -> Option<User> {
+/// A user of the system whom a server can be run as.
+pub(crate) fn server_user(name: &str) -> Option<User> {
     let setpriv = ["/usr/bin/setpriv", "/bin/setpriv"].iter().any(|path| Path::new(path).is_file());
     let users = fs::read_to_string("/etc/passwd").ok().filter(|_| setpriv)?;
     users.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
-        (fields.first() == Some(&SERVER_USER)).then(|| {
+        (fields.first() == Some(&name)).then(|| {
             Some(User { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
         })?
     })
 }
 
-fn end_of(log: &Path) -> String {
+pub(crate) fn end_of(log: &Path) -> String {
     fs::read(log).map(|bytes| tail(&bytes)).unwrap_or_default()
 }
 
 /// The last few hundred bytes, on one line.
-fn tail(bytes: &[u8]) -> String {
+pub(crate) fn tail(bytes: &[u8]) -> String {
     // A killed server's processes leave holes of NULs when they write to a log that was cut.
     let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(600)..]).into_owned();
