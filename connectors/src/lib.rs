@@ -32,6 +32,7 @@ mod mark;
 mod operation;
 mod pem;
 mod problem;
+pub mod push;
 mod remark;
 pub mod rules;
 mod runner;

@@ -218,6 +218,9 @@ pub enum Problem {
     /// The counterpart's counts name something that is no licence type.
     #[error("the counterpart counts something that is not a licence type")]
     UnknownTypeCounted,
+    /// The counterpart has no way to say what it holds.
+    #[error("the counterpart does not tell what it holds")]
+    CountsNotTold,
 
     /// One record after the other was refused, which is rarely the records' fault.
     #[error("{in_a_row} records in a row were refused, none was taken (last: {last})")]
@@ -257,6 +260,7 @@ impl Problem {
             Self::ValueRefused { .. } => "value_refused",
             Self::DatabaseFailing { .. } => "database_failing",
             Self::UnknownTypeCounted => "unknown_type_counted",
+            Self::CountsNotTold => "counts_not_told",
             Self::EveryRecordRefused { .. } => "every_record_refused",
         }
     }
@@ -299,6 +303,10 @@ impl Problem {
             | Self::UnknownTypeCounted => {
                 "Something else may be answering at this address, or the counterpart's program differs from the \
                  agreed interface: docs/formats has it."
+            }
+            Self::CountsNotTold => {
+                "Nothing is wrong: a counterpart of this kind takes records and tells no counts. Compare with it by \
+                 other means."
             }
             Self::TableMissing { .. } => {
                 "Have the tables created, or set `create_tables = true` if the hub may create them."

@@ -683,6 +683,13 @@ static CONNECTOR_ERRORS: &[ErrorRow] = &[
         "The counterpart's program differs from the agreed interface: have it checked.",
     ),
     (
+        "counts_not_told",
+        "对方不提供计数。",
+        "这类对方只接收记录，不提供计数，属正常情况；请用其他方式核对。",
+        "The counterpart does not tell what it holds.",
+        "Nothing is wrong: a counterpart of this kind tells no counts. Compare by other means.",
+    ),
+    (
         "every_record_refused",
         "连续多条记录都被退回，没有一条收下。",
         "多半是两个系统之间的问题，而不是记录的问题，请询问对方。在对方收下一条之前，每次只试一条。",
