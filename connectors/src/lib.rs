@@ -10,7 +10,9 @@
 //!   aside, pause, replay, reconciliation and metrics. One task for each counterpart: a slow one delays no other.
 //! * [`ConnectorSettings`] is one `[[connectors]]` table of the settings file, as written; checking it reports all
 //!   problems at once.
-//! * [`city_receiver`], [`local_postgres`], [`local_mariadb`] and [`department_desk`] are counterparts to try the connectors on: the demo's
+//! * [`sftp`] is files on another machine.
+//! * [`city_receiver`], [`local_postgres`], [`local_mariadb`], [`local_sshd`] and [`department_desk`] are counterparts to
+//!   try the connectors on: the demo's
 //!   city, province and department.
 //!
 //! Left to others: what is stored and in which order (`indexes`), what a record means (`licence`), who may operate
@@ -28,6 +30,7 @@ pub mod http;
 mod kind;
 pub mod local_mariadb;
 pub mod local_postgres;
+pub mod local_sshd;
 mod mark;
 mod operation;
 mod pem;
@@ -37,6 +40,7 @@ mod remark;
 pub mod rules;
 mod runner;
 mod settings;
+pub mod sftp;
 mod window;
 
 pub use connector::{

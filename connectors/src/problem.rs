@@ -215,6 +215,65 @@ pub enum Problem {
         /// PostgreSQL's code.
         sqlstate: String,
     },
+    /// The settings' file has no key for this server.
+    #[error("the file that `host_key` names has no key for {to}")]
+    HostKeyUnknown {
+        /// Host and port.
+        to: String,
+    },
+    /// The server shows another key than the one that is known.
+    #[error("{to} shows another host key than the one that is known")]
+    HostKeyDiffers {
+        /// Host and port.
+        to: String,
+    },
+    /// The two sides do not come to terms on SSH.
+    #[error("no secure connection to {to}: {said}")]
+    SshFailed {
+        /// Host and port.
+        to: String,
+        /// What is wrong.
+        said: &'static str,
+    },
+    /// User, key or password is wrong, or the server does not let us in from here.
+    #[error("{to} does not let us in")]
+    ServerLoginRefused {
+        /// Host and port.
+        to: String,
+    },
+    /// SSH works, files do not.
+    #[error("{to} has no SFTP for this user")]
+    SftpMissing {
+        /// Host and port.
+        to: String,
+    },
+    /// A folder over there is missing.
+    #[error("there is no {path} on the file server")]
+    FolderMissing {
+        /// The path, numbers in it masked.
+        path: String,
+    },
+    /// More files than anybody reads.
+    #[error("{path} on the file server has more than {limit} files")]
+    FolderFull {
+        /// The folder.
+        path: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// We may not read or write a file or folder.
+    #[error("the file server gives us no right to {path}")]
+    FileRightMissing {
+        /// The path, numbers in it masked.
+        path: String,
+    },
+    /// The server's disk is full, or it fails for another reason that the protocol has no code for.
+    #[error("the file server failed at {path}; its disk may be full")]
+    FileServerFailing {
+        /// The path, numbers in it masked.
+        path: String,
+    },
+
     /// The counterpart's counts name something that is no licence type.
     #[error("the counterpart counts something that is not a licence type")]
     UnknownTypeCounted,
@@ -259,6 +318,15 @@ impl Problem {
             Self::DatabaseMissing { .. } => "database_missing",
             Self::ValueRefused { .. } => "value_refused",
             Self::DatabaseFailing { .. } => "database_failing",
+            Self::HostKeyUnknown { .. } => "host_key_unknown",
+            Self::HostKeyDiffers { .. } => "host_key_differs",
+            Self::SshFailed { .. } => "ssh_failed",
+            Self::ServerLoginRefused { .. } => "server_login_refused",
+            Self::SftpMissing { .. } => "sftp_missing",
+            Self::FolderMissing { .. } => "folder_missing",
+            Self::FolderFull { .. } => "folder_full",
+            Self::FileRightMissing { .. } => "file_right_missing",
+            Self::FileServerFailing { .. } => "file_server_failing",
             Self::UnknownTypeCounted => "unknown_type_counted",
             Self::CountsNotTold => "counts_not_told",
             Self::EveryRecordRefused { .. } => "every_record_refused",
@@ -326,6 +394,34 @@ impl Problem {
             }
             Self::DatabaseFailing { .. } => {
                 "Tell whoever runs the exchange database; sending goes on by itself when it works again."
+            }
+            Self::HostKeyUnknown { .. } => {
+                "Ask the counterpart for its host key, and put the line of known_hosts for this host and port into the \
+                 file; `ssh-keyscan` shows it, but not whether it is theirs."
+            }
+            Self::HostKeyDiffers { .. } => {
+                "Ask the counterpart whether it has a new host key. If it has, put that into the file that `host_key` \
+                 names; if not, somebody stands between."
+            }
+            Self::SshFailed { .. } => {
+                "Ask the counterpart what runs there: it must be an SSH 2 server of this decade."
+            }
+            Self::ServerLoginRefused { .. } => {
+                "Check `user`, `key` or the content of `password_file`, and whether the server admits this machine."
+            }
+            Self::SftpMissing { .. } => "Have the counterpart allow SFTP for this user.",
+            Self::FolderMissing { .. } => {
+                "Have the folder made over there, or correct `folder` and `answers`."
+            }
+            Self::FolderFull { .. } => {
+                "Have the counterpart take its files away, or set `keep_days`."
+            }
+            Self::FileRightMissing { .. } => {
+                "The user must read, write, rename and remove files in the folders."
+            }
+            Self::FileServerFailing { .. } => {
+                "Tell whoever runs the file server, and have them look at its disk; sending goes on by itself when it \
+                 works again."
             }
             Self::EveryRecordRefused { .. } => {
                 "Something is wrong between the two systems rather than with the records: ask the counterpart. Until \
