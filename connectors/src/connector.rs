@@ -54,7 +54,7 @@ impl Shared {
     /// The licence's status after this change. Later changes may have changed it again.
     pub fn status(&self) -> LicenceStatus {
         match &self.change.kind {
-            ChangeKind::Issued { .. } => LicenceStatus::Valid,
+            ChangeKind::Issued { .. } | ChangeKind::Unsigned { .. } => LicenceStatus::Valid,
             ChangeKind::StatusChanged { to, .. } => to.clone(),
             ChangeKind::TrustChanged { status, .. } => status.clone(),
         }

@@ -28,7 +28,7 @@ impl Operation {
         let valid = |status: &LicenceStatus| matches!(status, LicenceStatus::Valid);
         let trusted = trust == Trust::Trusted;
         let (before, after) = match kind {
-            ChangeKind::Issued { .. } => (false, trusted),
+            ChangeKind::Issued { .. } | ChangeKind::Unsigned { .. } => (false, trusted),
             ChangeKind::StatusChanged { from, to, .. } => {
                 (valid(from) && trusted, valid(to) && trusted)
             }

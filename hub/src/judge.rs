@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use certs::{ChainRecord, ChainVerdict, Judgement, Revocation, Times, TrustStore};
-use indexes::{ChainRecordBytes, StoreError, StoredLicence};
+use indexes::{ChainRecordBytes, Proof, StoreError, StoredLicence};
 use jiff::{Timestamp, civil::Date};
 use licence::{LicenceStatus, Seq, Sha256Digest, TrustReason, Validity};
 use serde::{Deserialize, Serialize};
@@ -94,9 +94,10 @@ pub struct Verification {
     /// When it was judged.
     #[schema(value_type = String)]
     pub checked_at: Timestamp,
-    /// `ok`, or `damaged`: the bytes are not those that were verified at intake.
+    /// `ok`; `unsigned`: nobody signed it; or `damaged`: the bytes are not those that were verified at intake.
     pub signature: &'static str,
-    /// `ok`, `anchor_withdrawn`, `anchor_not_yet_valid`, `anchor_ended`, or `damaged`.
+    /// `ok`, `anchor_withdrawn`, `anchor_not_yet_valid`, `anchor_ended`, `damaged`, or `none` of one that nobody
+    /// signed.
     pub chain: &'static str,
     /// Revocation of the signer's certificates.
     pub revocation: RevocationLink,
@@ -226,7 +227,9 @@ impl<'a> Judge<'a> {
         let now = self.now;
         let intact = face.is_some() && certs::sha256(&stored.document) == stored.digest;
         let path = self.path(stored).await?;
-        let chain = path.as_ref().map_or("damaged", |path| chain_word(path.judged.chain));
+        let unsigned = stored.proof == Proof::Unsigned;
+        let no_chain = if unsigned { "none" } else { "damaged" };
+        let chain = path.as_ref().map_or(no_chain, |path| chain_word(path.judged.chain));
         let revocation =
             path.as_ref().map_or(RevocationLink { result: "no_crl", as_of: None }, |path| {
                 match (path.outlived, revocation_link(&path.judged.revocation)) {
@@ -239,6 +242,7 @@ impl<'a> Judge<'a> {
         let validity =
             face.map_or("damaged", |face| validity_word(face.valid_on(day_in_china(now))));
         let broken = !intact
+            || unsigned
             || chain != "ok"
             || revocation.result == "revoked"
             || status != "ok"
@@ -251,7 +255,11 @@ impl<'a> Judge<'a> {
         Ok(Verification {
             result,
             checked_at: now,
-            signature: if intact { "ok" } else { "damaged" },
+            signature: match (intact, unsigned) {
+                (false, _) => "damaged",
+                (true, true) => "unsigned",
+                (true, false) => "ok",
+            },
             chain,
             revocation,
             proven,
@@ -266,6 +274,9 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// As [`Judge::licence`].
     pub async fn standing(&self, stored: &StoredLicence) -> Result<Standing, StoreError> {
+        if stored.proof == Proof::Unsigned {
+            return Ok(Standing::Fell(TrustReason::Unsigned));
+        }
         let Some(Path { judged, .. }) = self.path(stored).await? else {
             return Ok(Standing::Fell(TrustReason::ChainDamaged));
         };
@@ -283,6 +294,9 @@ impl<'a> Judge<'a> {
 
     /// `None`: what was kept of the path cannot be read.
     async fn path(&self, stored: &StoredLicence) -> Result<Option<Path>, StoreError> {
+        if stored.proof == Proof::Unsigned {
+            return Ok(None);
+        }
         let Ok(record) = postcard::from_bytes::<ChainRecord>(&stored.chain.0) else {
             return Ok(None);
         };

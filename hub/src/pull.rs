@@ -713,6 +713,8 @@ async fn record_opening(
 pub async fn evidence(hub: &Hub, stored: &StoredLicence) -> Result<Evidence, PullError> {
     let (signature, manifest) = match &stored.proof {
         Proof::Signature(cms) => (cms.to_vec(), None),
+        // Whoever checks it finds no signature, and says so.
+        Proof::Unsigned => (Vec::new(), None),
         Proof::Manifest { manifest, .. } => {
             let held = hub.store.manifest(manifest).await?.ok_or_else(|| StoreError::Corrupt {
                 place: "manifests".to_owned(),

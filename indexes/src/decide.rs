@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use licence::{Change, ChangeKind, LicenceStatus, Seq, Sha256Digest};
+use licence::{Change, ChangeKind, LicenceStatus, Seq, Sha256Digest, Trust, TrustReason};
 
 use crate::{
-    Appended, NewEntry, NewLicence, NewStatus, NewTrust, NewUse, Refusal, StoreError,
+    Appended, NewEntry, NewLicence, NewStatus, NewTrust, NewUse, Proof, Refusal, StoreError,
     StoredLicence, StoredOrder, TrustMark, UseEntry,
 };
 
@@ -66,6 +66,13 @@ pub(crate) enum Decision {
 pub(crate) fn decide(entry: NewEntry, held: Option<&StoredLicence>, next: Seq) -> Decision {
     match (entry, held) {
         (NewEntry::Licence(new), None) => issue(new, next),
+        (NewEntry::Licence(new), Some(held))
+            if new.digest == held.digest
+                && held.proof == Proof::Unsigned
+                && new.proof != Proof::Unsigned =>
+        {
+            sign(new, held, next)
+        }
         (NewEntry::Licence(new), Some(held)) if new.digest == held.digest => {
             Decision::Answer(Ok(Appended {
                 seq: held.seq,
@@ -85,6 +92,8 @@ pub(crate) fn decide(entry: NewEntry, held: Option<&StoredLicence>, next: Seq) -
 }
 
 fn issue(new: NewLicence, seq: Seq) -> Decision {
+    let unsigned = new.proof == Proof::Unsigned;
+    let mark = TrustMark { seq, to: Trust::Untrusted, reason: TrustReason::Unsigned };
     let licence = StoredLicence {
         identifier: new.identifier,
         licence_type: new.licence_type,
@@ -101,16 +110,38 @@ fn issue(new: NewLicence, seq: Seq) -> Decision {
         seq,
         received_at: new.at,
         orders: Vec::new(),
-        trust: Vec::new(),
+        trust: unsigned.then_some(mark).into_iter().collect(),
     };
-    let kind = ChangeKind::Issued {
-        identifier: licence.identifier.clone(),
-        licence_type: licence.licence_type,
-        issuer: licence.issuer,
-        digest: licence.digest,
+    let (identifier, licence_type) = (licence.identifier.clone(), licence.licence_type);
+    let (issuer, digest) = (licence.issuer, licence.digest);
+    let kind = if unsigned {
+        ChangeKind::Unsigned { identifier, licence_type, issuer, digest }
+    } else {
+        ChangeKind::Issued { identifier, licence_type, issuer, digest }
     };
     let appended = Appended { seq, new: true, status: LicenceStatus::Valid };
     let change = Change { seq, at: new.at, kind };
+    Decision::Write { licence: Box::new(licence), change, appended }
+}
+
+/// The signature of a document that is held without one.
+fn sign(new: NewLicence, held: &StoredLicence, seq: Seq) -> Decision {
+    let reason = TrustReason::Signed;
+    let status = held.status.clone();
+    let kind = ChangeKind::TrustChanged {
+        identifier: held.identifier.clone(),
+        licence_type: held.licence_type,
+        issuer: held.issuer,
+        from: held.trust_now(),
+        to: Trust::Trusted,
+        reason,
+        status: status.clone(),
+    };
+    let mut licence = held.clone();
+    (licence.proof, licence.chain, licence.received_at) = (new.proof, new.chain, new.at);
+    licence.trust.push(TrustMark { seq, to: Trust::Trusted, reason });
+    let change = Change { seq, at: new.at, kind };
+    let appended = Appended { seq, new: true, status };
     Decision::Write { licence: Box::new(licence), change, appended }
 }
 
@@ -121,6 +152,11 @@ fn change_status(new: NewStatus, held: &StoredLicence, seq: Seq) -> Decision {
     if let Some(order) = held.orders.iter().find(|order| order.document == new.document) {
         let status = held.status.clone();
         return Decision::Answer(Ok(Appended { seq: order.seq, new: false, status }));
+    }
+    let signed = |order: &StoredOrder| !order.signature.is_empty();
+    if new.signature.is_empty() && (held.proof != Proof::Unsigned || held.orders.iter().any(signed))
+    {
+        return Decision::Answer(Err(Refusal::OrderUnsigned));
     }
     let status = match held.status.apply(&new.change) {
         Ok(status) => status,
@@ -145,7 +181,8 @@ fn change_status(new: NewStatus, held: &StoredLicence, seq: Seq) -> Decision {
 
 fn change_trust(new: &NewTrust, held: &StoredLicence, seq: Seq) -> Decision {
     let (from, status) = (held.trust_now(), held.status.clone());
-    if from == new.to {
+    let unsigned = held.proof == Proof::Unsigned; // only a signature changes that
+    if from == new.to || unsigned {
         let seq = held.trust.last().map_or(held.seq, |mark| mark.seq);
         return Decision::Answer(Ok(Appended { seq, new: false, status }));
     }

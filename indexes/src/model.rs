@@ -28,6 +28,9 @@ pub enum Proof {
         /// Zero-based position of the document's digest in it.
         position: u32,
     },
+    /// Nothing: the document came from a register of its issuer, which signed nothing. Such a licence is held so that it
+    /// is found, and is never trusted. A signature that comes later takes this place.
+    Unsigned,
 }
 
 impl fmt::Debug for Proof {
@@ -37,6 +40,7 @@ impl fmt::Debug for Proof {
             Self::Manifest { manifest, position } => {
                 write!(formatter, "Manifest({manifest} at {position})")
             }
+            Self::Unsigned => formatter.write_str("Unsigned"),
         }
     }
 }
@@ -72,11 +76,12 @@ pub struct StoredLicence {
     pub digest: Sha256Digest,
     /// The registry log entry that brought it in.
     pub seq: Seq,
-    /// When the hub took it in.
+    /// When the hub took it in as it is proven now: a signature that came after the document counts from its own time.
     pub received_at: Timestamp,
     /// The status orders applied, oldest first.
     pub orders: Vec<StoredOrder>,
-    /// What the log says of the trust in it, oldest first; a licence is taken in trusted. For followers: who reads
+    /// What the log says of the trust in it, oldest first; a licence is taken in trusted, unless
+    /// nobody signed it. For followers: who reads
     /// a licence judges it by the anchors and lists of that moment.
     pub trust: Vec<TrustMark>,
 }
@@ -86,6 +91,13 @@ impl StoredLicence {
     pub fn trust_at(&self, seq: Seq) -> Trust {
         let mut marks = self.trust.iter().rev();
         marks.find(|mark| mark.seq <= seq).map_or(Trust::Trusted, |mark| mark.to)
+    }
+
+    /// Whether nobody had signed it after the change with this number.
+    pub fn unsigned_at(&self, seq: Seq) -> bool {
+        let mut marks = self.trust.iter().rev();
+        let mark = marks.find(|mark| mark.seq <= seq);
+        mark.is_some_and(|mark| mark.reason == TrustReason::Unsigned)
     }
 
     /// What the log says of the trust in it now.
@@ -114,7 +126,7 @@ pub struct StoredOrder {
     pub seq: Seq,
     /// The signed bytes, as they came.
     pub document: Bytes,
-    /// Detached CMS signature over them, DER.
+    /// Detached CMS signature over them, DER; empty for one that nobody signed, which only an unsigned licence has.
     pub signature: Bytes,
     /// When the hub took it in.
     pub at: Timestamp,
@@ -209,7 +221,8 @@ pub struct NewStatus {
     pub issuer: IssuerId,
     /// The signed bytes, as they came.
     pub document: Bytes,
-    /// Detached CMS signature over them, DER.
+    /// Detached CMS signature over them, DER; empty: nobody signed it, which is refused for a licence that is signed, or
+    /// whose status was changed by a signed order before.
     pub signature: Bytes,
     /// SHA-256 of `document`; the store computes it again and refuses another.
     pub digest: Sha256Digest,
@@ -271,6 +284,9 @@ pub enum Refusal {
     /// A status order signed by another than who issued the licence.
     #[error("the order is not signed by the licence's issuer")]
     NotIssuer,
+    /// An unsigned status order for a licence about which its issuer signed something.
+    #[error("the order is not signed, and the licence or an earlier order is")]
+    OrderUnsigned,
     /// The digest given is not that of the bytes given.
     #[error("the digest is not that of the document")]
     Digest,
@@ -284,6 +300,7 @@ impl Refusal {
             Self::UnknownLicence => "unknown_licence",
             Self::Transition(_) => "status_transition",
             Self::NotIssuer => "not_issuer",
+            Self::OrderUnsigned => "order_unsigned",
             Self::Digest => "digest_mismatch",
         }
     }

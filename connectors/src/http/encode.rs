@@ -20,13 +20,15 @@ pub(crate) fn push(connector: &str, batch: &Batch) -> Vec<u8> {
 fn record(item: &Shared) -> PushRecord {
     let status = item.status();
     let event = match item.change.kind {
-        ChangeKind::Issued { .. } => "issued",
+        ChangeKind::Issued { .. } | ChangeKind::Unsigned { .. } => "issued",
         ChangeKind::StatusChanged { .. } => "status_changed",
         ChangeKind::TrustChanged { .. } => "trust_changed",
     };
     let reason = match item.change.kind {
         ChangeKind::TrustChanged { reason, .. } => Some(reason),
-        ChangeKind::Issued { .. } | ChangeKind::StatusChanged { .. } => None,
+        ChangeKind::Issued { .. }
+        | ChangeKind::StatusChanged { .. }
+        | ChangeKind::Unsigned { .. } => None,
     };
     let (cause, by) = match &status {
         LicenceStatus::Revoked { cause } => (Some(cause.word().to_owned()), None),

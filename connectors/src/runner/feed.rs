@@ -58,6 +58,8 @@ pub(super) async fn read(
             }
             match Licence::parse(&stored.document) {
                 Ok(licence) if !settings.filter.covers(&licence) => {}
+                // Nobody is told of what nobody signed; once it is signed, it is told as new.
+                Ok(_) if stored.unsigned_at(change.seq) => {}
                 Ok(licence) => {
                     bytes += stored.document.len();
                     let trust = stored.trust_at(change.seq);

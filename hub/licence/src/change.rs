@@ -92,6 +92,18 @@ pub enum ChangeKind {
         /// The licence's status, which this leaves as it was.
         status: LicenceStatus,
     },
+    /// A licence was taken in that its issuer has not signed. It is valid as far as its issuer's register says, and
+    /// trusted by nobody until a signature comes: then [`ChangeKind::TrustChanged`] with [`TrustReason::Signed`].
+    Unsigned {
+        /// The licence.
+        identifier: LicenceId,
+        /// Its type.
+        licence_type: LicenceTypeCode,
+        /// Its issuer.
+        issuer: IssuerId,
+        /// Of the document.
+        digest: Sha256Digest,
+    },
 }
 
 /// Whether the signer's certificate still vouches for a licence: its path to an anchor, and revocation, by the time
@@ -134,6 +146,10 @@ pub enum TrustReason {
     AnchorRestored,
     /// The trust anchor's time has not begun.
     AnchorNotYetValid,
+    /// It was taken in without a signature of its issuer.
+    Unsigned,
+    /// Its issuer's signature came after it.
+    Signed,
 }
 
 impl TrustReason {
@@ -147,6 +163,8 @@ impl TrustReason {
             Self::RevocationLifted => "revocation_lifted",
             Self::AnchorRestored => "anchor_restored",
             Self::AnchorNotYetValid => "anchor_not_yet_valid",
+            Self::Unsigned => "unsigned",
+            Self::Signed => "signed",
         }
     }
 }
@@ -157,7 +175,8 @@ impl Change {
         match &self.kind {
             ChangeKind::Issued { identifier, .. }
             | ChangeKind::StatusChanged { identifier, .. }
-            | ChangeKind::TrustChanged { identifier, .. } => identifier,
+            | ChangeKind::TrustChanged { identifier, .. }
+            | ChangeKind::Unsigned { identifier, .. } => identifier,
         }
     }
 
@@ -166,7 +185,8 @@ impl Change {
         match &self.kind {
             ChangeKind::Issued { licence_type, .. }
             | ChangeKind::StatusChanged { licence_type, .. }
-            | ChangeKind::TrustChanged { licence_type, .. } => licence_type,
+            | ChangeKind::TrustChanged { licence_type, .. }
+            | ChangeKind::Unsigned { licence_type, .. } => licence_type,
         }
     }
 
@@ -175,7 +195,8 @@ impl Change {
         match &self.kind {
             ChangeKind::Issued { issuer, .. }
             | ChangeKind::StatusChanged { issuer, .. }
-            | ChangeKind::TrustChanged { issuer, .. } => issuer,
+            | ChangeKind::TrustChanged { issuer, .. }
+            | ChangeKind::Unsigned { issuer, .. } => issuer,
         }
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use jiff::Timestamp;
-use licence::{Change, ChangeKind, IssuerId, LicenceId, LicenceTypeCode, Seq, Sha256Digest};
+use licence::{
+    Change, ChangeKind, IssuerId, LicenceId, LicenceTypeCode, Seq, Sha256Digest, Trust, TrustReason,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -64,10 +66,10 @@ struct ChangeWire {
     /// Status before; only where it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     was: Option<&'static str>,
-    /// With `trust_changed`: `untrusted` or, again, `trusted`.
+    /// With `trust_changed`: `untrusted` or, again, `trusted`. With `issued`: `untrusted` for one that nobody signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     trust: Option<&'static str>,
-    /// With `trust_changed`: why.
+    /// With `trust`: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
@@ -121,7 +123,9 @@ pub async fn changes(
 
 fn wire(change: Change) -> ChangeWire {
     let (kind, digest, status, was) = match &change.kind {
-        ChangeKind::Issued { digest, .. } => ("issued", Some(*digest), "valid", None),
+        ChangeKind::Issued { digest, .. } | ChangeKind::Unsigned { digest, .. } => {
+            ("issued", Some(*digest), "valid", None)
+        }
         ChangeKind::StatusChanged { from, to, order, .. } => {
             ("status_changed", Some(*order), to.word(), Some(from.word()))
         }
@@ -129,6 +133,9 @@ fn wire(change: Change) -> ChangeWire {
     };
     let (trust, reason) = match &change.kind {
         ChangeKind::TrustChanged { to, reason, .. } => (Some(to.word()), Some(reason.word())),
+        ChangeKind::Unsigned { .. } => {
+            (Some(Trust::Untrusted.word()), Some(TrustReason::Unsigned.word()))
+        }
         ChangeKind::Issued { .. } | ChangeKind::StatusChanged { .. } => (None, None),
     };
     ChangeWire {

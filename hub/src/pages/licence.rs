@@ -116,7 +116,7 @@ async fn judged(visitor: &Visitor, identifier: &LicenceId) -> Result<Judged, Fai
     let in_log = hub.store.changes(stored.seq, 1).await?.first().is_some_and(|change| {
         change.seq == stored.seq
             && matches!(&change.kind, ChangeKind::Issued { identifier, digest, .. }
-                if *identifier == stored.identifier && *digest == stored.digest)
+                | ChangeKind::Unsigned { identifier, digest, .. } if *identifier == stored.identifier && *digest == stored.digest)
     });
     let outcome = verification::outcome(&verification, in_log);
     let time_stamp = stamps::state_of(hub, &stored).await?;
@@ -406,6 +406,7 @@ fn change_name(t: &'static Texts, change: &StatusChange) -> String {
 fn technical(t: &'static Texts, stored: &StoredLicence) -> Vec<Fact> {
     let proof = match &stored.proof {
         Proof::Signature(_) => Fact::new(t.proof, t.proof_own),
+        Proof::Unsigned => Fact::new(t.proof, t.proof_none),
         Proof::Manifest { manifest, position } => Fact::new(
             t.proof,
             fill(

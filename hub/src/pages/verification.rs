@@ -66,6 +66,7 @@ pub(crate) fn links(
 fn signature(t: &'static Texts, verification: &Verification) -> Link {
     match verification.signature {
         "ok" => link(t, Mark::Holds, t.link_signature, t.signature_ok),
+        "unsigned" => link(t, Mark::Broken, t.link_signature, t.signature_none),
         _ => link(t, Mark::Broken, t.link_signature, t.signature_damaged),
     }
 }
@@ -73,6 +74,7 @@ fn signature(t: &'static Texts, verification: &Verification) -> Link {
 fn chain(t: &'static Texts, verification: &Verification) -> Link {
     let (mark, says) = match verification.chain {
         "ok" => (Mark::Holds, t.chain_ok),
+        "none" => (Mark::Broken, t.chain_none),
         "anchor_withdrawn" => (Mark::Broken, t.chain_anchor_withdrawn),
         "anchor_not_yet_valid" | "anchor_ended" => (Mark::Broken, t.chain_anchor_other_time),
         _ => (Mark::Broken, t.chain_damaged),
@@ -87,6 +89,7 @@ fn revocation(t: &'static Texts, verification: &Verification) -> Link {
         "revoked" => (Mark::Broken, t.revocation_revoked),
         "unknown" => (Mark::Unknown, t.revocation_unknown),
         "stale" => (Mark::Unknown, t.revocation_stale),
+        _ if verification.signature == "unsigned" => (Mark::Unknown, t.revocation_none),
         _ => (Mark::Unknown, t.revocation_no_crl),
     };
     let at = verification.revocation.as_of.map(moment).unwrap_or_default();

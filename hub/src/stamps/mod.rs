@@ -224,6 +224,7 @@ pub async fn of_licence(hub: &Hub, licence: &StoredLicence) -> Result<Option<Sta
             certs::cms_signature_value(cms).is_ok_and(|value| value == stamp.value)
         }
         Proof::Manifest { .. } => true,
+        Proof::Unsigned => false,
     }))
 }
 
@@ -376,7 +377,7 @@ fn key(kind: u8, digest: &Sha256Digest) -> Vec<u8> {
 /// `L` · digest of the licence, or `M` · digest of the manifest.
 fn key_of_licence(licence: &StoredLicence) -> Vec<u8> {
     match &licence.proof {
-        Proof::Signature(_) => key(b'L', &licence.digest),
+        Proof::Signature(_) | Proof::Unsigned => key(b'L', &licence.digest),
         Proof::Manifest { manifest, .. } => key(b'M', manifest),
     }
 }

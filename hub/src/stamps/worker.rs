@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use indexes::{LicenceStore, Proof, StoreError, StoredLicence};
-use licence::{Change, ChangeKind, LicenceId, Seq};
+use licence::{Change, ChangeKind, LicenceId, Seq, TrustReason};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -185,14 +185,14 @@ async fn of_changes(
         }
         let Some(Some(licence)) = held.next() else { continue };
         let subject = match &change.kind {
-            ChangeKind::Issued { .. } => {
+            ChangeKind::Issued { .. } | ChangeKind::TrustChanged { .. } => {
                 let Some(cms) = proof(store, &licence).await? else { continue };
                 Some((key_of_licence(&licence), cms))
             }
             _ => licence
                 .orders
                 .iter()
-                .find(|order| order.seq == change.seq)
+                .find(|order| order.seq == change.seq && !order.signature.is_empty())
                 .map(|order| (key_of_order(order), order.signature.clone())),
         };
         let Some((key, cms)) = subject else { continue };
@@ -215,7 +215,10 @@ fn signed(change: &Change) -> Option<LicenceId> {
         ChangeKind::Issued { identifier, .. } | ChangeKind::StatusChanged { identifier, .. } => {
             Some(identifier.clone())
         }
-        ChangeKind::TrustChanged { .. } => None,
+        ChangeKind::TrustChanged { identifier, reason: TrustReason::Signed, .. } => {
+            Some(identifier.clone())
+        }
+        ChangeKind::TrustChanged { .. } | ChangeKind::Unsigned { .. } => None,
     }
 }
 
@@ -224,6 +227,7 @@ async fn proof(
     licence: &StoredLicence,
 ) -> Result<Option<bytes::Bytes>, StoreError> {
     Ok(match &licence.proof {
+        Proof::Unsigned => None,
         Proof::Signature(cms) => Some(cms.clone()),
         Proof::Manifest { manifest, .. } => {
             // Megabytes: read only while it has no stamp.

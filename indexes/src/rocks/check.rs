@@ -1,6 +1,6 @@
 //! Goes through the whole store and says what does not fit together.
 
-use licence::{ChangeKind, LicenceStatus, Seq, Sha256Digest};
+use licence::{ChangeKind, LicenceStatus, Seq, Sha256Digest, Trust, TrustReason};
 use rocksdb::{ReadOptions, Snapshot};
 
 use super::family::{
@@ -123,6 +123,12 @@ impl Walk<'_> {
                     expected.issued += 1;
                     licence.seq == seq && licence.digest == *digest
                 }
+                (ChangeKind::Unsigned { digest, .. }, Some(licence)) => {
+                    expected.issued += 1;
+                    let reason = TrustReason::Unsigned;
+                    let mark = TrustMark { seq, to: Trust::Untrusted, reason };
+                    licence.seq == seq && licence.digest == *digest && licence.trust.contains(&mark)
+                }
                 (ChangeKind::StatusChanged { order, .. }, Some(licence)) => {
                     let mut orders = licence.orders.iter();
                     orders.any(|one| one.seq == seq && sha256(&one.document) == *order)
@@ -179,7 +185,9 @@ impl Walk<'_> {
         let entry = self.get::<RegistryLog>(&last.seq)?;
         Ok(entry.is_some_and(|entry| match entry.kind {
             ChangeKind::StatusChanged { to, .. } => to == licence.status,
-            ChangeKind::Issued { .. } | ChangeKind::TrustChanged { .. } => false,
+            ChangeKind::Issued { .. }
+            | ChangeKind::TrustChanged { .. }
+            | ChangeKind::Unsigned { .. } => false,
         }))
     }
 
@@ -187,10 +195,14 @@ impl Walk<'_> {
     fn trust_fits(&self, licence: &StoredLicence) -> Result<bool, StoreError> {
         let mut before = licence.seq;
         for mark in &licence.trust {
-            let in_order = before < mark.seq;
+            let first = mark.reason == TrustReason::Unsigned;
+            let in_order = if first { mark.seq == licence.seq } else { before < mark.seq };
             before = mark.seq;
             let entry = self.get::<RegistryLog>(&mark.seq)?.map(|entry| entry.kind);
-            let fits = matches!(entry, Some(ChangeKind::TrustChanged { ref identifier, to, reason, .. })
+            let taken_in = matches!(entry, Some(ChangeKind::Unsigned { ref identifier, .. })
+                if first && *identifier == licence.identifier && mark.to == Trust::Untrusted);
+            let fits = taken_in
+                || matches!(entry, Some(ChangeKind::TrustChanged { ref identifier, to, reason, .. })
                 if *identifier == licence.identifier && (to, reason) == (mark.to, mark.reason));
             if !in_order || !fits {
                 return Ok(false);

@@ -21,8 +21,8 @@ use crate::{
 /// The format of the whole folder, in the default family under [`FORMAT_KEY`].
 ///
 /// 2 added changes of trust: to the registry log, and to licences whose trust changed. A folder of format 1 is one of
-/// format 2 in which no trust changed.
-pub(super) const FORMAT: u32 = 2;
+/// format 2 in which no trust changed. 3 added licences that nobody signed; a folder of format 2 is one without any.
+pub(super) const FORMAT: u32 = 3;
 /// The first format of a folder that is read.
 pub(super) const FIRST_FORMAT: u32 = 1;
 pub(super) const FORMAT_KEY: &[u8] = b"format";
@@ -576,6 +576,7 @@ const WITH_TRUST: u8 = 2;
 enum ProofRecord {
     Signature(Bytes),
     Manifest { manifest: Sha256Digest, position: u32 },
+    Unsigned,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -607,6 +608,7 @@ impl From<&StoredLicence> for LicenceRecord {
                 Proof::Manifest { manifest, position } => {
                     ProofRecord::Manifest { manifest: *manifest, position: *position }
                 }
+                Proof::Unsigned => ProofRecord::Unsigned,
             },
             chain: licence.chain.0.clone().into(),
             status: licence.status.clone(),
@@ -643,6 +645,7 @@ impl LicenceRecord {
                 ProofRecord::Manifest { manifest, position } => {
                     Proof::Manifest { manifest, position }
                 }
+                ProofRecord::Unsigned => Proof::Unsigned,
             },
             chain: ChainRecordBytes(self.chain.into()),
             status: self.status,

@@ -130,14 +130,14 @@ async fn the_integrity_check_finds_what_is_missing_or_left_over() {
 
 /// As a program of format 1 left it: licences were written as they still are while their trust stands.
 #[tokio::test]
-async fn a_folder_of_the_first_format_opens_and_becomes_one_of_the_second() {
+async fn a_folder_of_the_first_format_opens_and_becomes_one_of_the_present() {
     let (folder, store) = small_store().await;
     let db = store.shared.db().unwrap();
     db.rocks.put(family::FORMAT_KEY, 1_u32.to_be_bytes()).unwrap();
     drop((db, store));
     let store = RocksStore::open(folder.path(), RocksOptions::default()).unwrap();
     let db = store.shared.db().unwrap();
-    assert_eq!(db.rocks.get(family::FORMAT_KEY).unwrap().unwrap(), 2_u32.to_be_bytes());
+    assert_eq!(db.rocks.get(family::FORMAT_KEY).unwrap().unwrap(), family::FORMAT.to_be_bytes());
     assert_eq!(store.page_of_licences(None, 10).await.unwrap().len(), 3);
     let fall = NewEntry::Trust(sample::fall(&sample::licence(1)));
     store.append(vec![fall]).await.unwrap();
@@ -146,6 +146,21 @@ async fn a_folder_of_the_first_format_opens_and_becomes_one_of_the_second() {
     let store = RocksStore::open(folder.path(), RocksOptions::default()).unwrap();
     let held = store.licence(&sample::identifier(1)).await.unwrap().unwrap();
     assert_eq!((held.orders.len(), held.trust.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_licence_that_nobody_signed_fits_its_entry_also_when_it_is_signed_later() {
+    let (_folder, store) = small_store().await;
+    let unsigned = crate::NewLicence { proof: crate::Proof::Unsigned, ..sample::licence(9) };
+    store.append(vec![NewEntry::Licence(unsigned)]).await.unwrap();
+    assert_eq!(codes(&store), [""; 0]);
+    store.append(vec![NewEntry::Licence(sample::licence(9))]).await.unwrap();
+    assert_eq!(codes(&store), [""; 0]);
+    let mut held = store.licence(&sample::identifier(9)).await.unwrap().unwrap();
+    held.trust.remove(0);
+    let value = Licences::value(&LicenceRecord::from(&held));
+    put::<Licences>(&store, held.identifier.as_str().as_bytes(), &value);
+    assert_eq!(codes(&store), ["entry_without_licence"]);
 }
 
 #[tokio::test]
@@ -169,7 +184,7 @@ async fn a_change_of_trust_without_its_entry_is_found() {
 async fn a_folder_of_another_format_is_left_alone() {
     let (folder, store) = small_store().await;
     let db = store.shared.db().unwrap();
-    db.rocks.put(family::FORMAT_KEY, 3_u32.to_be_bytes()).unwrap();
+    db.rocks.put(family::FORMAT_KEY, (family::FORMAT + 1).to_be_bytes()).unwrap();
     drop((db, store));
     let error = RocksStore::open(folder.path(), RocksOptions::default()).unwrap_err();
     assert_eq!(error.code(), "store_format");

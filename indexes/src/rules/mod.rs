@@ -19,7 +19,7 @@ use self::sample::{
 };
 use crate::{
     Appended, Collection, Commit, Expected, LicenceStore, NewEntry, NewLicence, NewStatus,
-    NewTrust, NewUse, RecordWrite, Refusal, SetAside, Settled, SettledSetAside, StoreError,
+    NewTrust, NewUse, Proof, RecordWrite, Refusal, SetAside, Settled, SettledSetAside, StoreError,
     TrustMark, UseAct,
 };
 
@@ -37,6 +37,7 @@ pub async fn licence_store_rules<S: LicenceStore>(fresh: impl Fn() -> S) {
     trust_falls_and_returns(&fresh()).await;
     a_fall_needs_a_licence_and_is_written_once(&fresh()).await;
     orders_and_falls_leave_each_other_alone(&fresh()).await;
+    what_nobody_signed_is_trusted_by_nobody_until_it_is_signed(&fresh()).await;
     changes_are_gapless_and_in_order(&fresh()).await;
     a_holders_licences_come_newest_first(&fresh()).await;
     a_long_list_is_cut_to_its_newest(&fresh()).await;
@@ -212,7 +213,9 @@ async fn the_status_follows_the_orders(store: &impl LicenceStore) {
     let words = |change: &licence::Change| match &change.kind {
         ChangeKind::Issued { .. } => "issued".to_owned(),
         ChangeKind::StatusChanged { from, to, .. } => format!("{} {}", from.word(), to.word()),
-        ChangeKind::TrustChanged { .. } => unreachable!("nothing was judged"),
+        ChangeKind::TrustChanged { .. } | ChangeKind::Unsigned { .. } => {
+            unreachable!("nothing was judged")
+        }
     };
     let feed: Vec<_> = store.changes(Seq(0), 10).await.unwrap().iter().map(words).collect();
     let expected = [
@@ -323,6 +326,55 @@ async fn orders_and_falls_leave_each_other_alone(store: &impl LicenceStore) {
     );
     let again = append(store, licence(1)).await;
     assert_eq!((again.seq, again.new), (Seq(0), false));
+}
+
+async fn what_nobody_signed_is_trusted_by_nobody_until_it_is_signed(store: &impl LicenceStore) {
+    let unsigned = NewLicence { proof: Proof::Unsigned, chain: Default::default(), ..licence(1) };
+    assert!(append(store, unsigned.clone()).await.new);
+    let held = store.licence(&identifier(1)).await.unwrap().unwrap();
+    assert_eq!((held.trust_now(), held.trust_at(Seq(0))), (Trust::Untrusted, Trust::Untrusted));
+    assert!(held.unsigned_at(Seq(0)) && held.proof == Proof::Unsigned);
+    let taken_in = store.changes(Seq(0), 1).await.unwrap().remove(0);
+    assert!(matches!(taken_in.kind, ChangeKind::Unsigned { .. }), "{taken_in:?}");
+    // Neither a repetition nor a judgement makes it trusted.
+    assert!(!append(store, unsigned.clone()).await.new);
+    assert!(!judge(store, rise(&licence(1))).await.unwrap().new);
+    // Its register may say that it was suspended, without a signature too.
+    let order = |change, reason| NewStatus {
+        signature: Default::default(),
+        ..order(&licence(1), change, reason)
+    };
+    let suspended = apply(store, order(StatusChange::Suspend, "a")).await.unwrap();
+    assert_eq!(suspended.status, LicenceStatus::Suspended);
+    apply(store, order(StatusChange::Restore, "b")).await.unwrap();
+    // The signature comes.
+    let later = now() + jiff::SignedDuration::from_hours(1);
+    let signed = append(store, NewLicence { at: later, ..licence(1) }).await;
+    assert_eq!((signed.seq, signed.new), (Seq(3), true));
+    let held = store.licence(&identifier(1)).await.unwrap().unwrap();
+    assert_eq!((held.trust_now(), held.seq, held.received_at), (Trust::Trusted, Seq(0), later));
+    assert_eq!((held.proof.clone(), held.chain.clone()), (licence(1).proof, licence(1).chain));
+    assert!(held.unsigned_at(Seq(2)) && !held.unsigned_at(Seq(3)));
+    let change = store.changes(Seq(3), 1).await.unwrap().remove(0);
+    assert!(
+        matches!(change.kind, ChangeKind::TrustChanged { reason: TrustReason::Signed, .. }),
+        "{change:?}"
+    );
+    // From here on only signed orders count, and nothing takes the signature away.
+    let refused = apply(store, order(StatusChange::Suspend, "c")).await;
+    assert_eq!(refused, Err(Refusal::OrderUnsigned));
+    assert!(!append(store, unsigned).await.new);
+    let held = store.licence(&identifier(1)).await.unwrap().unwrap();
+    assert_eq!((held.proof, store.head().await.unwrap()), (licence(1).proof, Seq(4)));
+    // Nor does an unsigned order undo a signed one.
+    append(store, NewLicence { proof: Proof::Unsigned, ..licence(2) }).await;
+    let suspend = crate::rules::sample::order(&licence(2), StatusChange::Suspend, "d");
+    apply(store, suspend).await.unwrap();
+    let restore = NewStatus {
+        signature: Default::default(),
+        ..crate::rules::sample::order(&licence(2), StatusChange::Restore, "e")
+    };
+    assert_eq!(apply(store, restore).await, Err(Refusal::OrderUnsigned));
 }
 
 async fn changes_are_gapless_and_in_order(store: &impl LicenceStore) {

@@ -226,8 +226,9 @@ impl Filling {
         let identifiers: Vec<_> = identifiers.into_iter().cloned().collect();
         let licences = store.licences(&identifiers).await?;
         // A licence issued here was never indexed: log and index advance together.
-        let issued =
-            changes.iter().filter(|change| matches!(change.kind, ChangeKind::Issued { .. }));
+        let issued = changes.iter().filter(|change| {
+            matches!(change.kind, ChangeKind::Issued { .. } | ChangeKind::Unsigned { .. })
+        });
         let issued: BTreeSet<_> = issued.map(|change| change.identifier().clone()).collect();
         self.with_writer(move |opened, writer| {
             for licence in licences.into_iter().flatten() {

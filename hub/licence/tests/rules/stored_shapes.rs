@@ -213,6 +213,8 @@ fn changes_of_trust() {
         TrustReason::RevocationLifted,
         TrustReason::AnchorRestored,
         TrustReason::AnchorNotYetValid,
+        TrustReason::Unsigned,
+        TrustReason::Signed,
     ];
     for (number, reason) in reasons.into_iter().enumerate() {
         let bytes = shape(reason, &format!("{:?}", reason.word()));

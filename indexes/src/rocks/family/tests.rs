@@ -48,7 +48,8 @@ fn licences() -> Vec<StoredLicence> {
     let (superseded, _) = with_order(&plain, StatusChange::Supersede { by });
     let fallen = judged(&revoked, sample::fall).0;
     let returned = judged(&fallen, sample::rise).0;
-    vec![plain, full, revoked, superseded, fallen, returned]
+    let unsigned = held(NewLicence { proof: Proof::Unsigned, ..sample::licence(4) });
+    vec![plain, full, revoked, superseded, fallen, returned, unsigned]
 }
 
 fn changes() -> Vec<Change> {
@@ -64,7 +65,14 @@ fn changes() -> Vec<Change> {
     let changes = [StatusChange::Suspend, StatusChange::Supersede { by }];
     let changed = changes.into_iter().map(|change| with_order(&plain, change).1);
     let fell = judged(&plain, sample::fall).1;
-    std::iter::once(issued).chain(changed).chain([fell]).collect()
+    let kind = ChangeKind::Unsigned {
+        identifier: plain.identifier.clone(),
+        licence_type: plain.licence_type,
+        issuer: plain.issuer,
+        digest: plain.digest,
+    };
+    let unsigned = Change { seq: Seq(301), at: sample::now(), kind };
+    std::iter::once(issued).chain(changed).chain([fell, unsigned]).collect()
 }
 
 #[test]
