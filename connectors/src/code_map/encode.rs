@@ -165,6 +165,7 @@ impl Source<'_> {
                 None => String::new(),
             },
             "seq" => self.item.seq().to_string(),
+            "signature" => self.signature(),
             "status" => code(CodeList::Status, status_word(&self.item.status()))?,
             "trust" => code(
                 CodeList::Trust,
@@ -182,6 +183,15 @@ impl Source<'_> {
             },
             face => face.strip_prefix("fields.").map_or_else(String::new, |name| self.face(name)),
         })
+    }
+
+    /// The signature over the document alone, in base64; empty where a batch manifest vouches.
+    fn signature(&self) -> String {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        match &self.item.proof {
+            indexes::Proof::Signature(cms) => STANDARD.encode(cms),
+            indexes::Proof::Manifest { .. } | indexes::Proof::Unsigned => String::new(),
+        }
     }
 
     /// A face field as text: strings as they are, everything else as JSON.
@@ -238,7 +248,7 @@ fn status_word(status: &LicenceStatus) -> &'static str {
 }
 
 /// Beijing time: UTC+8 all year.
-const CHINA: Offset = Offset::constant(8);
+pub(super) const CHINA: Offset = Offset::constant(8);
 
 fn day(form: DateForm, date: Date) -> String {
     match form {

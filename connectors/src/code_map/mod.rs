@@ -5,6 +5,7 @@
 //! settings; the same map serves both directions. [`CodeMap::encode`] lists exactly the elements that are sent, and
 //! nothing else: to send the least is to list the least.
 
+mod decode;
 mod encode;
 mod file;
 
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use decode::{DecodeProblem, Incoming, IncomingHolder};
 pub use encode::{MapProblem, Value};
 pub use file::CodeMapFile;
 
@@ -138,7 +140,7 @@ pub enum Several {
 }
 
 /// Where the value of an element can come from.
-pub const SOURCES: [&str; 24] = [
+pub const SOURCES: [&str; 25] = [
     "batch",
     "changed_at",
     "digest",
@@ -159,6 +161,7 @@ pub const SOURCES: [&str; 24] = [
     "project",
     "region",
     "seq",
+    "signature",
     "status",
     "trust",
     "valid_from",
