@@ -53,8 +53,8 @@ pub use mark::{Bucket, Holding, Mark, Tally};
 pub use operation::Operation;
 pub use problem::{DeliveryError, Problem};
 pub use runner::{
-    ConnectorState, LastError, ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle,
-    RunnerSettings, TypeCount,
+    BucketCount, Comparison, ConnectorState, Difference, DifferenceKind, Explanation, LastError,
+    ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle, RunnerSettings, TypeCount,
 };
 pub use settings::{
     CheckedConnector, CheckedSettings, ConnectorSettings, SettingsError, SettingsProblem, check_all,

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::{self, Config, ConfigError},
+    connector_ops,
     keys::{Keys, SignerUnavailable},
     login::{Node, NodeKind, Organisations, oidc, sessions::Limits},
     policy::Policies,
@@ -71,6 +72,8 @@ pub struct Hub {
     pub grant_hours: u16,
     /// Idempotency keys whose requests are being worked on.
     pub in_progress: std::sync::Mutex<std::collections::HashSet<Vec<u8>>>,
+    /// Connectors of which both sides are being compared.
+    pub(crate) reconciling: std::sync::Mutex<std::collections::HashSet<String>>,
     trust: trust::Keeper,
     watch: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop_watching: CancellationToken,
@@ -245,6 +248,7 @@ impl Hub {
             stamps,
             grant_hours: config.grant_hours,
             in_progress: std::sync::Mutex::default(),
+            reconciling: std::sync::Mutex::default(),
             trust,
             watch: std::sync::Mutex::default(),
             stop_watching: CancellationToken::new(),
@@ -259,6 +263,7 @@ impl Hub {
         *hub.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
         hub.keys.watch();
         let _ = hub.sweep.set(Sweep::start(&hub));
+        connector_ops::schedule::start(&hub);
         Ok(hub)
     }
 
@@ -343,6 +348,11 @@ impl Hub {
             nodes.find(is_it).map(|node| node.name.as_str())
         };
         self.departments.get(code).map(String::as_str).or_else(in_tree).unwrap_or(code.as_str())
+    }
+
+    /// Told when the hub closes.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stop_watching.clone()
     }
 
     /// Stops the followers and waits for them.

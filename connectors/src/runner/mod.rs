@@ -17,22 +17,25 @@ mod reconcile;
 mod task;
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use indexes::{LicenceStore, SetAside, StoreError};
 use jiff::{Timestamp, civil::Time};
-use licence::{LicenceTypeCode, Seq};
+use licence::Seq;
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
-use crate::{Connector, DeliveryError, Filter, Window};
+use crate::{Batch, Connector, DeliveryError, Filter, Preview, Window};
 use task::{Command, Task};
+
+pub use reconcile::{
+    BucketCount, Comparison, Difference, DifferenceKind, Explanation, Reconciliation, TypeCount,
+};
 
 /// How a connector is driven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,36 +137,6 @@ pub struct LastError {
     pub advice: String,
 }
 
-/// Our counts beside the counterpart's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reconciliation {
-    /// The connector's name.
-    pub connector: String,
-    /// When it was counted.
-    pub at: Timestamp,
-    /// Changes not delivered yet when counting began: they explain a difference.
-    pub lag: u64,
-    /// Changes that are set aside: they explain a difference too.
-    pub set_aside: u64,
-    /// By licence type: every type that either side has.
-    pub types: Vec<TypeCount>,
-    /// Every difference is 0.
-    pub agrees: bool,
-}
-
-/// The licences of one type that are valid, by status, and shared with the counterpart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TypeCount {
-    /// The type.
-    pub licence_type: LicenceTypeCode,
-    /// How many we have.
-    pub ours: u64,
-    /// How many the counterpart has.
-    pub theirs: u64,
-    /// Theirs less ours.
-    pub difference: i64,
-}
-
 /// Why a runner did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -246,13 +219,13 @@ impl Runner {
             last_error: None,
             next_attempt: None,
         });
-        let filter = settings.filter.clone();
-        let task = Task::new(store.clone(), connector.clone(), settings, inbox, state);
+        let driven = settings.clone();
+        let task = Task::new(store.clone(), connector.clone(), driven, inbox, state);
         let task = tokio::spawn(task.run());
         RunnerHandle {
             store,
             connector,
-            filter,
+            settings,
             commands,
             state: watched,
             task: Mutex::new(Some(task)),
@@ -264,7 +237,7 @@ impl Runner {
 pub struct RunnerHandle {
     store: Arc<dyn LicenceStore>,
     connector: Arc<dyn Connector>,
-    filter: Filter,
+    settings: RunnerSettings,
     commands: mpsc::Sender<Command>,
     state: watch::Receiver<ConnectorState>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -315,21 +288,33 @@ impl RunnerHandle {
         self.ask(|answer| Command::Replay(from, answer)).await
     }
 
-    /// Counts the valid licences of the shared types in the store, page by page, and asks the counterpart for its
-    /// counts. By status, not by date: a licence that has run out is still held there.
-    ///
-    /// # Errors
-    /// `Store`, `Counterpart`.
-    pub async fn reconcile(&self) -> Result<Reconciliation, ReconcileError> {
-        reconcile::compare(&*self.store, &*self.connector, &self.filter).await
-    }
-
     /// What is set aside, by number, at most `limit`.
     ///
     /// # Errors
     /// As the store.
     pub async fn set_asides(&self, limit: usize) -> Result<Vec<SetAside>, StoreError> {
         self.store.set_asides(self.name(), limit).await
+    }
+
+    /// What would be sent for this change, without sending it. `None`: there is no such change, or the filter leaves
+    /// it out, or it cannot be read here.
+    ///
+    /// # Errors
+    /// As the store; inside, as [`Connector::preview`].
+    pub async fn preview(
+        &self,
+        seq: Seq,
+    ) -> Result<Option<Result<Preview, DeliveryError>>, StoreError> {
+        let settings = RunnerSettings { batch: 1, ..self.settings.clone() };
+        let stretch = feed::read(&*self.store, &settings, seq).await?;
+        let replays = self.store.cursor(&format!("{}/replays", self.name())).await?;
+        let batch = Batch::new(self.name(), replays.map_or(0, |count| count.0), stretch.items);
+        Ok((!batch.items.is_empty()).then(|| self.connector.preview(&batch)))
+    }
+
+    /// When both sides are to be compared every day, in Chinese time.
+    pub fn reconcile_at(&self) -> Option<Time> {
+        self.settings.reconcile_at
     }
 
     /// Stops the connector and waits for it. A delivery under way is broken off and made again after the next start.
@@ -358,6 +343,3 @@ impl std::fmt::Debug for RunnerHandle {
         formatter.debug_tuple("RunnerHandle").field(&self.name()).finish()
     }
 }
-
-/// Counts by type.
-type Counts = BTreeMap<LicenceTypeCode, u64>;

@@ -1,0 +1,361 @@
+//! What operators do with connectors: every action says who and why, and leaves a [trace](Action) that is durable before
+//! it is done.
+//!
+//! Both the interface and the pages come through here; who may operate is theirs to ask. Comparing both sides keeps its
+//! reports in files ([`reconciliations`]); [`schedule`] does it every night.
+
+mod code_map;
+mod reports;
+pub mod schedule;
+mod trace;
+
+use std::sync::Arc;
+
+use connectors::{DeliveryError, Preview, ReconcileError, RunnerError, RunnerHandle};
+use indexes::{Operator, SetAside, SettledSetAside, StoreError};
+use jiff::{Timestamp, civil::Date, tz::Offset};
+use licence::{CreditCode, Seq};
+use serde::Serialize;
+use serde_json::json;
+
+pub use code_map::{CodeMapText, code_map, replace_code_map};
+pub use reports::{Report, Trigger, reconciliation, reconciliations};
+pub use trace::{Action, actions};
+
+use crate::{
+    Hub,
+    reuse::courier::{Courier, CourierError},
+};
+
+/// Most characters of a reason.
+pub const WHY_MOST: usize = 200;
+
+/// Who does something, and why.
+#[derive(Clone, PartialEq, Eq)]
+pub struct By {
+    /// The department that operates.
+    pub department: CreditCode,
+    /// The person there; `None`: a system of the department.
+    pub operator: Option<Operator>,
+    why: String,
+}
+
+impl std::fmt::Debug for By {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "By({})", self.department)
+    }
+}
+
+impl By {
+    /// * `why`: 1 to 200 characters on one line.
+    ///
+    /// # Errors
+    /// `Why`.
+    pub fn new(
+        department: CreditCode,
+        operator: Option<Operator>,
+        why: &str,
+    ) -> Result<Self, OpsError> {
+        let why = why.trim();
+        let fits = (1..=WHY_MOST).contains(&why.chars().count());
+        if !fits || why.chars().any(char::is_control) {
+            return Err(OpsError::Why);
+        }
+        Ok(Self { department, operator, why: why.to_owned() })
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
+/// Why an operator's action was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpsError {
+    /// No connector of this name.
+    #[error("there is no connector of this name")]
+    Unknown,
+    /// It takes cases, not licences.
+    #[error("this counterpart takes cases, which are neither counted nor sent again one by one")]
+    ForCases,
+    /// No reason, or none that fits.
+    #[error("`why` must say in 1 to 200 characters why this is done")]
+    Why,
+    /// The change that is asked for does not exist.
+    #[error("the registry has {head} changes; there is none with this number yet")]
+    UnknownChange {
+        /// The number that the next change gets.
+        head: Seq,
+    },
+    /// No change on that day or later.
+    #[error("nothing has changed since that day")]
+    NoChangeSince,
+    /// The filter of the connector leaves the change out.
+    #[error("this change does not go to this counterpart: its settings leave it out")]
+    NotShared,
+    /// Both sides are being compared already.
+    #[error("both sides are being compared already: wait for the report")]
+    Reconciling,
+    /// No such report.
+    #[error("there is no such report; the last ones are kept")]
+    UnknownReport,
+    /// A report could not be written or read.
+    #[error("the reports of comparisons cannot be written or read: {0}")]
+    Reports(std::io::Error),
+    /// The connector has no code map of its own.
+    #[error("this connector has no code map in its settings (`code_map`)")]
+    NoCodeMap,
+    /// What was sent is no code map.
+    #[error(transparent)]
+    CodeMap(#[from] connectors::code_map::CodeMapError),
+    /// Somebody else replaced the code map meanwhile.
+    #[error("the code map was replaced by somebody else meanwhile: read it again")]
+    CodeMapChanged,
+    /// The file of the code map.
+    #[error("the file of the code map cannot be read or written: {0}")]
+    CodeMapFile(std::io::Error),
+    /// What would be sent cannot be made.
+    #[error("what would be sent cannot be made: {0}")]
+    Preview(DeliveryError),
+    /// The runner.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// The courier of cases.
+    #[error(transparent)]
+    Courier(#[from] CourierError),
+    /// Comparing both sides.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    /// The store.
+    #[error("the licence store failed: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl OpsError {
+    /// Part of the public interface: never reworded.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown_connector",
+            Self::ForCases => "connector_for_cases",
+            Self::Why => "why",
+            Self::UnknownChange { .. } => "unknown_change",
+            Self::NoChangeSince => "no_change_since",
+            Self::NotShared => "change_not_shared",
+            Self::Reconciling => "reconciling",
+            Self::UnknownReport => "unknown_reconciliation",
+            Self::Reports(_) => "reports_unusable",
+            Self::NoCodeMap => "no_code_map",
+            Self::CodeMap(error) => error.code(),
+            Self::CodeMapChanged => "code_map_changed",
+            Self::CodeMapFile(_) => "code_map_file",
+            Self::Preview(error) => error.code(),
+            Self::Runner(error) => error.code(),
+            Self::Courier(error) => error.code(),
+            Self::Reconcile(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+/// From where everything is sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayFrom {
+    /// From this change on.
+    Seq(Seq),
+    /// From the first change of this day on, in Chinese time.
+    Day(Date),
+}
+
+/// What is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Replaying {
+    /// From this change on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Seq>,
+    /// So many changes by themselves; of a counterpart for cases, so many cases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_again: Option<u64>,
+}
+
+/// The connector of licences with this name.
+///
+/// # Errors
+/// `Unknown`, `ForCases`.
+pub fn runner<'a>(hub: &'a Hub, name: &str) -> Result<&'a RunnerHandle, OpsError> {
+    if hub.couriers().contains_key(name) {
+        return Err(OpsError::ForCases);
+    }
+    hub.connectors.get(name).ok_or(OpsError::Unknown)
+}
+
+fn courier<'a>(hub: &'a Hub, name: &str) -> Option<&'a Courier> {
+    hub.couriers().get(name)
+}
+
+/// Stops sending until resumed, also across restarts.
+///
+/// # Errors
+/// `Unknown`, `Runner`, `Courier`, `Store`.
+pub async fn pause(hub: &Hub, name: &str, by: &By) -> Result<(), OpsError> {
+    switch(hub, name, by, true).await
+}
+
+/// Goes on sending, at once.
+///
+/// # Errors
+/// As [`pause`].
+pub async fn resume(hub: &Hub, name: &str, by: &By) -> Result<(), OpsError> {
+    switch(hub, name, by, false).await
+}
+
+async fn switch(hub: &Hub, name: &str, by: &By, pause: bool) -> Result<(), OpsError> {
+    let act = if pause { "pause" } else { "resume" };
+    if let Some(courier) = courier(hub, name) {
+        return trace::traced(hub, name, by, act, json!({}), async {
+            let done = if pause { courier.pause().await } else { courier.resume().await };
+            Ok(done?)
+        })
+        .await;
+    }
+    let runner = runner(hub, name)?;
+    trace::traced(hub, name, by, act, json!({}), async {
+        let done = if pause { runner.pause().await } else { runner.resume().await };
+        Ok(done?)
+    })
+    .await
+}
+
+/// Sends everything again from there on; the counterpart drops what it has. A counterpart for cases gets again what it
+/// did not take, whatever `from` says.
+///
+/// # Errors
+/// `Unknown`, `NoChangeSince`, `Runner` with `BeyondHead`, `Courier`, `Store`.
+pub async fn replay(
+    hub: &Hub,
+    name: &str,
+    from: &ReplayFrom,
+    by: &By,
+) -> Result<Replaying, OpsError> {
+    if courier(hub, name).is_some() {
+        let sent = send_again(hub, name, by).await?;
+        return Ok(Replaying { from: None, sent_again: Some(sent) });
+    }
+    let runner = runner(hub, name)?;
+    let (from, detail) = match from {
+        ReplayFrom::Seq(from) => (*from, json!({ "from": from })),
+        ReplayFrom::Day(day) => {
+            let from = first_change_of(hub, *day).await?;
+            (from, json!({ "day": day, "from": from }))
+        }
+    };
+    trace::traced(hub, name, by, "replay", detail, async {
+        runner.replay(from).await?;
+        Ok(Replaying { from: Some(from), sent_again: None })
+    })
+    .await
+}
+
+/// Hands over again what a counterpart for cases did not take: how many cases.
+///
+/// # Errors
+/// `Unknown` also for a connector of licences; `Courier`, `Store`.
+pub async fn send_again(hub: &Hub, name: &str, by: &By) -> Result<u64, OpsError> {
+    let courier = courier(hub, name).ok_or(OpsError::Unknown)?;
+    trace::traced(hub, name, by, "send_again", json!({}), async { Ok(courier.send_again().await?) })
+        .await
+}
+
+/// The first change of a day in China, or the first after it. The registry's times are those of its clock: where the
+/// clock was set back, of the changes around that moment an earlier one may be found.
+async fn first_change_of(hub: &Hub, day: Date) -> Result<Seq, OpsError> {
+    let begin = Offset::constant(8)
+        .to_timestamp(day.to_datetime(jiff::civil::Time::midnight()))
+        .map_err(|_| OpsError::NoChangeSince)?;
+    let head = hub.store.head().await?;
+    let (mut low, mut high) = (0, head.0);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let change = hub.store.changes(Seq(middle), 1).await?;
+        if change.first().is_some_and(|change| change.at < begin) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if low == head.0 { Err(OpsError::NoChangeSince) } else { Ok(Seq(low)) }
+}
+
+/// Compares both sides now, and keeps the report. Goes on when the asker goes away.
+///
+/// # Errors
+/// `Unknown`, `ForCases`, `Reconciling`, `Reconcile`, `Reports`, `Store`.
+pub async fn reconcile(hub: &Arc<Hub>, name: &str, by: &By) -> Result<Report, OpsError> {
+    runner(hub, name)?;
+    let (work, name, by) = (hub.clone(), name.to_owned(), by.clone());
+    let stop = hub.stopping();
+    let task = tokio::spawn(async move {
+        let compared = trace::traced(&work, &name, &by, "reconcile", json!({}), async {
+            reports::compare(&work, &name, Trigger::Request).await
+        });
+        tokio::select! {
+            report = compared => report,
+            () = stop.cancelled() => Err(OpsError::Runner(RunnerError::Stopped)),
+        }
+    });
+    task.await.unwrap_or(Err(OpsError::Runner(RunnerError::Stopped)))
+}
+
+/// What is set aside and not settled, by number, from this change on; at most `limit`.
+///
+/// # Errors
+/// `Unknown`, `ForCases`, `Store`.
+pub async fn set_asides(
+    hub: &Hub,
+    name: &str,
+    from: Seq,
+    limit: usize,
+) -> Result<Vec<SetAside>, OpsError> {
+    runner(hub, name)?;
+    Ok(hub.store.set_asides_from(name, from, limit).await?)
+}
+
+/// What was set aside and is settled, by number, after `after`; at most `limit`.
+///
+/// * `after`: number of the change, and when it was set aside.
+///
+/// # Errors
+/// `Unknown`, `ForCases`, `Store`.
+pub async fn settled(
+    hub: &Hub,
+    name: &str,
+    after: Option<(Seq, Timestamp)>,
+    limit: usize,
+) -> Result<Vec<SettledSetAside>, OpsError> {
+    runner(hub, name)?;
+    let after =
+        after.map(|(seq, at)| SetAside { seq, code: String::new(), remark: String::new(), at });
+    Ok(hub.store.settled(name, after.as_ref(), limit).await?)
+}
+
+/// What would be sent for this change, without sending it. Whoever shows it shows a licence: that is a use of its own
+/// to record.
+///
+/// # Errors
+/// `Unknown`, `ForCases`, `UnknownChange`, `NotShared`, `Preview`, `Store`.
+pub async fn preview(hub: &Hub, name: &str, seq: Seq, by: &By) -> Result<Preview, OpsError> {
+    let runner = runner(hub, name)?;
+    let head = hub.store.head().await?;
+    if seq >= head {
+        return Err(OpsError::UnknownChange { head });
+    }
+    trace::traced(hub, name, by, "preview", json!({ "seq": seq }), async {
+        let preview = runner.preview(seq).await?;
+        preview.ok_or(OpsError::NotShared)?.map_err(OpsError::Preview)
+    })
+    .await
+}
