@@ -79,10 +79,14 @@ fn event(connector: &str, source: &str, item: &Shared) -> Event {
     };
     let reason = match item.change.kind {
         ChangeKind::TrustChanged { reason, .. } => Some(reason),
-        ChangeKind::Issued { .. } | ChangeKind::StatusChanged { .. } => None,
+        ChangeKind::Issued { .. }
+        | ChangeKind::StatusChanged { .. }
+        | ChangeKind::Unsigned { .. } => None,
     };
     let proof = match &item.proof {
         Proof::Signature(cms) => ProofData::Signature(STANDARD.encode(cms)),
+        // Runners leave out what nobody signed.
+        Proof::Unsigned => ProofData::Signature(String::new()),
         Proof::Manifest { manifest, position } => {
             ProofData::Manifest { digest: *manifest, position: *position }
         }

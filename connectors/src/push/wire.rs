@@ -221,7 +221,10 @@ pub fn is_source(text: &str) -> bool {
 /// The `type` of the event that an item becomes.
 pub(crate) fn kind_of(item: &Shared) -> &'static str {
     match item.change.kind {
-        licence::ChangeKind::Issued { .. } => ISSUED,
+        licence::ChangeKind::Issued { .. }
+        | licence::ChangeKind::Unsigned { .. }
+        // It was never told of before.
+        | licence::ChangeKind::TrustChanged { reason: licence::TrustReason::Signed, .. } => ISSUED,
         licence::ChangeKind::StatusChanged { .. } => STATUS_CHANGED,
         licence::ChangeKind::TrustChanged { .. } => TRUST_CHANGED,
     }
