@@ -54,7 +54,7 @@ pub use operation::Operation;
 pub use problem::{DeliveryError, Problem};
 pub use runner::{
     BucketCount, Comparison, ConnectorState, Difference, DifferenceKind, Explanation, LastError,
-    ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle, RunnerSettings, TypeCount,
+    ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle, RunnerSettings, Sample, TypeCount,
 };
 pub use settings::{
     CheckedConnector, CheckedSettings, ConnectorSettings, SettingsError, SettingsProblem, check_all,

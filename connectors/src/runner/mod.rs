@@ -10,11 +10,21 @@
 //! | cursor `NAME/replies` | microseconds: the time of the last reply handled |
 //! | outcome `NAME/reply/…` | this reply was handled |
 //! | set-asides `NAME` | refused records |
+//! | records `connector_resends` | changes that are to be sent once more |
+//! | records `connector_history` | a sample a minute, for two days |
+//!
+//! What is in memory at a time is bounded whatever the lag: two stretches of the feed, one that is delivered and one that
+//! is read meanwhile. Each has `batch_bytes` of documents at most (or one document) and as much again, about, parsed;
+//! for connectors that want them also 16 MiB of batch manifests (or one manifest).
 
 mod backoff;
 mod feed;
+mod history;
+mod pace;
 mod reconcile;
+mod resend;
 mod task;
+mod work;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -26,13 +36,15 @@ use jiff::{Timestamp, civil::Time};
 use licence::Seq;
 use serde::Serialize;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
 use crate::{Batch, Connector, DeliveryError, Filter, Preview, Window};
+use feed::{Manifests, Reader, Stretch};
 use task::{Command, Task};
 
+pub use history::Sample;
 pub use reconcile::{
     BucketCount, Comparison, Difference, DifferenceKind, Explanation, Reconciliation, TypeCount,
 };
@@ -109,6 +121,10 @@ pub struct ConnectorState {
     pub delivered: u64,
     /// Changes that are set aside; counted up to 10,000.
     pub set_aside: u64,
+    /// Changes waiting to be sent once more; counted up to 10,000.
+    pub resending: u64,
+    /// When its hours begin again; only outside of them.
+    pub opens_at: Option<Timestamp>,
     /// When a batch last arrived.
     pub last_success: Option<Timestamp>,
     /// The last failure, also when it is over: compare its time with `last_success`.
@@ -148,7 +164,7 @@ pub enum RunnerError {
     #[error("the connector has been stopped")]
     Stopped,
     /// There is no such change yet.
-    #[error("the registry has {head} changes; it cannot be replayed from {from}")]
+    #[error("the registry has {head} changes; {from} is not among them")]
     BeyondHead {
         /// The number asked for.
         from: Seq,
@@ -215,19 +231,25 @@ impl Runner {
             paused: false,
             delivered: 0,
             set_aside: 0,
+            resending: 0,
+            opens_at: None,
             last_success: None,
             last_error: None,
             next_attempt: None,
         });
         let driven = settings.clone();
-        let task = Task::new(store.clone(), connector.clone(), driven, inbox, state);
+        let nudge = Arc::new(Notify::new());
+        let told = state.clone();
+        let task = Task::new(store.clone(), connector.clone(), driven, inbox, nudge.clone(), state);
         let task = tokio::spawn(task.run());
         RunnerHandle {
             store,
             connector,
             settings,
             commands,
+            nudge,
             state: watched,
+            told,
             task: Mutex::new(Some(task)),
         }
     }
@@ -239,7 +261,11 @@ pub struct RunnerHandle {
     connector: Arc<dyn Connector>,
     settings: RunnerSettings,
     commands: mpsc::Sender<Command>,
+    /// There is something in the resend queue.
+    nudge: Arc<Notify>,
     state: watch::Receiver<ConnectorState>,
+    /// For what the task would tell only at its next look.
+    told: watch::Sender<ConnectorState>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -288,6 +314,33 @@ impl RunnerHandle {
         self.ask(|answer| Command::Replay(from, answer)).await
     }
 
+    /// Sends these changes once more, in the order of their numbers, between what is new; a batch of them for each batch
+    /// of new ones. They are queued durably when this returns: `resending` in the state tells how many are left. What
+    /// does not go to this counterpart, by its filter, is left out. A counterpart that holds a later change of a licence
+    /// already keeps that one.
+    ///
+    /// # Errors
+    /// `BeyondHead`: one of them is no change yet; none is queued. `Store`: some of them may be queued.
+    pub async fn resend(&self, seqs: Vec<Seq>) -> Result<(), RunnerError> {
+        let head = self.store.head().await?;
+        if let Some(from) = seqs.iter().copied().find(|seq| *seq >= head) {
+            return Err(RunnerError::BeyondHead { from, head });
+        }
+        resend::put(&*self.store, self.name(), seqs).await?;
+        let resending = resend::count(&*self.store, self.name()).await?;
+        self.told.send_modify(|state| state.resending = resending);
+        self.nudge.notify_one();
+        Ok(())
+    }
+
+    /// How it did, minute by minute, from this moment on; kept for 48 hours.
+    ///
+    /// # Errors
+    /// As the store.
+    pub async fn history(&self, since: Timestamp) -> Result<Vec<Sample>, StoreError> {
+        history::read(&*self.store, self.name(), since).await
+    }
+
     /// What is set aside, by number, at most `limit`.
     ///
     /// # Errors
@@ -305,10 +358,13 @@ impl RunnerHandle {
         &self,
         seq: Seq,
     ) -> Result<Option<Result<Preview, DeliveryError>>, StoreError> {
-        let settings = RunnerSettings { batch: 1, ..self.settings.clone() };
-        let stretch = feed::read(&*self.store, &settings, seq).await?;
+        let settings = RunnerSettings { batch: 1, concurrency: 1, ..self.settings.clone() };
+        let manifests = self.connector.wants_manifests();
+        let reader = Reader::new(self.store.clone(), &settings, manifests);
+        let stretch = reader.read(seq, Manifests::new()).await?;
         let replays = self.store.cursor(&format!("{}/replays", self.name())).await?;
-        let batch = Batch::new(self.name(), replays.map_or(0, |count| count.0), stretch.items);
+        let mut batch = Batch::new(self.name(), replays.map_or(0, |count| count.0), stretch.items);
+        batch.manifests = stretch.manifests;
         Ok((!batch.items.is_empty()).then(|| self.connector.preview(&batch)))
     }
 

@@ -1,17 +1,30 @@
 //! The task that drives one connector.
 
-use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use indexes::{LicenceStore, SetAside, StoreError};
 use jiff::Timestamp;
 use licence::Seq;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
+    task::JoinHandle,
     time::{self, Instant},
 };
 
-use super::{ConnectorState, LastError, RunnerSettings, backoff, feed};
-use crate::{Batch, Connector, DeliveryError, Problem, Refused, Reply, ReplyPosition, Shared};
+use super::{
+    ConnectorState, LastError, RunnerSettings, Stretch, backoff,
+    feed::{Manifests, Reader},
+    history::{self, Sample},
+    pace::{self, Pace},
+    resend,
+    work::{Origin, Part, Work},
+};
+use crate::{Connector, Delivered, DeliveryError, Problem, Refused, Reply, ReplyPosition};
 
 /// Set-asides that the state counts: it is for an operator's eye, and counting is reading.
 pub(super) const SET_ASIDES_COUNTED: usize = 10_000;
@@ -29,6 +42,9 @@ const REPLIES_AGAIN: Duration = Duration::from_secs(60);
 const REPLIES_OVERLAP_MICROS: u64 = 3_600_000_000;
 /// Handled replies remembered in memory; the store remembers them all.
 const REPLIES_REMEMBERED: usize = 100_000;
+
+/// How long the clock is trusted while waiting for the hours in which records may be sent.
+const WINDOW_CHECK: Duration = Duration::from_secs(60);
 
 /// What a handle asks of the task.
 pub(super) enum Command {
@@ -58,8 +74,20 @@ pub(super) struct Task {
     connector: Arc<dyn Connector>,
     settings: RunnerSettings,
     inbox: mpsc::Receiver<Command>,
+    /// There is something in the resend queue.
+    nudge: Arc<Notify>,
     state: watch::Sender<ConnectorState>,
     name: String,
+    reader: Reader,
+    pace: Pace,
+    /// What is being delivered. Kept over failures.
+    work: Option<Work>,
+    /// What is read meanwhile.
+    ahead: Option<Ahead>,
+    /// The manifests of the last stretch: the next one often needs the same.
+    manifests: Manifests,
+    /// The resend queue had the last turn: the feed has the next.
+    queue_had_turn: bool,
     /// Read from the store; `None` until that succeeded.
     durable: Option<Durable>,
     /// Failures in a row.
@@ -72,8 +100,31 @@ pub(super) struct Task {
     oldest: Option<Timestamp>,
     /// The state's count of set-asides is out of date.
     set_asides_changed: bool,
+    /// When the state's count of resends was made; they come into the queue without a word to this task.
+    resends_counted_at: Option<Instant>,
     refreshed_at: Instant,
     replies: Replies,
+    since_sample: SinceSample,
+}
+
+/// A stretch of the feed that is being read.
+struct Ahead {
+    from: Seq,
+    reading: JoinHandle<Result<Stretch, StoreError>>,
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+/// What happened since the last sample of the history.
+#[derive(Default)]
+struct SinceSample {
+    minute: Option<u64>,
+    delivered: u64,
+    failures: u64,
 }
 
 /// What the store holds about this connector.
@@ -100,10 +151,21 @@ impl Task {
         connector: Arc<dyn Connector>,
         settings: RunnerSettings,
         inbox: mpsc::Receiver<Command>,
+        nudge: Arc<Notify>,
         state: watch::Sender<ConnectorState>,
     ) -> Self {
         let name = connector.name().to_owned();
+        let reader = Reader::new(store.clone(), &settings, connector.wants_manifests());
         Self {
+            pace: Pace::new(settings.pace),
+            reader,
+            nudge,
+            work: None,
+            ahead: None,
+            manifests: Manifests::new(),
+            queue_had_turn: false,
+            resends_counted_at: None,
+            since_sample: SinceSample::default(),
             store,
             connector,
             settings,
@@ -142,7 +204,7 @@ impl Task {
         }
     }
 
-    /// One step: wait if there is a reason to, or read replies, or deliver one stretch of the feed.
+    /// One step: wait if there is a reason to, or read replies, or deliver one stretch of the feed or of the queue.
     async fn round(&mut self) -> Result<(), Break> {
         let cursor = match &self.durable {
             Some(durable) if durable.paused => return self.wait(None).await,
@@ -154,23 +216,131 @@ impl Task {
             self.resting_until = None;
             return Ok(());
         }
+        if let Some(wait) = self.closed_for() {
+            return self.wait(Some(Instant::now() + wait.min(WINDOW_CHECK))).await;
+        }
         self.read_replies().await?;
-        let stretch = feed::read(&*self.store, &self.settings, cursor).await?;
+        if self.work.is_none() {
+            self.next_work(cursor).await?;
+        }
+        if self.work.is_some() {
+            self.deliver().await?;
+            self.oldest = None;
+            self.refresh().await;
+        }
+        Ok(())
+    }
+
+    /// How long until records may be sent, if not now. The state tells.
+    fn closed_for(&self) -> Option<Duration> {
+        let now = Timestamp::now();
+        let wait = pace::closed_for(&self.settings.windows, now);
+        let opens_at = wait.and_then(|wait| now.checked_add(wait).ok());
+        self.state.send_if_modified(|state| {
+            // It is worked out anew each time; to the second it stays the same.
+            let changed = state.opens_at.map(|at| at.as_second().div_euclid(60))
+                != opens_at.map(|at| at.as_second().div_euclid(60));
+            if changed {
+                state.opens_at = opens_at;
+            }
+            changed
+        });
+        wait
+    }
+
+    /// Finds what is to be delivered next: from the resend queue and from the feed in turn. If there is nothing, waits.
+    async fn next_work(&mut self, cursor: Seq) -> Result<(), Break> {
+        let queue_has_turn = !self.queue_had_turn;
+        self.queue_had_turn = false;
+        if queue_has_turn && self.take_from_queue(cursor).await? {
+            self.queue_had_turn = true;
+            return Ok(());
+        }
+        let stretch = self.stretch(cursor).await?;
         self.oldest = stretch.oldest;
-        if stretch.end == cursor {
+        if stretch.end > cursor {
+            self.set_aside(&stretch.unreadable).await?;
+            if stretch.full {
+                self.read_ahead(stretch.end, stretch.manifests.clone());
+            }
+            self.manifests = stretch.manifests.clone();
+            let origin = Origin::Feed(stretch.end);
+            self.work = Some(self.as_work(stretch, origin));
+        } else if queue_has_turn {
             self.failures = 0;
             self.state.send_modify(|state| state.next_attempt = None);
             self.refresh().await;
-            let store = self.store.clone();
+            let (store, nudge) = (self.store.clone(), self.nudge.clone());
             let poll = self.settings.poll;
-            self.watched(async move { store.wait_beyond(cursor, poll).await }).await??;
-            return Ok(());
+            let something = async move {
+                tokio::select! {
+                    beyond = store.wait_beyond(cursor, poll) => beyond.map(|_| ()),
+                    () = nudge.notified() => Ok(()),
+                }
+            };
+            self.watched(something).await??;
         }
-        self.set_aside(&stretch.unreadable).await?;
-        self.deliver(stretch.items, stretch.end).await?;
-        self.oldest = None;
-        self.refresh().await;
         Ok(())
+    }
+
+    /// Takes a stretch from the resend queue: what has been through the feed, in the order of numbers. What is still to
+    /// go through it waits for that.
+    async fn take_from_queue(&mut self, cursor: Seq) -> Result<bool, Break> {
+        let mut entries = resend::first(&*self.store, &self.name, self.reader.changes).await?;
+        entries.retain(|entry| entry.seq < cursor);
+        let Some(last) = entries.last() else { return Ok(false) };
+        let mut stretch = Stretch::empty(last.seq.next());
+        let store = self.store.clone();
+        let (wanted, reader) = (entries.clone(), self.reader.clone());
+        let known = std::mem::take(&mut self.manifests);
+        let filled = async move {
+            let changes = resend::changes(&*store, &wanted).await?;
+            reader.fill(&mut stretch, changes, &known).await?;
+            Ok::<_, StoreError>(stretch)
+        };
+        let stretch = self.watched(filled).await??;
+        self.manifests = stretch.manifests.clone();
+        self.set_aside(&stretch.unreadable).await?;
+        entries.retain(|entry| entry.seq < stretch.end);
+        self.work = Some(self.as_work(stretch, Origin::Queue(entries)));
+        Ok(true)
+    }
+
+    fn as_work(&self, stretch: Stretch, origin: Origin) -> Work {
+        let most = self.pace.most(self.settings.batch);
+        Work::new(stretch, origin, self.settings.concurrency, most)
+    }
+
+    /// The stretch from this change on: the one that is read already, or a new one.
+    async fn stretch(&mut self, from: Seq) -> Result<Stretch, Break> {
+        loop {
+            let mut ahead = match self.ahead.take() {
+                Some(ahead) => ahead,
+                None => self.reading(from, self.manifests.clone()),
+            };
+            match self.watched(&mut ahead.reading).await {
+                Ok(Ok(read)) if ahead.from == from => return Ok(read?),
+                // Of another place, from before an operator had it start again.
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => {
+                    let detail = "reading the feed was broken off".to_owned();
+                    return Err(Break::Store(StoreError::Io { detail }));
+                }
+                Err(broken) => {
+                    self.ahead = Some(ahead);
+                    return Err(broken);
+                }
+            }
+        }
+    }
+
+    /// Reads the stretch from this change on, while another is delivered.
+    fn read_ahead(&mut self, from: Seq, known: Manifests) {
+        self.ahead = Some(self.reading(from, known));
+    }
+
+    fn reading(&self, from: Seq, known: Manifests) -> Ahead {
+        Ahead { from, reading: tokio::spawn(self.reader.clone().read(from, known)) }
     }
 
     /// Reads what the store holds about this connector.
@@ -195,54 +365,140 @@ impl Task {
         Ok(cursor)
     }
 
-    /// Delivers in order. A part that is refused as a whole is halved until the records it is about stand alone;
-    /// those are set aside.
-    async fn deliver(&mut self, items: Vec<Shared>, end: Seq) -> Result<(), Break> {
-        if items.is_empty() {
-            return self.advance(end).await;
-        }
+    /// Delivers what there is, each lane in order, as many lanes at a time as the settings say. A part that is refused
+    /// as a whole is halved until the records it is about stand alone; those are set aside. When one fails, those that
+    /// are under way are waited for. Ends early, with the rest kept, when the hours for sending end.
+    async fn deliver(&mut self) -> Result<(), Break> {
         let replays = self.durable.as_ref().map_or(0, |durable| durable.replays);
-        let mut parts: Vec<Range<usize>> = std::iter::once(0..items.len()).collect();
-        while let Some(part) = parts.pop() {
-            let next = if part.end == items.len() { end } else { items[part.end].seq() };
-            let batch = Batch::new(&self.name, replays, items[part.clone()].to_vec());
-            let connector = self.connector.clone();
-            let started = Instant::now();
-            let outcome = self.watched(async { connector.deliver(&batch).await }).await?;
+        let mut running = FuturesUnordered::new();
+        let mut busy = BTreeSet::new();
+        let mut failed = None;
+        loop {
+            let mut not_before = None;
+            let mut closed = false;
+            while failed.is_none() && running.len() < self.settings.concurrency.max(1) {
+                let Some(work) = &self.work else { break };
+                let Some(part) = work.next(|lane| busy.contains(&lane)) else { break };
+                let now = Instant::now();
+                closed = self.closed_for().is_some();
+                not_before = self.pace.not_before(now);
+                if closed || not_before.is_some() {
+                    break;
+                }
+                self.pace.spend(now, part.len());
+                let batch = work.batch(&self.name, replays, &part);
+                let connector = self.connector.clone();
+                busy.insert(part.lane);
+                running.push(async move {
+                    let outcome = connector.deliver(&batch).await;
+                    (part, outcome, now.elapsed())
+                });
+            }
+            if running.is_empty() {
+                match (failed, not_before) {
+                    (Some(failed), _) => return Err(failed),
+                    (None, _) if closed => return Ok(()),
+                    (None, Some(at)) => self.wait(Some(at)).await?,
+                    (None, None) => break,
+                }
+                failed = None;
+                continue;
+            }
+            let paced = async {
+                match not_before {
+                    Some(at) => time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let next = async {
+                tokio::select! {
+                    done = running.next() => done,
+                    () = paced => None,
+                }
+            };
+            let Some((part, outcome, took)) = self.watched(next).await? else { continue };
+            busy.remove(&part.lane);
             metrics::histogram!("yihao_connector_delivery_seconds", "connector" => self.name.clone())
-                .record(started.elapsed());
-            match outcome {
-                Ok(delivered) => {
-                    self.set_aside(&delivered.refused).await?;
-                    self.advance(next).await?;
-                    let taken =
-                        (batch.items.len() as u64).saturating_sub(delivered.refused.len() as u64);
-                    self.succeeded(taken);
+                .record(took);
+            match self.conclude(&part, outcome).await {
+                Ok(()) => {}
+                Err(Break::Delivery(error)) => {
+                    failed.get_or_insert(Break::Delivery(error));
                 }
-                Err(DeliveryError::Refused(_)) if part.len() > 1 => {
-                    let middle = part.start + part.len() / 2;
-                    parts.push(middle..part.end);
-                    parts.push(part.start..middle);
-                }
-                Err(DeliveryError::Refused(problem)) => {
-                    let refused = Refused {
-                        seq: items[part.start].seq(),
-                        code: problem.code().to_owned(),
-                        remark: problem.to_string(),
-                    };
-                    self.set_aside(&[refused]).await?;
-                    self.advance(next).await?;
-                    self.refused_in_a_row += 1;
-                    if self.refused_in_a_row >= REFUSED_IN_A_ROW {
-                        let in_a_row = self.refused_in_a_row;
-                        let problem =
-                            Problem::EveryRecordRefused { in_a_row, last: problem.code() };
-                        return Err(Break::Delivery(DeliveryError::Configuration(problem)));
-                    }
-                }
-                Err(error) => return Err(Break::Delivery(error)),
+                Err(other) => return Err(other),
             }
         }
+        self.finish().await
+    }
+
+    /// Notes what became of a part.
+    async fn conclude(
+        &mut self,
+        part: &Part,
+        outcome: Result<Delivered, DeliveryError>,
+    ) -> Result<(), Break> {
+        match outcome {
+            Ok(delivered) => {
+                self.set_aside(&delivered.refused).await?;
+                self.through(part).await?;
+                let taken = (part.len() as u64).saturating_sub(delivered.refused.len() as u64);
+                self.succeeded(taken);
+                Ok(())
+            }
+            Err(DeliveryError::Refused(_)) if part.len() > 1 => {
+                if let Some(work) = &mut self.work {
+                    work.halve(part);
+                }
+                Ok(())
+            }
+            Err(DeliveryError::Refused(problem)) => {
+                let seq = self.work.as_ref().map(|work| work.first(part));
+                let refused = seq.map(|seq| Refused {
+                    seq,
+                    code: problem.code().to_owned(),
+                    remark: problem.to_string(),
+                });
+                self.set_aside(refused.as_slice()).await?;
+                self.through(part).await?;
+                self.refused_in_a_row += 1;
+                if self.refused_in_a_row < REFUSED_IN_A_ROW {
+                    return Ok(());
+                }
+                let in_a_row = self.refused_in_a_row;
+                let problem = Problem::EveryRecordRefused { in_a_row, last: problem.code() };
+                Err(Break::Delivery(DeliveryError::Configuration(problem)))
+            }
+            Err(error) => Err(Break::Delivery(error)),
+        }
+    }
+
+    /// A part's records were taken or are set aside: the cursor goes as far as nothing before it is still to go.
+    async fn through(&mut self, part: &Part) -> Result<(), Break> {
+        let Some(work) = &mut self.work else { return Ok(()) };
+        work.done(part);
+        let mark = work.mark();
+        let cursor = self.durable.as_ref().map(|durable| durable.cursor);
+        match mark.filter(|mark| cursor.is_none_or(|cursor| cursor < *mark)) {
+            Some(mark) => self.advance(mark).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Everything is through.
+    async fn finish(&mut self) -> Result<(), Break> {
+        match self.work.as_ref().map(|work| &work.origin) {
+            Some(Origin::Feed(end)) => {
+                let end = *end;
+                if self.durable.as_ref().is_some_and(|durable| durable.cursor < end) {
+                    self.advance(end).await?;
+                }
+            }
+            Some(Origin::Queue(entries)) => {
+                resend::remove(&*self.store, &self.name, entries).await?;
+            }
+            None => {}
+        }
+        self.work = None;
         Ok(())
     }
 
@@ -379,6 +635,7 @@ impl Task {
             durable.cursor = from;
             durable.replays = replays;
         }
+        self.work = None;
         self.try_now();
         self.state.send_modify(|state| state.cursor = from);
         self.refresh().await;
@@ -395,6 +652,7 @@ impl Task {
 
     fn succeeded(&mut self, taken: u64) {
         self.failures = 0;
+        self.since_sample.delivered += taken;
         if taken > 0 {
             self.refused_in_a_row = 0;
         }
@@ -410,6 +668,7 @@ impl Task {
     /// Notes a failure and how long to wait now.
     fn rest(&mut self, code: &'static str, message: String, advice: &str, asked: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
+        self.since_sample.failures += 1;
         let pause = backoff::pause(&self.settings, self.failures, rand::random(), asked);
         self.resting_until = Some(Instant::now() + pause);
         tracing::warn!(
@@ -480,6 +739,14 @@ impl Task {
             self.set_asides_changed = false;
             self.state.send_modify(|state| state.set_aside = held.len() as u64);
         }
+        if self.resends_counted_at.is_none_or(|at| at.elapsed() >= REFRESH)
+            && let Ok(resending) = resend::count(&*self.store, &self.name).await
+        {
+            self.resends_counted_at = Some(Instant::now());
+            self.state.send_if_modified(|state| {
+                std::mem::replace(&mut state.resending, resending) != resending
+            });
+        }
         metrics::gauge!("yihao_connector_lag_records", "connector" => self.name.clone())
             .set(lag as f64);
         metrics::gauge!("yihao_connector_lag_seconds", "connector" => self.name.clone())
@@ -492,6 +759,21 @@ impl Task {
             state.lag = lag;
             state.lag_seconds = lag_seconds;
         });
+        self.sample(lag, lag_seconds).await;
+    }
+
+    /// Keeps a sample of how it goes, once a minute. If the store does not answer, the next try makes up for it.
+    async fn sample(&mut self, lag: u64, lag_seconds: u64) {
+        let at = Timestamp::now();
+        let minute = history::minute(at);
+        if self.since_sample.minute == Some(minute) {
+            return;
+        }
+        let SinceSample { delivered, failures, .. } = self.since_sample;
+        let sample = Sample { at, lag, lag_seconds, delivered, failures };
+        if history::keep(&*self.store, &self.name, &sample).await.is_ok() {
+            self.since_sample = SinceSample { minute: Some(minute), delivered: 0, failures: 0 };
+        }
     }
 
     fn key(&self, part: &str) -> String {

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use indexes::{
     Appended, Collection, Commit, Committed, Grant, HolderToken, LicenceStore, NewEntry, NewUse,
-    Record, Refusal, SetAside, Settled, SettledSetAside, Stale, StoreError, StoredLicence, StoredManifest, UseEntry,
+    Record, Refusal, SetAside, Settled, SettledSetAside, Stale, StoreError, StoredLicence,
+    StoredManifest, UseEntry,
 };
 use jiff::Timestamp;
 use licence::{Change, LicenceId, LicenceTypeCode, ProjectCode, Seq, Sha256Digest};
@@ -25,6 +26,7 @@ pub enum Call {
     SetFlag,
     SaveOutcome,
     Settle,
+    Commit,
 }
 
 /// How it fails.
@@ -265,7 +267,7 @@ impl LicenceStore for FaultyStore {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Result<Committed, Stale>, StoreError> {
-        self.inner.commit(commit).await
+        self.through(Call::Commit, self.inner.commit(commit)).await
     }
 
     async fn health(&self) -> Result<(), StoreError> {
