@@ -74,6 +74,8 @@ pub struct Hub {
     pub in_progress: std::sync::Mutex<std::collections::HashSet<Vec<u8>>>,
     /// Connectors of which both sides are being compared.
     pub(crate) reconciling: std::sync::Mutex<std::collections::HashSet<String>>,
+    /// Snapshots of the registry that are being sent.
+    pub snapshots: crate::http::snapshot::UnderWay,
     trust: trust::Keeper,
     watch: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop_watching: CancellationToken,
@@ -249,6 +251,7 @@ impl Hub {
             grant_hours: config.grant_hours,
             in_progress: std::sync::Mutex::default(),
             reconciling: std::sync::Mutex::default(),
+            snapshots: crate::http::snapshot::UnderWay::default(),
             trust,
             watch: std::sync::Mutex::default(),
             stop_watching: CancellationToken::new(),

@@ -66,6 +66,7 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/cases/{id}/package", "wdsa"),
     ("GET /v1/catalogue", "-xbveiuowdsa"),
     ("GET /v1/changes", "s"),
+    ("GET /v1/changes/snapshot", "s"),
     ("GET /v1/connectors", "s"),
     ("GET /v1/connectors/{name}/set-aside", "s"),
     ("GET /v1/corrections", "xveiwds"),

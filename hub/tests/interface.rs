@@ -19,6 +19,7 @@ const CALLS: &[&str] = &[
     "get /v1/cases/{id}/package",
     "get /v1/catalogue",
     "get /v1/changes",
+    "get /v1/changes/snapshot",
     "get /v1/connectors",
     "get /v1/connectors/{name}/set-aside",
     "get /v1/corrections",

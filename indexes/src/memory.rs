@@ -34,6 +34,7 @@ struct State {
     by_project: BTreeSet<(ProjectCode, LicenceId)>,
     by_number: BTreeSet<(LicenceTypeCode, String, LicenceId)>,
     changes: Vec<Change>,
+    first_change: Seq,
     uses: Vec<UseEntry>,
     uses_by_holder: BTreeSet<(HolderToken, Seq)>,
     grants: BTreeMap<String, (Seq, Timestamp)>,
@@ -55,6 +56,12 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         Self { state: Mutex::default(), head: watch::Sender::new(Seq::ZERO) }
+    }
+
+    /// Cuts the log's start: changes before `first` are not answered any more. To try what follows a log with.
+    pub fn cut_changes(&self, first: Seq) {
+        let mut state = self.state();
+        state.first_change = state.first_change.max(first);
     }
 
     /// No call leaves the state half changed, so a panic elsewhere does not spoil it.
@@ -207,7 +214,12 @@ impl LicenceStore for MemoryStore {
     }
 
     async fn changes(&self, from: Seq, limit: usize) -> Result<Vec<Change>, StoreError> {
-        Ok(slice(&self.state().changes, from, limit))
+        let state = self.state();
+        Ok(slice(&state.changes, from.max(state.first_change), limit))
+    }
+
+    async fn first_change(&self) -> Result<Seq, StoreError> {
+        Ok(self.state().first_change)
     }
 
     async fn head(&self) -> Result<Seq, StoreError> {

@@ -83,8 +83,15 @@ pub trait LicenceStore: Send + Sync + 'static {
     /// The manifest with this digest.
     async fn manifest(&self, digest: &Sha256Digest) -> Result<Option<StoredManifest>, StoreError>;
 
-    /// Changes from `from` on, oldest first, at most `limit`, without gaps.
+    /// Changes from `from` on, oldest first, at most `limit`, without gaps. Where the log's start was
+    /// [cut](Self::first_change), the first one kept stands first.
     async fn changes(&self, from: Seq, limit: usize) -> Result<Vec<Change>, StoreError>;
+
+    /// The number of the oldest change that is kept: 0, unless an implementation cuts the log's start. It never goes
+    /// back. Whoever wants changes before it starts again from the licences themselves, which are never cut.
+    async fn first_change(&self) -> Result<Seq, StoreError> {
+        Ok(Seq::ZERO)
+    }
 
     /// The number the next change will get: how many there are.
     async fn head(&self) -> Result<Seq, StoreError>;

@@ -25,6 +25,9 @@ pub struct Problem {
     pub link: Option<&'static str>,
     /// Whether the same request may succeed later.
     pub retry: bool,
+    /// Where to start again instead, as an address of this interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_again: Option<&'static str>,
     /// More than one defect, where all are known at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub defects: Vec<String>,
@@ -40,6 +43,7 @@ impl Problem {
             detail: detail.into(),
             link: None,
             retry: false,
+            start_again: None,
             defects: Vec::new(),
         }
     }
@@ -67,6 +71,11 @@ impl Problem {
     /// 409.
     pub fn conflict(code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// 410: it was there, and is no more.
+    pub fn gone(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, code, detail)
     }
 
     /// 413.

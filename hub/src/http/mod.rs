@@ -18,6 +18,7 @@ pub mod materials;
 pub mod pulls;
 pub mod search;
 pub mod server;
+pub mod snapshot;
 pub mod verify;
 pub mod who;
 
@@ -79,6 +80,7 @@ routes![
     search::search,
     search::search_by_post,
     changes::changes,
+    snapshot::snapshot,
     catalogue::catalogue,
     catalogue::matters,
     cases::show_checklist,

@@ -25,6 +25,7 @@ fn everything(identifier: &LicenceId) -> Vec<(&'static str, String)> {
         ("GET", "/v1/search?q=a".into()),
         ("POST", "/v1/search".into()),
         ("GET", "/v1/changes".into()),
+        ("GET", "/v1/changes/snapshot".into()),
         ("GET", "/v1/connectors".into()),
         ("POST", "/v1/connectors/province/pause".into()),
         ("POST", "/v1/connectors/province/resume".into()),
