@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{Connector, ConnectorSettings, SettingsProblem, Types};
+use crate::{Connector, ConnectorSettings, SettingsProblem, Types, rest};
 
 /// A kind of connector: how its settings are called and checked.
 #[derive(Clone, Copy)]
@@ -44,4 +44,4 @@ impl fmt::Debug for Opener {
 }
 
 /// Every kind beside `frontdb`, `http` and `casebase`.
-pub static KINDS: &[Kind] = &[crate::push::KIND];
+pub static KINDS: &[Kind] = &[crate::push::KIND, rest::KIND];

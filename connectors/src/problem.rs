@@ -274,6 +274,44 @@ pub enum Problem {
         path: String,
     },
 
+    /// The gateway gives no token, or does not accept the one it gave.
+    #[error("the gateway does not let us in: it answered {code}")]
+    TokenRefused {
+        /// Its code.
+        code: String,
+    },
+    /// The gateway is there and cannot work now.
+    #[error("the gateway cannot work now: it answered {code}")]
+    GatewayFailing {
+        /// Its code.
+        code: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The gateway refused a request with several records.
+    #[error("the gateway refused the request: it answered {code}")]
+    GatewayRefused {
+        /// Its code.
+        code: String,
+    },
+    /// The gateway answered a code after which nothing goes on by itself.
+    #[error("the gateway does not go on: it answered {code}")]
+    GatewayStopped {
+        /// Its code.
+        code: String,
+    },
+    /// The gateway's clock and ours differ, and its answers do not tell the time.
+    #[error("the gateway does not accept our time")]
+    ClockDiffers,
+    /// The shape is none, or does not fit the settings.
+    #[error("the shape of the gateway cannot be used: {why}")]
+    ShapeUnusable {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The counterpart has no call that tells what it holds.
+    #[error("the counterpart cannot say how much it holds")]
+    CountsNotOffered,
     /// The counterpart's counts name something that is no licence type.
     #[error("the counterpart counts something that is not a licence type")]
     UnknownTypeCounted,
@@ -327,6 +365,13 @@ impl Problem {
             Self::FolderFull { .. } => "folder_full",
             Self::FileRightMissing { .. } => "file_right_missing",
             Self::FileServerFailing { .. } => "file_server_failing",
+            Self::TokenRefused { .. } => "token_refused",
+            Self::GatewayFailing { .. } => "gateway_failing",
+            Self::GatewayRefused { .. } => "gateway_refused",
+            Self::GatewayStopped { .. } => "gateway_stopped",
+            Self::ClockDiffers => "clock_differs",
+            Self::ShapeUnusable { .. } => "shape_unusable",
+            Self::CountsNotOffered => "counts_not_offered",
             Self::UnknownTypeCounted => "unknown_type_counted",
             Self::CountsNotTold => "counts_not_told",
             Self::EveryRecordRefused { .. } => "every_record_refused",
@@ -423,6 +468,28 @@ impl Problem {
                 "Tell whoever runs the file server, and have them look at its disk; sending goes on by itself when it \
                  works again."
             }
+            Self::TokenRefused { .. } => {
+                "Check `access_id` and the content of `secret_file` with the counterpart; the file is read again at the \
+                 next attempt."
+            }
+            Self::GatewayFailing { .. } => {
+                "Tell the counterpart; sending goes on by itself when the gateway works again."
+            }
+            Self::GatewayRefused { .. } => "See what was set aside, and ask the counterpart why.",
+            Self::GatewayStopped { .. } => {
+                "Ask the counterpart what the code means: rights, signature and matter are usual causes. If sending may \
+                 go on after it, say so in the shape: docs/formats/rest.md."
+            }
+            Self::ClockDiffers => {
+                "Set this machine's clock by a time server, and have the counterpart look at its own."
+            }
+            Self::ShapeUnusable { .. } => {
+                "Mend the shape or the settings; docs/formats/rest.md has their form. The file is read again at the next \
+                 attempt."
+            }
+            Self::CountsNotOffered => {
+                "Ask the counterpart for a call that counts, and name it in the shape; sending is not touched by it."
+            }
             Self::EveryRecordRefused { .. } => {
                 "Something is wrong between the two systems rather than with the records: ask the counterpart. Until \
                  one is taken, one record is tried at a time, with pauses. `replay` sends again what was set aside."
@@ -433,7 +500,8 @@ impl Problem {
     /// How long the counterpart asks to be left alone.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::ReceiverFailing { retry_after, .. } => *retry_after,
+            Self::ReceiverFailing { retry_after, .. }
+            | Self::GatewayFailing { retry_after, .. } => *retry_after,
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 pub mod city;
 pub mod faulty_store;
 pub mod file_server;
+pub mod gateway;
 pub mod province;
 pub mod relay;
 pub mod scripted;
