@@ -568,7 +568,7 @@ mod tests {
             ("/sign/method", "sm3".into(), "proves nothing"),
             ("/sign/headers", serde_json::json!({ "Host": "x" }), "no header"),
             ("/answers/codes", serde_json::json!({ "0": "body" }), "`body` is for statuses"),
-            ("/token/call/method", "GET".into(), "cannot be GET"),
+            ("/token/call", serde_json::json!({ "method": "GET", "path": "/t" }), "cannot be GET"),
             ("/code_map/fields", serde_json::json!([]), "code_map"),
         ] {
             let found = changed(pointer, value);
