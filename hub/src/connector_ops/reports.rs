@@ -47,11 +47,23 @@ pub struct Report {
 pub(super) async fn compare(hub: &Hub, name: &str, trigger: Trigger) -> Result<Report, OpsError> {
     let runner = runner(hub, name)?;
     let _running = Running::begin(hub, name)?;
-    let found = runner.reconcile().await?;
+    let last = reconciliations(hub, name, 1).await?;
+    let found =
+        runner.reconcile_after(last.first().and_then(|last| last.found.go_on_after)).await?;
+    told(&found);
     let report = Report { format: FORMAT.to_owned(), id: id_of(found.at), trigger, found };
     let (folder, kept) = (folder(hub, name), report.clone());
     aside(move || keep(&folder, &kept)).await?;
     Ok(report)
+}
+
+/// For alerts: what differs and is not explained, and when that was found.
+fn told(found: &Reconciliation) {
+    let differing = found.missing + found.extra + found.different;
+    metrics::gauge!("yihao_connector_differences", "connector" => found.connector.clone())
+        .set(differing as f64);
+    metrics::gauge!("yihao_connector_compared_seconds", "connector" => found.connector.clone())
+        .set(found.at.as_second() as f64);
 }
 
 /// The reports of a connector, newest first, at most `limit`.
