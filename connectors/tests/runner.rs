@@ -426,6 +426,7 @@ async fn reconciling_counts_valid_licences_of_the_shared_types() {
         &Script::new("other"),
         RunnerSettings { filter: of_types(TypeFilter::Only([second].into())), ..quick() },
     );
+    caught_up(&only, &*store).await;
     let counted = only.reconcile().await.unwrap();
     assert_eq!(counted.types.iter().map(|count| count.ours).collect::<Vec<_>>(), [2]);
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use indexes::{LicenceStore, SetAside, StoreError};
+use indexes::{LicenceStore, SetAside, Settled, StoreError};
 use jiff::Timestamp;
 use licence::Seq;
 use tokio::{
@@ -28,6 +28,9 @@ use crate::{Connector, Delivered, DeliveryError, Problem, Refused, Reply, ReplyP
 
 /// Set-asides that the state counts: it is for an operator's eye, and counting is reading.
 pub(super) const SET_ASIDES_COUNTED: usize = 10_000;
+
+/// Set-asides that are read at a time, to settle those that were taken now.
+const SETTLED_AT_ONCE: usize = 1_000;
 
 /// Records refused one by one, none taken between, after which only one at a time is tried: something is wrong
 /// between the systems rather than with the records, and setting the whole feed aside would not help.
@@ -98,6 +101,9 @@ pub(super) struct Task {
     resting_until: Option<Instant>,
     /// When the oldest change still to go through was taken in.
     oldest: Option<Timestamp>,
+    /// When an operator had it start again, and where it was then. What was set aside before that and is taken again is
+    /// settled. Forgotten at a restart: that leaves more open than need be.
+    replaying: Option<(Timestamp, Seq)>,
     /// The state's count of set-asides is out of date.
     set_asides_changed: bool,
     /// When the state's count of resends was made; they come into the queue without a word to this task.
@@ -177,6 +183,7 @@ impl Task {
             refused_in_a_row: 0,
             resting_until: None,
             oldest: None,
+            replaying: None,
             set_asides_changed: true,
             refreshed_at: Instant::now(),
             replies: Replies::default(),
@@ -440,6 +447,7 @@ impl Task {
         match outcome {
             Ok(delivered) => {
                 self.set_aside(&delivered.refused).await?;
+                self.settle(part, &delivered.refused).await?;
                 self.through(part).await?;
                 let taken = (part.len() as u64).saturating_sub(delivered.refused.len() as u64);
                 self.succeeded(taken);
@@ -541,6 +549,43 @@ impl Task {
         Ok(())
     }
 
+    /// What was set aside and is taken now is settled: after a resend, and after a replay if it was set aside before
+    /// that. A batch that only comes again after a failure settles nothing: the counterpart may have refused a record
+    /// since it took it first.
+    async fn settle(&mut self, part: &Part, refused: &[Refused]) -> Result<(), Break> {
+        let some = self.set_asides_changed || self.state.borrow().set_aside > 0;
+        let Some(work) = self.work.as_ref().filter(|_| some) else { return Ok(()) };
+        let (how, until, before) = match (&work.origin, self.replaying) {
+            (Origin::Queue(_), _) => (Settled::Resent, Seq(u64::MAX), None),
+            (Origin::Feed(_), Some((at, until))) => (Settled::Replayed, until, Some(at)),
+            (Origin::Feed(_), None) => return Ok(()),
+        };
+        let mut taken: BTreeSet<Seq> = work.seqs(part).filter(|seq| *seq < until).collect();
+        for record in refused {
+            taken.remove(&record.seq);
+        }
+        let Some((mut from, last)) = taken.first().copied().zip(taken.last().copied()) else {
+            return Ok(());
+        };
+        loop {
+            let held = self.store.set_asides_from(&self.name, from, SETTLED_AT_ONCE).await?;
+            for held in &held {
+                let earlier = before.is_none_or(|before| held.at < before);
+                if earlier && taken.contains(&held.seq) {
+                    let now = Timestamp::now();
+                    self.store.settle(&self.name, held.seq, how, now).await?;
+                    self.set_asides_changed = true;
+                }
+            }
+            match held.last() {
+                Some(end) if end.seq < last && held.len() == SETTLED_AT_ONCE => {
+                    from = end.seq.next();
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
     /// Reads what the counterpart says about records it had taken, if it is time to; each reply is handled once.
     async fn read_replies(&mut self) -> Result<(), Break> {
         let now = Instant::now();
@@ -632,6 +677,8 @@ impl Task {
         self.store.save_cursor(&key, Seq(replays)).await?;
         self.store.save_cursor(&self.name, from).await?;
         if let Some(durable) = &mut self.durable {
+            let before = self.replaying.map_or(Seq(0), |(_, until)| until);
+            self.replaying = Some((Timestamp::now(), before.max(durable.cursor)));
             durable.cursor = from;
             durable.replays = replays;
         }

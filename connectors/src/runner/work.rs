@@ -80,6 +80,11 @@ impl Work {
         batch
     }
 
+    /// The numbers of the part's records.
+    pub(super) fn seqs(&self, part: &Part) -> impl Iterator<Item = Seq> + '_ {
+        self.lanes[part.lane].items[part.range.clone()].iter().map(Shared::seq)
+    }
+
     /// The number of the part's first record.
     pub(super) fn first(&self, part: &Part) -> Seq {
         self.lanes[part.lane].items[part.range.start].seq()

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use connectors::{DeliveryError, Preview, ReconcileError, RunnerError, RunnerHandle};
 use indexes::{Operator, SetAside, SettledSetAside, StoreError};
 use jiff::{Timestamp, civil::Date, tz::Offset};
-use licence::{CreditCode, Seq};
+use licence::{CreditCode, HolderId, Seq};
 use serde::Serialize;
 use serde_json::json;
 
@@ -26,6 +26,11 @@ use crate::{
     Hub,
     reuse::courier::{Courier, CourierError},
 };
+
+/// Most licences of a holder that are sent again; the newest.
+const LICENCES_OF_A_HOLDER: usize = 10_000;
+/// Set-asides that are read at a time.
+const RETRIED_AT_ONCE: usize = 1_000;
 
 /// Most characters of a reason.
 pub const WHY_MOST: usize = 200;
@@ -90,6 +95,12 @@ pub enum OpsError {
         /// The number that the next change gets.
         head: Seq,
     },
+    /// The change is not set aside.
+    #[error("change {seq} is not set aside")]
+    NotSetAside {
+        /// Its number.
+        seq: Seq,
+    },
     /// No change on that day or later.
     #[error("nothing has changed since that day")]
     NoChangeSince,
@@ -143,6 +154,7 @@ impl OpsError {
             Self::ForCases => "connector_for_cases",
             Self::Why => "why",
             Self::UnknownChange { .. } => "unknown_change",
+            Self::NotSetAside { .. } => "not_set_aside",
             Self::NoChangeSince => "no_change_since",
             Self::NotShared => "change_not_shared",
             Self::Reconciling => "reconciling",
@@ -169,6 +181,17 @@ pub enum ReplayFrom {
     Seq(Seq),
     /// From the first change of this day on, in Chinese time.
     Day(Date),
+    /// Only the changes of this holder's licences, in between what is new.
+    Holder(HolderId),
+}
+
+/// Which of the set-asides are sent once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// All that are not settled.
+    All,
+    /// These changes.
+    These(Vec<Seq>),
 }
 
 /// What is sent again.
@@ -252,12 +275,75 @@ pub async fn replay(
             let from = first_change_of(hub, *day).await?;
             (from, json!({ "day": day, "from": from }))
         }
+        ReplayFrom::Holder(holder) => return resend_of_holder(hub, runner, holder, by).await,
     };
     trace::traced(hub, name, by, "replay", detail, async {
         runner.replay(from).await?;
         Ok(Replaying { from: Some(from), sent_again: None })
     })
     .await
+}
+
+/// The trace says how many changes there were, not whose.
+async fn resend_of_holder(
+    hub: &Hub,
+    runner: &RunnerHandle,
+    holder: &HolderId,
+    by: &By,
+) -> Result<Replaying, OpsError> {
+    let token = hub.index_key.token(holder);
+    let licences = hub.store.licences_of_holder(&token, &[], LICENCES_OF_A_HOLDER).await?;
+    let mut seqs: Vec<Seq> = Vec::new();
+    for stored in &licences {
+        seqs.push(stored.seq);
+        seqs.extend(stored.orders.iter().map(|order| order.seq));
+        seqs.extend(stored.trust.iter().map(|mark| mark.seq));
+    }
+    seqs.sort_unstable();
+    seqs.dedup();
+    let count = seqs.len() as u64;
+    trace::traced(hub, runner.name(), by, "replay", json!({ "of_a_holder": count }), async {
+        runner.resend(seqs).await?;
+        Ok(Replaying { from: None, sent_again: Some(count) })
+    })
+    .await
+}
+
+/// Sends once more what is set aside: what the counterpart takes this time is settled, and what it refuses again stays
+/// set aside with its new remark. How many changes.
+///
+/// # Errors
+/// `Unknown`, `ForCases`, `NotSetAside`, `Runner`, `Store`.
+pub async fn retry(hub: &Hub, name: &str, which: &Retry, by: &By) -> Result<u64, OpsError> {
+    let runner = runner(hub, name)?;
+    match which {
+        Retry::These(seqs) => {
+            for seq in seqs {
+                let held = hub.store.set_asides_from(name, *seq, 1).await?;
+                if held.first().is_none_or(|held| held.seq != *seq) {
+                    return Err(OpsError::NotSetAside { seq: *seq });
+                }
+            }
+            trace::traced(hub, name, by, "retry", json!({ "seqs": seqs }), async {
+                runner.resend(seqs.clone()).await?;
+                Ok(seqs.len() as u64)
+            })
+            .await
+        }
+        Retry::All => {
+            trace::traced(hub, name, by, "retry", json!({ "all": true }), async {
+                let (mut from, mut count) = (Seq(0), 0);
+                loop {
+                    let held = hub.store.set_asides_from(name, from, RETRIED_AT_ONCE).await?;
+                    let Some(last) = held.last() else { return Ok(count) };
+                    from = last.seq.next();
+                    count += held.len() as u64;
+                    runner.resend(held.into_iter().map(|held| held.seq).collect()).await?;
+                }
+            })
+            .await
+        }
+    }
 }
 
 /// Hands over again what a counterpart for cases did not take: how many cases.
@@ -290,7 +376,8 @@ async fn first_change_of(hub: &Hub, day: Date) -> Result<Seq, OpsError> {
     if low == head.0 { Err(OpsError::NoChangeSince) } else { Ok(Seq(low)) }
 }
 
-/// Compares both sides now, and keeps the report. Goes on when the asker goes away.
+/// Compares both sides now, has sent again what differs and is not explained, and keeps the report. Goes on when the
+/// asker goes away.
 ///
 /// # Errors
 /// `Unknown`, `ForCases`, `Reconciling`, `Reconcile`, `Reports`, `Store`.

@@ -43,14 +43,19 @@ pub struct Report {
     pub found: Reconciliation,
 }
 
-/// Compares, and keeps the report.
+/// Compares, has sent again what differs, and keeps the report.
 pub(super) async fn compare(hub: &Hub, name: &str, trigger: Trigger) -> Result<Report, OpsError> {
     let runner = runner(hub, name)?;
     let _running = Running::begin(hub, name)?;
     let last = reconciliations(hub, name, 1).await?;
-    let found =
-        runner.reconcile_after(last.first().and_then(|last| last.found.go_on_after)).await?;
+    let after = last.first().and_then(|last| last.found.go_on_after);
+    let mut found = runner.reconcile_after(after).await?;
     told(&found);
+    let resend = found.to_resend();
+    found.resent = resend.len() as u64;
+    if !resend.is_empty() {
+        runner.resend(resend).await?;
+    }
     let report = Report { format: FORMAT.to_owned(), id: id_of(found.at), trigger, found };
     let (folder, kept) = (folder(hub, name), report.clone());
     aside(move || keep(&folder, &kept)).await?;
