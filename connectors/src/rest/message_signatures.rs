@@ -3,6 +3,8 @@
 //! Both sides are here: the connector signs, [`crate::provincial_gateway`] checks. What both share, the signature
 //! base, is held to the vectors of RFC 9421, appendix B.2.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::{
     digest, hmac,
@@ -287,6 +289,11 @@ pub fn verify(message: &Message<'_>, label: &str, key: &VerifyingKey) -> Option<
     let ListEntry::Item(signature) = signatures.get(label)? else { return None };
     let BareItem::ByteSequence(signature) = &signature.bare_item else { return None };
     let components = input.items.iter().map(component).collect::<Option<Vec<_>>>()?;
+    // A component stands once (RFC 9421, 2).
+    let distinct: BTreeSet<&String> = components.iter().collect();
+    if distinct.len() < components.len() {
+        return None;
+    }
     let text = |name: &str| match input.params.get(name) {
         Some(BareItem::String(text)) => Some(text.as_str().to_owned()),
         _ => None,
@@ -328,4 +335,207 @@ fn written(input: &InnerList) -> Option<String> {
 pub fn content_digest(body: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, body);
     format!("sha-256=:{}:", STANDARD.encode(hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The request of RFC 9421, B.2.
+    fn request(more: [(&str, &str); 2]) -> Vec<(String, String)> {
+        let digest = "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHW\
+                      XvJwew==:";
+        let headers = [
+            ("host", "example.com"),
+            ("date", "Tue, 20 Apr 2021 02:07:55 GMT"),
+            ("content-type", "application/json"),
+            ("content-digest", digest),
+            ("content-length", "18"),
+        ];
+        let all = headers.into_iter().chain(more);
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn message(headers: &[(String, String)]) -> Message<'_> {
+        let target = "/foo?param=Value&Pet=dog";
+        Message { method: "POST", authority: "example.com", target, headers }
+    }
+
+    fn der(base64: &str) -> Vec<u8> {
+        STANDARD.decode(base64).unwrap()
+    }
+
+    /// B.1.2, without the 24 bytes before PKCS#1.
+    fn rsa() -> VerifyingKey {
+        let key = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAr4tmm3r20Wd/PbqvP1s2+QEtvpuRaV8Yq40gjUR8y2Rjxa6dpG2G\
+                   XHbPfvMs8ct+Lh1GH45x28Rw3Ry53mm+oAXjyQ86OnDkZ5N8lYbggD4O3w6M6pAvLkhk95AndTrifbIFPNU8PPMO7OyrFAHq\
+                   gDsznjPFmTOtCEcN2Z1FpWgchwuYLPL+Wokqltd11nqqzi+bJ9cvSKADYdUAAN5WUtzdpiy6LbTgSxP7ociU4Tn0g5I6aDZJ\
+                   7A8Lzo0KSyZYoA485mqcO0GVAdVw9lq4aOT9v6d+nb4bnNkQVklLQ3fVAvJm+xdDOp9LCNCN48V2pnDOkFV6+U9nV5oyc6XI\
+                   2wIDAQAB";
+        VerifyingKey::new(Algorithm::RsaPssSha512, der(key)[24..].to_vec())
+    }
+
+    /// B.1.3: the last 65 bytes are the point.
+    fn ecc() -> VerifyingKey {
+        let key = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEqIVYZVLCrPZHGHjP17CTW0/+D9Lfw0EkjqF7xB4FivAxzic30tMM4GF+hR6D\
+                   xh71Z50VGGdldkkDXZCnTNnoXQ==";
+        VerifyingKey::new(Algorithm::EcdsaP256Sha256, der(key)[26..].to_vec())
+    }
+
+    /// B.1.5.
+    const SHARED: &str =
+        "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==";
+    /// B.1.4.
+    const ED25519: &str = "-----BEGIN PRIVATE KEY-----\n\
+                           MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF\n\
+                           -----END PRIVATE KEY-----\n";
+    const ED25519_PUBLIC: &str = "MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=";
+
+    #[test]
+    fn the_full_example_with_rsa_pss_is_right_and_nothing_in_it_can_be_changed() {
+        let input = "sig-b23=(\"date\" \"@method\" \"@path\" \"@query\" \"@authority\" \"content-type\" \
+                     \"content-digest\" \"content-length\");created=1618884473;keyid=\"test-key-rsa-pss\"";
+        let signature = "sig-b23=:bbN8oArOxYoyylQQUU6QYwrTuaxLwjAC9fbY2F6SVWvh0yBiMIRGOnMYwZ/5MR6fb0Kh1rIRASVxFkeGt683\
+                         +qRpRRU5p2voTp768ZrCUb38K0fUxN0O0iC59DzYx8DFll5GmydPxSmme9v6ULbMFkl+V5B1TP/yPViV7KsLNmvKiLJH1\
+                         pFkh/aYA2HXXZzNBXmIkoQoLd7YfW91kE9o/CCoC1xMy7JA1ipwvKvfrs65ldmlu9bpG6A9BmzhuzF8Eim5f8ui9eH8LZ\
+                         H896+QIF61ka39VBrohr9iyMUJpvRX2Zbhl5ZJzSRxpJyoEZAFL2FUo5fTIztsDZKEgM4cUA==:";
+        let headers = request([("signature-input", input), ("signature", signature)]);
+        let checked = verify(&message(&headers), "sig-b23", &rsa()).expect("B.2.3 is right");
+        assert_eq!(checked.created, Some(1_618_884_473));
+        assert_eq!(checked.key_id.as_deref(), Some("test-key-rsa-pss"));
+        assert_eq!(checked.components.len(), 8);
+
+        assert_eq!(verify(&message(&headers), "sig1", &rsa()), None);
+        assert_eq!(verify(&message(&headers), "sig-b23", &ecc()), None);
+        for (name, _) in &headers[1..] {
+            let mut changed = headers.clone();
+            for (_, value) in changed.iter_mut().filter(|(known, _)| known == name) {
+                *value = value.replace(['1', 'a'], "2");
+            }
+            if changed != headers {
+                assert_eq!(verify(&message(&changed), "sig-b23", &rsa()), None, "{name}");
+            }
+            changed.retain(|(known, _)| known != name);
+            assert_eq!(verify(&message(&changed), "sig-b23", &rsa()), None, "without {name}");
+        }
+        for other in [
+            Message { method: "PUT", ..message(&headers) },
+            Message { authority: "example.org", ..message(&headers) },
+            Message { target: "/foo", ..message(&headers) },
+            Message { target: "/fooo?param=Value&Pet=dog", ..message(&headers) },
+        ] {
+            assert_eq!(verify(&other, "sig-b23", &rsa()), None);
+        }
+    }
+
+    /// B.2.4 signs an answer; the connector signs requests only, so the base stands here as the RFC prints it.
+    #[test]
+    fn the_example_with_ecdsa_is_right() {
+        let base = "\"@status\": 200\n\"content-type\": application/json\n\"content-digest\": sha-512=:mEWXIS7MaLRuGgx\
+                    OBdODa3xqM1XdEvxoYhvlCFJ41QJgJc4GTsPp29l5oGX69wWdXymyU0rjJuahq4l5aGgfLQ==:\n\"content-length\": 23\n\
+                    \"@signature-params\": (\"@status\" \"content-type\" \"content-digest\" \"content-length\")\
+                    ;created=1618884473;keyid=\"test-key-ecc-p256\"";
+        let signature = der(
+            "wNmSUAhwb5LxtOtOpNa6W5xj067m5hFrj0XQ4fvpaCLx0NKocgPquLgyahnzDnDAUy5eCdlYUEkLIj+32oiasw==",
+        );
+        assert!(ecc().verify(base.as_bytes(), &signature));
+        assert!(!ecc().verify(base.replace("200", "201").as_bytes(), &signature));
+    }
+
+    #[test]
+    fn the_example_with_hmac_is_right() {
+        let input = "sig-b25=(\"date\" \"@authority\" \"content-type\");created=1618884473;keyid=\"test-shared-secret\"";
+        let signature = "sig-b25=:pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=:";
+        let headers = request([("signature-input", input), ("signature", signature)]);
+        let key = VerifyingKey::new(Algorithm::HmacSha256, der(SHARED));
+        assert!(verify(&message(&headers), "sig-b25", &key).is_some());
+    }
+
+    #[test]
+    fn the_example_with_ed25519_is_right_and_made_again() {
+        let input = "(\"date\" \"@method\" \"@path\" \"@authority\" \"content-type\" \"content-length\")\
+                     ;created=1618884473;keyid=\"test-key-ed25519\"";
+        let signature = "wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==";
+        let headers = request([
+            ("signature-input", &format!("sig-b26={input}")),
+            ("signature", &format!("sig-b26=:{signature}:")),
+        ]);
+        let key = VerifyingKey::new(Algorithm::Ed25519, der(ED25519_PUBLIC)[12..].to_vec());
+        let checked = verify(&message(&headers), "sig-b26", &key).expect("B.2.6 is right");
+
+        let base = base(&message(&headers), &checked.components, input).unwrap();
+        let key = SigningKey::parse(Algorithm::Ed25519, ED25519.as_bytes()).unwrap();
+        assert_eq!(STANDARD.encode(key.sign(base.as_bytes()).unwrap()), signature);
+    }
+
+    #[test]
+    fn what_is_signed_here_is_right_there() {
+        let headers = request([("x-a", "1"), ("x-b", "2")]);
+        let components: Vec<String> =
+            ["@method", "@target-uri", "@query", "x-b"].map(str::to_owned).to_vec();
+        let parameters = Parameters {
+            label: "yihao",
+            components: &components,
+            created: 1_740_792_600,
+            nonce: Some("n-1"),
+            key_id: "hub \"1\"",
+        };
+        let key = SigningKey::parse(Algorithm::HmacSha256, b"secret").unwrap();
+        let mut sent = headers.clone();
+        sent.extend(sign(&message(&headers), &parameters, &key).unwrap());
+        let key = VerifyingKey::new(Algorithm::HmacSha256, b"secret".to_vec());
+        let checked = verify(&message(&sent), "yihao", &key).unwrap();
+        assert_eq!(checked.components, components);
+        assert_eq!(checked.nonce.as_deref(), Some("n-1"));
+        assert_eq!(checked.key_id.as_deref(), Some("hub \"1\""));
+        // Another algorithm than the one the signature names is not tried.
+        assert_eq!(verify(&message(&sent), "yihao", &rsa()), None);
+    }
+
+    #[test]
+    fn what_cannot_be_covered_is_not_signed() {
+        let headers = request([("x-a", "1"), ("x-b", "2")]);
+        let key = SigningKey::parse(Algorithm::HmacSha256, b"secret").unwrap();
+        for (label, component) in
+            [("yihao", "x-none"), ("yihao", "@status"), ("Yihao", "@path"), ("yihao", "中")]
+        {
+            let components = [component.to_owned()];
+            let (created, nonce, key_id) = (0, None, "k");
+            let parameters = Parameters { label, components: &components, created, nonce, key_id };
+            assert!(sign(&message(&headers), &parameters, &key).is_err(), "{label} {component}");
+        }
+        assert!(SigningKey::parse(Algorithm::Ed25519, b"no key").is_none());
+        assert!(SigningKey::parse(Algorithm::HmacSha256, b"").is_none());
+        assert!(SigningKey::parse(Algorithm::EcdsaP256Sha256, ED25519.as_bytes()).is_none());
+    }
+
+    /// RFC 9530, appendix B.1 has `{"hello": "world"}` and a newline.
+    #[test]
+    fn a_digest_of_content_is_that_of_the_rfc() {
+        assert_eq!(
+            content_digest(b"{\"hello\": \"world\"}\n"),
+            "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"
+        );
+    }
+
+    #[test]
+    fn signatures_of_strangers_never_panic() {
+        for input in [
+            "",
+            "yihao",
+            "yihao=1",
+            "yihao=()",
+            "yihao=(1 2)",
+            "yihao=(\"@path\";req)",
+            "yihao=(\"@path\" \"@path\");created=1",
+            "yihao=(\"@query-param\";name=\"a\")",
+            "yihao=(\"a\\nb\")",
+            "=;,",
+        ] {
+            for signature in ["", "yihao=1", "yihao=:AA==:", "yihao=::", "x=:AA==:"] {
+                let headers = request([("signature-input", input), ("signature", signature)]);
+                assert_eq!(verify(&message(&headers), "yihao", &rsa()), None);
+            }
+        }
+    }
 }

@@ -46,6 +46,10 @@ impl Authority {
         self.issue(name, ExtendedKeyUsagePurpose::ServerAuth, (2020, 2099))
     }
 
+    pub fn expired_server(&self, name: &str) -> Identity {
+        self.issue(name, ExtendedKeyUsagePurpose::ServerAuth, (2020, 2021))
+    }
+
     pub fn client(&self) -> Identity {
         self.issue("hub", ExtendedKeyUsagePurpose::ClientAuth, (2020, 2099))
     }
