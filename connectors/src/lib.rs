@@ -4,6 +4,7 @@
 //!   how many valid licences it holds. [`frontdb`] writes into a front-end exchange database 前置库, [`http`] pushes
 //!   JSON to an HTTPS receiver. Every connector passes the suite in [`rules`]. [`KINDS`] is the list of the others.
 //! * [`code_map`] is how one counterpart writes what a licence says, as data.
+//! * [`inbound`] is the other direction: rows that departments and the province have for us.
 //! * [`casebase`] hands cases to a department's system through the same kind of database, and reads its answers; the hub
 //!   drives it, since what follows from an answer is not decided here.
 //! * [`Runner`] owns everything that is the same for all of them: the durable cursor, batches, retries, what is set
@@ -27,6 +28,7 @@ pub mod department_desk;
 mod filter;
 pub mod frontdb;
 pub mod http;
+pub mod inbound;
 mod kind;
 pub mod local_mariadb;
 pub mod local_postgres;

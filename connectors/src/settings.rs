@@ -380,7 +380,7 @@ impl ConnectorSettings {
         Ok(Runner::start(store, connector, runner))
     }
 
-    fn check_runner(&self, problems: &mut Vec<SettingsProblem>) -> Option<RunnerSettings> {
+    pub(crate) fn check_runner(&self, problems: &mut Vec<SettingsProblem>) -> Option<RunnerSettings> {
         let default = RunnerSettings::default();
         let before = problems.len();
         let mut range = |setting, value: Option<u64>, default: u64, min, max| {
@@ -609,7 +609,7 @@ fn kinds() -> String {
 }
 
 /// Names are part of keys that have 50 characters at most: 29, a hyphen, 20 digits (docs/formats/frontdb.md).
-fn check_name(name: &str, problems: &mut Vec<SettingsProblem>) -> String {
+pub(crate) fn check_name(name: &str, problems: &mut Vec<SettingsProblem>) -> String {
     let fits = (1..=29).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name

@@ -7,7 +7,7 @@ mod client;
 pub(crate) mod database;
 mod encode;
 mod reply;
-mod settings;
+pub(crate) mod settings;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -222,7 +222,7 @@ fn address(config: &Config) -> String {
 }
 
 /// A name that needs no quoting, so that quoting cannot go wrong.
-fn is_schema(text: &str) -> bool {
+pub(crate) fn is_schema(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && !text.starts_with(|first: char| first.is_ascii_digit())
         && text

@@ -1,9 +1,9 @@
 //! Pushes batches as JSON to an HTTPS receiver, with a client certificate. The interface: `docs/formats/http-push.md`.
 
-mod client;
+pub(crate) mod client;
 mod encode;
 mod reply;
-mod settings;
+pub(crate) mod settings;
 mod wire;
 
 use std::collections::BTreeMap;

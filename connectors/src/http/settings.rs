@@ -35,10 +35,31 @@ impl Settings {
         problems: &mut Vec<SettingsProblem>,
     ) -> Option<Self> {
         raw.refuse_others("http", problems);
+        Self::check_url(raw, name, problems, false)
+    }
+
+    /// As [`Settings::check`], for a service whose address is used as it is.
+    pub(crate) fn check_exact(
+        raw: &ConnectorSettings,
+        name: String,
+        problems: &mut Vec<SettingsProblem>,
+    ) -> Option<Self> {
+        Self::check_url(raw, name, problems, true)
+    }
+
+    fn check_url(
+        raw: &ConnectorSettings,
+        name: String,
+        problems: &mut Vec<SettingsProblem>,
+        exact: bool,
+    ) -> Option<Self> {
         let (connect_timeout, timeout) = raw.timeouts(problems);
         let url = match &raw.url {
             Some(text) => {
-                let urls = urls(text);
+                let urls = urls(text).map(|(records, counts)| match Url::parse(text) {
+                    Ok(url) if exact => (url, counts),
+                    _ => (records, counts),
+                });
                 if urls.is_none() {
                     let form = "`https://host[:port][/path]`, without user, query and fragment";
                     problems.push(SettingsProblem::Form { setting: "url", form });

@@ -1,0 +1,433 @@
+//! Settings of sources, `[[inbound]]`, checked.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use licence::{CreditCode, IssuerId};
+use serde::Deserialize;
+
+use super::{Exchange, KeyService, Source};
+use crate::{
+    ConnectorSettings, RunnerSettings, SettingsError, SettingsProblem,
+    code_map::{CodeMap, CodeMapFile},
+    frontdb, http,
+};
+
+/// The settings that only sources have.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    /// Credit code of the department that the rows come from: what it may hand in, policies say.
+    department: Option<String>,
+    /// Credit codes of the issuers whose licences come; `["*"]`: any; left out: the department alone.
+    issuers: Option<Vec<String>>,
+    /// `brought`: rows bring their signatures; `key_service`; `unsigned`.
+    signatures: Option<String>,
+    /// Who signs.
+    key_service: Option<RawKeyService>,
+    /// What is held signed already is passed over, not refused: rows that come back from where they were sent.
+    return_flow: Option<bool>,
+    /// `refuse` (the default) or `keep`: rows whose numbers have a wrong check character.
+    defects: Option<String>,
+    /// The table that is fetched from; `up_lic_data`.
+    table: Option<String>,
+    /// The table for what is not taken; `dn_lic_data_error`.
+    error_table: Option<String>,
+    /// How long after its `cd_time` a row may become visible, in seconds; 120.
+    overlap_seconds: Option<u64>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawKeyService {
+    url: Option<String>,
+    ca: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+/// Settings that can be used, as far as that shows without looking at files and counterparts.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The source's name.
+    pub name: String,
+    /// The department that rows come from.
+    pub department: CreditCode,
+    /// Whose licences come.
+    pub issuers: Issuers,
+    /// Who signs what comes.
+    pub signatures: Signatures,
+    /// What is held signed already is passed over.
+    pub return_flow: bool,
+    /// What becomes of numbers with a wrong check character.
+    pub defects: Defects,
+    /// How long a row may take to become visible.
+    pub overlap: Duration,
+    /// The code map, if another than the built-in one.
+    pub code_map: Option<PathBuf>,
+    /// Rows at a time, polls, pauses.
+    pub pace: RunnerSettings,
+    /// Where the rows are.
+    pub source: SourceKind,
+    builtin: CodeMap,
+}
+
+/// Where rows are.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SourceKind {
+    /// An exchange database.
+    Exchange {
+        /// The connection.
+        database: frontdb::Settings,
+        /// The table that is fetched from.
+        table: String,
+        /// The table for errors.
+        error_table: String,
+    },
+}
+
+/// Whose licences a source may bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Issuers {
+    /// Whoever the policies let issue the type.
+    Any,
+    /// These.
+    Only(BTreeSet<IssuerId>),
+}
+
+impl Issuers {
+    /// Whether this one is among them.
+    pub fn contains(&self, issuer: &IssuerId) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(issuers) => issuers.contains(issuer),
+        }
+    }
+
+    /// The one issuer, where there is only one.
+    pub fn only(&self) -> Option<&IssuerId> {
+        match self {
+            Self::Only(issuers) if issuers.len() == 1 => issuers.first(),
+            _ => None,
+        }
+    }
+}
+
+/// Who signs what comes in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Signatures {
+    /// Rows bring a signature.
+    Brought,
+    /// The department's key service.
+    KeyService(http::Settings),
+    /// Nobody: licences are taken in as unsigned ones, and are never trusted.
+    None,
+}
+
+impl Signatures {
+    /// The key service, if there is one. It connects when it is asked.
+    pub fn open(&self) -> Option<KeyService> {
+        match self {
+            Self::KeyService(settings) => Some(KeyService::new(settings.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of a number whose check character is wrong (standards.md section 1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Defects {
+    /// The row is refused.
+    #[default]
+    Refuse,
+    /// The licence is taken without that number, or with it as one of another kind, and the defect is recorded.
+    Keep,
+}
+
+impl Checked {
+    /// Makes the source. It connects when something is fetched.
+    pub fn open(&self) -> Box<dyn Source> {
+        match &self.source {
+            SourceKind::Exchange { database, table, error_table } => {
+                Box::new(Exchange::new(database.clone(), table, error_table))
+            }
+        }
+    }
+
+    /// The kind, as in the settings.
+    pub fn kind(&self) -> &'static str {
+        match self.source {
+            SourceKind::Exchange { .. } => "exchange",
+        }
+    }
+
+    /// The code map file, if the settings name one.
+    pub fn map_file(&self) -> Option<CodeMapFile> {
+        self.code_map.clone().map(CodeMapFile::new)
+    }
+
+    /// The map of the columns of `up_lic_data`, for sources without one of their own.
+    pub fn builtin_map(&self) -> &CodeMap {
+        &self.builtin
+    }
+}
+
+/// Checks one `[[inbound]]` table.
+///
+/// # Errors
+/// All problems at once.
+pub fn check(raw: &ConnectorSettings) -> Result<Checked, SettingsError> {
+    let mut problems = Vec::new();
+    let checked = check_into(raw, &mut problems);
+    match checked {
+        Some(checked) if problems.is_empty() => Ok(checked),
+        _ => Err(SettingsError { name: raw.name.clone(), problems }),
+    }
+}
+
+/// Checks all of them, also against each other.
+///
+/// # Errors
+/// For each that has any, all its problems.
+pub fn check_all(all: &[ConnectorSettings]) -> Result<Vec<Checked>, Vec<SettingsError>> {
+    let mut names = BTreeSet::new();
+    let (mut checked, mut errors) = (Vec::new(), Vec::new());
+    for raw in all {
+        match check(raw) {
+            Ok(_) if !names.insert(raw.name.clone()) => errors.push(SettingsError {
+                name: raw.name.clone(),
+                problems: vec![SettingsProblem::NameTaken],
+            }),
+            Ok(settings) => checked.push(settings),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(checked) } else { Err(errors) }
+}
+
+fn check_into(raw: &ConnectorSettings, problems: &mut Vec<SettingsProblem>) -> Option<Checked> {
+    // The settings that sources have in common with connectors, without those that only sources have.
+    let common = ConnectorSettings { more: serde_json::Map::new(), ..raw.clone() };
+    let name = crate::settings::check_name(&raw.name, problems);
+    let pace = common.check_runner(problems);
+    let also = serde_json::Value::Object(raw.more.clone());
+    let own: Raw = match serde_json::from_value(also) {
+        Ok(own) => own,
+        Err(error) => {
+            problems.push(SettingsProblem::Unknown(error.to_string()));
+            return None;
+        }
+    };
+    let department = department(&own, problems);
+    let issuers = issuers(&own, department, problems);
+    let signatures = signatures(&common, &own, &name, problems);
+    let defects = match own.defects.as_deref() {
+        None | Some("refuse") => Defects::Refuse,
+        Some("keep") => Defects::Keep,
+        Some(_) => {
+            let form = "`refuse` or `keep`";
+            problems.push(SettingsProblem::Form { setting: "defects", form });
+            Defects::Refuse
+        }
+    };
+    let overlap = own.overlap_seconds.unwrap_or(120);
+    if overlap > 86_400 {
+        problems.push(SettingsProblem::Range { setting: "overlap_seconds", min: 0, max: 86_400 });
+    }
+    let source = match raw.kind.as_str() {
+        "exchange" => exchange(&common, &own, &name, problems),
+        _ => {
+            problems.push(SettingsProblem::Form { setting: "kind", form: "`exchange`" });
+            None
+        }
+    };
+    let dates = if raw.date_form.as_deref() == Some("compact") { "compact" } else { "iso" };
+    Some(Checked {
+        name,
+        department: department?,
+        issuers: issuers?,
+        signatures: signatures?,
+        return_flow: own.return_flow.unwrap_or(false),
+        defects,
+        overlap: Duration::from_secs(overlap),
+        code_map: raw.code_map.clone(),
+        pace: pace?,
+        source: source?,
+        builtin: builtin(dates),
+    })
+}
+
+fn department(own: &Raw, problems: &mut Vec<SettingsProblem>) -> Option<CreditCode> {
+    let Some(text) = &own.department else {
+        problems.push(SettingsProblem::Missing { setting: "department" });
+        return None;
+    };
+    let code = text.parse().ok();
+    if code.is_none() {
+        problems.push(SettingsProblem::Form { setting: "department", form: "a credit code" });
+    }
+    code
+}
+
+fn issuers(
+    own: &Raw,
+    department: Option<CreditCode>,
+    problems: &mut Vec<SettingsProblem>,
+) -> Option<Issuers> {
+    match own.issuers.as_deref() {
+        None => Some(Issuers::Only([IssuerId::from(department?)].into())),
+        Some([any]) if any == "*" => Some(Issuers::Any),
+        Some(listed) => {
+            let codes: Option<BTreeSet<IssuerId>> =
+                listed.iter().map(|text| text.parse().ok()).collect();
+            let codes = codes.filter(|codes| !codes.is_empty());
+            if codes.is_none() {
+                let form = "credit codes, or `[\"*\"]`";
+                problems.push(SettingsProblem::Form { setting: "issuers", form });
+            }
+            codes.map(Issuers::Only)
+        }
+    }
+}
+
+fn signatures(
+    common: &ConnectorSettings,
+    own: &Raw,
+    name: &str,
+    problems: &mut Vec<SettingsProblem>,
+) -> Option<Signatures> {
+    let signed_by = own.signatures.as_deref();
+    if own.key_service.is_some() && signed_by != Some("key_service") {
+        problems.push(SettingsProblem::Beside { setting: "key_service", beside: "signatures" });
+    }
+    match signed_by {
+        Some("brought") => Some(Signatures::Brought),
+        Some("unsigned") => Some(Signatures::None),
+        Some("key_service") => {
+            let Some(service) = &own.key_service else {
+                problems.push(SettingsProblem::Missing { setting: "key_service" });
+                return None;
+            };
+            let file = |path: &Option<PathBuf>| path.as_ref().map(|path| common.folder.join(path));
+            let service = ConnectorSettings {
+                name: name.to_owned(),
+                url: service.url.clone(),
+                ca: file(&service.ca),
+                certificate: file(&service.certificate),
+                key: file(&service.key),
+                connect_timeout_ms: common.connect_timeout_ms,
+                timeout_ms: common.timeout_ms,
+                ..ConnectorSettings::default()
+            };
+            http::Settings::check_exact(&service, name.to_owned(), problems)
+                .map(Signatures::KeyService)
+        }
+        Some(_) => {
+            let form = "`brought`, `key_service` or `unsigned`";
+            problems.push(SettingsProblem::Form { setting: "signatures", form });
+            None
+        }
+        None => {
+            problems.push(SettingsProblem::Missing { setting: "signatures" });
+            None
+        }
+    }
+}
+
+fn exchange(
+    common: &ConnectorSettings,
+    own: &Raw,
+    name: &str,
+    problems: &mut Vec<SettingsProblem>,
+) -> Option<SourceKind> {
+    let mut table = |setting, value: &Option<String>, default: &str| {
+        let table = value.clone().unwrap_or_else(|| default.to_owned());
+        if !frontdb::settings::is_schema(&table) {
+            let form = "at most 63 lower-case letters, digits and underscores, no digit first";
+            problems.push(SettingsProblem::Form { setting, form });
+        }
+        table
+    };
+    let error_table = table("error_table", &own.error_table, "dn_lic_data_error");
+    let table = table("table", &own.table, "up_lic_data");
+    let database =
+        frontdb::Settings::check_database(common, "exchange", name.to_owned(), problems)?;
+    Some(SourceKind::Exchange { database, table, error_table })
+}
+
+/// The columns of `up_lic_data` (standards.md section 3). Face fields and validity have no column there.
+fn builtin(dates: &str) -> CodeMap {
+    let fields = [
+        ("certificate_source_id", "identifier"),
+        ("certificate_name", "name"),
+        ("certificate_type_code", "licence_type"),
+        ("certificate_number", "number"),
+        ("certificate_holder", "holder_name"),
+        ("certificate_holder_code", "holder_number"),
+        ("certificate_holder_type", "holder_kind"),
+        ("certificate_area_code", "region"),
+        ("issue_dept", "issuer_name"),
+        ("issue_dept_code", "issuer"),
+        ("issue_date", "issued_on"),
+        ("cd_operation", "operation"),
+        ("cd_time", "changed_at"),
+    ];
+    let fields: Vec<_> = fields
+        .into_iter()
+        .map(|(name, from)| serde_json::json!({ "as": name, "from": from }))
+        .collect();
+    let map = serde_json::json!({
+        "format": crate::code_map::FORMAT, "fields": fields, "dates": dates, "times": "china", "empty": "/",
+        "codes": { "operation": { "insert": "I", "update": "U", "delete": "D" } },
+    });
+    CodeMap::parse(map.to_string().as_bytes()).expect("the built-in map is one")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(more: serde_json::Value) -> ConnectorSettings {
+        let mut all = json!({
+            "name": "civil", "kind": "exchange", "host": "/run/postgresql", "user": "hub", "database": "exchange",
+            "department": "91350100M000100Y43", "signatures": "unsigned",
+        });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(all).unwrap()
+    }
+
+    fn codes(more: serde_json::Value) -> Vec<&'static str> {
+        check(&settings(more)).err().map_or_else(Vec::new, |error| {
+            error.problems.iter().map(SettingsProblem::code).collect()
+        })
+    }
+
+    #[test]
+    fn right_settings_are_right() {
+        let checked = check(&settings(json!({}))).unwrap();
+        assert!(checked.issuers.only().is_some());
+        assert_eq!(checked.kind(), "exchange");
+        let service = json!({ "url": "https://keys.example/sign", "ca": "ca.pem", "certificate": "a.pem", "key": "a.key" });
+        assert_eq!(codes(json!({ "signatures": "key_service", "key_service": service })), [""; 0]);
+        assert_eq!(
+            codes(json!({ "issuers": ["*"], "return_flow": true, "defects": "keep" })),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        assert_eq!(codes(json!({ "department": "1" })), ["setting_form"]);
+        assert_eq!(codes(json!({ "signatures": "mine" })), ["setting_form"]);
+        assert_eq!(codes(json!({ "signatures": "key_service" })), ["setting_missing"]);
+        assert_eq!(codes(json!({ "table": "a; drop" })), ["setting_form"]);
+        assert_eq!(codes(json!({ "kind": "fax" })), ["setting_form"]);
+        assert_eq!(codes(json!({ "tabel": "x" })), ["setting_unknown"]);
+        assert_eq!(codes(json!({ "host": "db.example" })), ["plaintext_to_other_machine"]);
+        let twice = [settings(json!({})), settings(json!({}))];
+        assert_eq!(check_all(&twice).unwrap_err()[0].problems, [SettingsProblem::NameTaken]);
+    }
+}
