@@ -83,6 +83,9 @@ pub struct Config {
     /// Counterparts, each with its own settings.
     #[serde(default)]
     pub connectors: Vec<connectors::ConnectorSettings>,
+    /// Departments whose rows are fetched, each with its own settings.
+    #[serde(default)]
+    pub inbound: Vec<connectors::ConnectorSettings>,
 }
 
 fn default_grant_hours() -> u16 {
@@ -572,6 +575,7 @@ impl Config {
         self.time_stamps.iter_mut().flat_map(|stamps| &mut stamps.anchors).for_each(rebase);
         self.materials.clamd.iter_mut().for_each(rebase);
         self.connectors.iter_mut().for_each(|connector| connector.resolve_paths(base));
+        self.inbound.iter_mut().for_each(|source| source.resolve_paths(base));
     }
 }
 

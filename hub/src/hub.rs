@@ -19,6 +19,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, ConfigError},
     connector_ops,
+    inbound::{Inbound, Sources},
     keys::{Keys, SignerUnavailable},
     login::{Node, NodeKind, Organisations, oidc, sessions::Limits},
     policy::Policies,
@@ -66,6 +67,7 @@ pub struct Hub {
     /// Counterparts that licences are pushed to, by name.
     pub connectors: BTreeMap<String, RunnerHandle>,
     couriers: std::sync::OnceLock<Couriers>,
+    inbound: std::sync::OnceLock<Sources>,
     sweep: std::sync::OnceLock<Sweep>,
     stamps: Option<Stamps>,
     /// Hours for which a grant opens content.
@@ -187,6 +189,8 @@ impl Hub {
         let policies = read_policies(&config)?;
         let trust = trust::Keeper::open(&config, clock.now())?;
         connectors::check_all(&config.connectors).map_err(OpenError::Connectors)?;
+        let sources = connectors::inbound::check_all(&config.inbound);
+        let sources = sources.map_err(OpenError::Connectors)?;
         let departments = read_departments(&config)?;
         let organisations = read_organisations(&config)?;
         let mandates = read_mandates(&config)?;
@@ -246,6 +250,7 @@ impl Hub {
             keys,
             connectors: runners,
             couriers: std::sync::OnceLock::new(),
+            inbound: std::sync::OnceLock::new(),
             sweep: std::sync::OnceLock::new(),
             stamps,
             grant_hours: config.grant_hours,
@@ -259,6 +264,10 @@ impl Hub {
             settings: config,
         });
         hub.start_couriers(counterparts);
+        let start = |source: connectors::inbound::Checked| {
+            (source.name.clone(), Inbound::start(&hub, source))
+        };
+        let _ = hub.inbound.set(sources.into_iter().map(start).collect());
         if let Some(stamps) = &hub.stamps {
             stamps.start(&hub);
         }
@@ -290,6 +299,12 @@ impl Hub {
     #[must_use]
     pub fn couriers(&self) -> &Couriers {
         self.couriers.get_or_init(Couriers::new)
+    }
+
+    /// Where rows are fetched from, by name.
+    #[must_use]
+    pub fn inbound(&self) -> &Sources {
+        self.inbound.get_or_init(Sources::new)
     }
 
     /// The sweep that tells the registry log what changed anchors and lists mean.
@@ -368,6 +383,9 @@ impl Hub {
         self.keys.stop();
         if let Some(stamps) = &self.stamps {
             stamps.stop().await;
+        }
+        for source in self.inbound().values() {
+            source.stop().await;
         }
         for courier in self.couriers().values() {
             courier.stop().await;

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use certs::{
     ChainError, ChainRecord, Manifest, Revocation, SignatureError, TrustStore, VerifiedSignature,
 };
-use indexes::{Appended, BlobError, NewEntry, NewLicence, NewStatus, Proof, Refusal, StoreError};
+use indexes::{
+    Appended, BlobError, ChainRecordBytes, NewEntry, NewLicence, NewStatus, Proof, Refusal,
+    StoreError, StoredLicence,
+};
 use jiff::Timestamp;
 use licence::{
     CreditCode, FaceFieldError, Licence, LicenceError, LicenceId, LicenceTypeCode, Sha256Digest,
@@ -237,6 +240,52 @@ pub async fn take_in(
     Ok(TakenIn { identifier, appended })
 }
 
+/// Takes in one licence that nobody signed, from a register of its issuer: it is held and found, and never trusted. One that
+/// is held with the same bytes stays as it is held.
+///
+/// # Errors
+/// The first link that fails; nothing is stored then. `FileMissing`: files do not come with rows.
+pub async fn take_in_unsigned(
+    hub: &Hub,
+    caller: &CreditCode,
+    document: Bytes,
+) -> Result<TakenIn, IntakeError> {
+    let licence = Licence::parse(&document)?;
+    check_against_catalogue(hub, caller, &licence)?;
+    match_files(hub, &licence, Vec::new()).await?;
+    let identifier = licence.identifier.clone();
+    let entry = NewEntry::Licence(NewLicence {
+        at: hub.clock.now(),
+        identifier: licence.identifier,
+        licence_type: licence.licence_type,
+        issuer: licence.issuer,
+        holders: licence.holders.iter().map(|holder| hub.index_key.token(&holder.id)).collect(),
+        project: licence.project,
+        number: licence.number,
+        issued_on: licence.issued_on,
+        digest: certs::sha256(&document),
+        document,
+        proof: Proof::Unsigned,
+        chain: ChainRecordBytes::default(),
+    });
+    let appended = one(hub.store.append(vec![entry]).await?)?;
+    Ok(TakenIn { identifier, appended })
+}
+
+/// Changes the status of a licence that nobody signed, as its issuer's register has it.
+///
+/// # Errors
+/// As [`change_status`]; `Refusal` with `OrderUnsigned` where the issuer signed something about the licence.
+pub async fn change_status_unsigned(
+    hub: &Hub,
+    caller: &CreditCode,
+    identifier: &LicenceId,
+    order: Bytes,
+) -> Result<Appended, IntakeError> {
+    let (held, parsed) = may_change(hub, caller, identifier, &order).await?;
+    order_status(hub, held, parsed, order, Bytes::new()).await
+}
+
 /// Changes the status of a licence by an order that its issuer signed.
 ///
 /// # Errors
@@ -248,8 +297,18 @@ pub async fn change_status(
     order: Bytes,
     cms: Bytes,
 ) -> Result<Appended, IntakeError> {
-    let now = hub.clock.now();
-    let parsed = StatusOrder::parse(&order)?;
+    let (held, parsed) = may_change(hub, caller, identifier, &order).await?;
+    verify(&hub.trust(), &cms, &order, held.issuer.credit_code(), hub.clock.now())?;
+    order_status(hub, held, parsed, order, cms).await
+}
+
+async fn may_change(
+    hub: &Hub,
+    caller: &CreditCode,
+    identifier: &LicenceId,
+    order: &[u8],
+) -> Result<(StoredLicence, StatusOrder), IntakeError> {
+    let parsed = StatusOrder::parse(order)?;
     if parsed.identifier != *identifier {
         return Err(IntakeError::OrderForAnother);
     }
@@ -263,10 +322,19 @@ pub async fn change_status(
             });
         }
     }
-    verify(&hub.trust(), &cms, &order, held.issuer.credit_code(), now)?;
+    Ok((held, parsed))
+}
+
+async fn order_status(
+    hub: &Hub,
+    held: StoredLicence,
+    parsed: StatusOrder,
+    order: Bytes,
+    cms: Bytes,
+) -> Result<Appended, IntakeError> {
     let entry = NewEntry::Status(NewStatus {
-        at: now,
-        identifier: identifier.clone(),
+        at: hub.clock.now(),
+        identifier: held.identifier,
         change: parsed.change,
         issuer: held.issuer,
         digest: certs::sha256(&order),

@@ -13,6 +13,7 @@ pub mod connector_ops;
 pub mod face_files;
 pub mod http;
 pub mod hub;
+pub mod inbound;
 pub mod intake;
 pub mod judge;
 pub mod keys;

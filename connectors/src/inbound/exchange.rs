@@ -42,7 +42,8 @@ impl Exchange {
     /// * `table`, `error_table`: names that need no quoting.
     pub fn new(settings: frontdb::Settings, table: &str, error_table: &str) -> Self {
         let fetch = format!(
-            "SELECT row_guid, micros, CASE WHEN octet_length(row) <= {ROW_LIMIT} THEN row END
+            "SELECT row_guid, micros, CASE WHEN octet_length(row) <= {ROW_LIMIT} THEN row END,
+                    (extract(epoch FROM localtimestamp) * 1000000)::bigint
              FROM (
                  SELECT row_guid::text COLLATE \"C\" AS row_guid, row_to_json(up)::text AS row,
                         CASE WHEN isfinite(cd_time)
@@ -116,6 +117,9 @@ impl Source for Exchange {
         let read = |found: &tokio_postgres::Row| {
             Ok((found.try_get(0)?, found.try_get::<_, i64>(1)?, found.try_get(2)?))
         };
+        let now = found.first().map(|one| one.try_get::<_, i64>(3)).transpose();
+        let now = now.map_err(|error| self.database.not_a_record(&error))?;
+        let now_micros = now.and_then(|now| u64::try_from(now).ok()).unwrap_or(0);
         let mut rows = Vec::with_capacity(found.len());
         for one in &found {
             let (key, micros, json) =
@@ -129,7 +133,7 @@ impl Source for Exchange {
             let sqlstate = "42703".to_owned();
             return Err(DeliveryError::Configuration(Problem::TableDiffers { sqlstate }));
         }
-        Ok(Page { more: rows.len() >= limit, rows })
+        Ok(Page { more: rows.len() >= limit, rows, now_micros })
     }
 
     async fn answer(&self, answers: &[Answer]) -> Result<(), DeliveryError> {

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, fmt};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub use exchange::Exchange;
+pub use exchange::{Exchange, NO_TIME};
 pub use key_service::{Content, KeyService, NotSigned};
 pub use settings::{Checked, Defects, Issuers, Signatures, SourceKind, check, check_all};
 
@@ -52,6 +52,8 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// There may be more after the last one.
     pub more: bool,
+    /// The counterpart's clock, as in [`Position::micros`]: a row of a later time is not what the place is reckoned by.
+    pub now_micros: u64,
 }
 
 /// What became of a row that was not taken. `Debug` shows no value.
