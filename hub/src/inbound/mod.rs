@@ -323,8 +323,6 @@ impl Worker {
                 }
                 Err(_) => row.key.clone(),
             };
-            let done = Dealt { done: true, ..dealt.clone().unwrap_or_default() };
-            draft.put(&key, &done);
             written.insert(key.clone());
             lanes.entry(lane).or_default().push(New { row, key, said, planned: dealt });
         }
@@ -344,6 +342,10 @@ impl Worker {
         drop(lanes);
         answers.sort_by(|left, right| left.key.cmp(&right.key));
         self.source.answer(&answers).await?;
+        for key in &written {
+            let dealt = records::read::<Dealt>(&*hub.store, key).await?.map(|held| held.value);
+            draft.put(key, &Dealt { done: true, ..dealt.unwrap_or_default() });
+        }
         place.taken += taken;
         place.refused += answers.len() as u64;
         draft.put(self.place_key(), place);
@@ -507,9 +509,10 @@ impl Worker {
                 former = new.planned.as_ref().and_then(|dealt| dealt.predecessor.clone());
                 licence.identifier = identifier;
             } else if let Some(newest) = newest {
-                let says = Licence::parse(&newest.document).ok();
-                if says.is_some_and(|held| record::same(&held, &licence)) {
-                    return Ok(newest.clone());
+                if let Some(held) = Some(newest).filter(is_said_by(&licence)) {
+                    // Written down too: after a kill the row may come again when a later version is there.
+                    self.plan(hub, new, &held.identifier, None).await?;
+                    return self.signed(hub, incoming, held.clone()).await;
                 }
                 let next = newest.identifier.version() + 1;
                 let identifier = LicenceId::build(
@@ -525,14 +528,18 @@ impl Worker {
             if licence.predecessor.is_none() {
                 licence.predecessor.clone_from(&former);
             }
-            let plan = Dealt {
-                done: false,
-                identifier: Some(licence.identifier.clone()),
-                predecessor: former.clone(),
-            };
-            let mut draft = Draft::new();
-            draft.put(&new.key, &plan);
-            let _ = draft.commit(&*hub.store).await?;
+            let again = versions.iter().filter(|held| held.identifier == licence.identifier);
+            if let Some(held) = again.filter(is_said_by(&licence)).last() {
+                if let Some(former) = former {
+                    self.supersede(hub, new, incoming, &former, &licence.identifier).await?;
+                }
+                return self.signed(hub, incoming, held.clone()).await;
+            }
+            self.plan(hub, new, &licence.identifier, former.as_ref()).await?;
+        } else if let Some(held) = versions.last()
+            && Licence::parse(&held.document).is_ok_and(|says| says == licence)
+        {
+            return self.signed(hub, incoming, held.clone()).await;
         }
         let bytes = Bytes::from(document.unwrap_or_else(|| licence.to_bytes()));
         self.hand_in(hub, incoming, &licence, bytes).await?;
@@ -547,6 +554,43 @@ impl Worker {
         }
         let held = hub.store.licence(&licence.identifier).await?;
         Ok(held.ok_or_else(|| Refused::new("unknown_licence", "no such licence is held here"))?)
+    }
+
+    /// Writes down which version the row is, before it is one.
+    async fn plan(
+        &self,
+        hub: &Hub,
+        new: &New,
+        identifier: &LicenceId,
+        predecessor: Option<&LicenceId>,
+    ) -> Result<(), StoreError> {
+        let plan = Dealt {
+            done: false,
+            identifier: Some(identifier.clone()),
+            predecessor: predecessor.cloned(),
+        };
+        let mut draft = Draft::new();
+        draft.put(&new.key, &plan);
+        // It expects nothing of what is there and cannot be stale.
+        let _ = draft.commit(&*hub.store).await?;
+        Ok(())
+    }
+
+    /// What is held already; one that nobody had signed is signed now, if there is somebody to sign or a signature came.
+    async fn signed(
+        &self,
+        hub: &Hub,
+        incoming: &Incoming,
+        held: StoredLicence,
+    ) -> Result<StoredLicence, Stop> {
+        let can_sign = self.keys.is_some() || incoming.signature.is_some();
+        if held.proof != Proof::Unsigned || !can_sign {
+            return Ok(held);
+        }
+        let licence = Licence::parse(&held.document)
+            .map_err(|error| Refused::new(error.code(), error.to_string()))?;
+        self.hand_in(hub, incoming, &licence, held.document.clone()).await?;
+        Ok(hub.store.licence(&held.identifier).await?.unwrap_or(held))
     }
 
     async fn hand_in(
@@ -659,6 +703,11 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Whether a licence that is held says the same as this one.
+fn is_said_by(licence: &Licence) -> impl Fn(&&StoredLicence) -> bool {
+    move |held| Licence::parse(&held.document).is_ok_and(|says| record::same(&says, licence))
 }
 
 /// When it changed there.

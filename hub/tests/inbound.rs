@@ -1,0 +1,448 @@
+//! Rows of departments whose systems cannot call: taken in once, signed by the department's key service or trusted by
+//! nobody, and refused in the department's own table.
+
+mod support;
+
+use std::{net::TcpListener, path::Path, process::Command, sync::Arc, time::Duration};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use certs::{Profile, SigningIdentity, Suite, sign_detached};
+use connectors::local_postgres::LocalPostgres;
+use licence::{Licence, LicenceStatus};
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use serde_json::{Value, json};
+use support::{NOW, TestHub, subject};
+
+/// A register's own table, with other names than the standard's.
+const TABLES: &str = "
+    CREATE TABLE rows_out (row_guid varchar(50) PRIMARY KEY, zzbs text, zzmc text, lx text, zzbh text, czzt text,
+        czztdm text, czztlx text, fzjg text, fzjgdm text, fzrq text, qsrq text, jzrq text, zt text, op text,
+        clrq text, jyfw text, cd_time timestamp(0) NOT NULL);
+    CREATE TABLE dn_lic_data_error (row_guid varchar(50), certificate_source_id varchar(128), error_remark text,
+        error_time timestamp);";
+
+fn code_map() -> Value {
+    let fields = [
+        ("zzbs", "identifier"),
+        ("zzmc", "name"),
+        ("lx", "licence_type"),
+        ("zzbh", "number"),
+        ("czzt", "holder_name"),
+        ("czztdm", "holder_number"),
+        ("czztlx", "holder_kind"),
+        ("fzjg", "issuer_name"),
+        ("fzjgdm", "issuer"),
+        ("fzrq", "issued_on"),
+        ("qsrq", "valid_from"),
+        ("jzrq", "valid_to"),
+        ("zt", "status"),
+        ("op", "operation"),
+        ("clrq", "fields.established_on"),
+        ("jyfw", "fields.business_scope"),
+        ("cd_time", "changed_at"),
+    ];
+    let fields: Vec<Value> =
+        fields.iter().map(|(name, from)| json!({ "as": name, "from": from })).collect();
+    json!({
+        "format": "yihao-code-map-1", "fields": fields, "dates": "compact", "times": "china", "empty": "/",
+        "open_ended": "20991231",
+        "codes": {
+            "status": { "valid": "01", "suspended": "02", "revoked.withdrawn": "07" },
+            "operation": { "insert": "I", "update": "U", "delete": "D" },
+        },
+    })
+}
+
+/// A register, and a hub that fetches from it.
+struct Scene {
+    hub: TestHub,
+    register: Option<LocalPostgres>,
+    folder: tempfile::TempDir,
+}
+
+async fn register_in(folder: &Path) -> LocalPostgres {
+    let programs = LocalPostgres::find().expect("PostgreSQL is installed; ./dev test brings it");
+    LocalPostgres::start(&folder.join("register"), &programs).await.unwrap()
+}
+
+fn market() -> licence::CreditCode {
+    let mut all = district::issuing_departments().into_iter();
+    all.find(|one| one.slug == "market-regulation").unwrap().code
+}
+
+impl Scene {
+    async fn set(more: &str) -> Self {
+        Self::set_with(TABLES, more).await
+    }
+
+    async fn set_with(tables: &str, more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let register = register_in(folder.path()).await;
+        std::fs::write(folder.path().join("map.json"), code_map().to_string()).unwrap();
+        let settings = format!(
+            "[[inbound]]\nname = \"market\"\nkind = \"exchange\"\nconnection = \"{}\"\n\
+             department = \"{}\"\ntable = \"rows_out\"\ncode_map = \"{}\"\npoll_ms = 30\nbackoff_min_ms = 30\n\
+             backoff_max_ms = 200\nconnect_timeout_ms = 2000\ntimeout_ms = 5000\n{more}\n",
+            register.connection(),
+            market(),
+            folder.path().join("map.json").display(),
+        );
+        psql(&register, tables);
+        let hub = TestHub::start_prepared("127.0.0.1:0", |_| settings).await;
+        Self { hub, register: Some(register), folder }
+    }
+
+    fn sql(&self, text: &str) -> String {
+        psql(self.register.as_ref().expect("it runs"), text)
+    }
+
+    /// A business licence of the district, and a pull that may find it.
+    fn business_licence(&self) -> (Licence, district::Pull) {
+        self.hub.some_licence(|licence, pull| {
+            licence.issuer.credit_code() == &market()
+                && licence.fields.contains_key("business_scope")
+                && licence.valid_to.is_none_or(|last| last.year() > 2027)
+                && pull.types.contains(&licence.licence_type)
+        })
+    }
+
+    /// The row of a business licence that the district has, under this name, with what is to be another.
+    fn row(&self, guid: &str, second: u32, other: &[(&str, &str)]) -> Licence {
+        let (mut licence, _) = self.business_licence();
+        licence.fields.retain(|name, _| name == "established_on" || name == "business_scope");
+        let field = |name: &str| licence.fields[name].as_str().unwrap().to_owned();
+        let day = |date: Option<jiff::civil::Date>| {
+            date.map_or_else(|| "20991231".to_owned(), |date| date.strftime("%Y%m%d").to_string())
+        };
+        let mut values = vec![
+            ("row_guid", guid.to_owned()),
+            ("zzmc", licence.name.clone()),
+            ("lx", licence.licence_type.to_string()),
+            ("zzbh", licence.number.clone()),
+            ("czzt", licence.holders[0].name.clone()),
+            ("czztdm", licence.holders[0].id.number().to_owned()),
+            ("czztlx", licence.holders[0].id.kind().code().to_owned()),
+            ("fzjg", licence.issuer_name.clone()),
+            ("fzjgdm", licence.issuer.to_string()),
+            ("fzrq", day(Some(licence.issued_on))),
+            ("qsrq", licence.valid_from.map_or_else(|| "/".to_owned(), |date| day(Some(date)))),
+            ("jzrq", day(licence.valid_to)),
+            ("zt", "01".to_owned()),
+            ("op", "I".to_owned()),
+            ("clrq", field("established_on")),
+            ("jyfw", field("business_scope")),
+            ("cd_time", format!("2026-03-01 09:00:{second:02}")),
+        ];
+        for (name, value) in other {
+            match values.iter_mut().find(|(known, _)| known == name) {
+                Some(held) => held.1 = (*value).to_owned(),
+                None => values.push((name, (*value).to_owned())),
+            }
+        }
+        let (names, texts): (Vec<_>, Vec<_>) =
+            values.into_iter().map(|(name, text)| (name, format!("'{text}'"))).unzip();
+        self.sql(&format!(
+            "INSERT INTO rows_out ({}) VALUES ({})",
+            names.join(", "),
+            texts.join(", ")
+        ));
+        licence
+    }
+
+    /// Waits until so many rows were taken and refused.
+    async fn until(&self, taken: u64, refused: u64) {
+        let mut state = self.state();
+        for _ in 0..500 {
+            if (state.taken, state.refused) == (taken, refused) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            state = self.state();
+        }
+        panic!("not {taken} taken and {refused} refused, but {state:?}; {}", self.errors());
+    }
+
+    fn state(&self) -> hub::inbound::InboundState {
+        self.hub.hub.inbound()["market"].state()
+    }
+
+    async fn until_code(&self, code: &str) {
+        for _ in 0..500 {
+            if self.state().last_error.is_some_and(|error| error.code == code) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("not {code}, but {:?}", self.state());
+    }
+
+    fn errors(&self) -> String {
+        self.sql("SELECT row_guid, split_part(error_remark, ':', 1) FROM dn_lic_data_error ORDER BY 1, 2")
+    }
+
+    /// All that the hub holds, by identifier: version, status, proof.
+    async fn held(&self) -> Vec<(u16, LicenceStatus, &'static str)> {
+        let all = self.hub.hub.store.page_of_licences(None, 100).await.unwrap();
+        let shown = all.into_iter().map(|held| {
+            let proof = if held.proof == indexes::Proof::Unsigned { "unsigned" } else { "signed" };
+            (held.identifier.version(), held.status, proof)
+        });
+        shown.collect()
+    }
+}
+
+fn psql(register: &LocalPostgres, text: &str) -> String {
+    let answer = Command::new("psql")
+        .args([&register.connection(), "-v", "ON_ERROR_STOP=1", "-qAtc", text])
+        .output()
+        .expect("psql is installed; ./dev test brings it");
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    String::from_utf8(answer.stdout).unwrap().trim().to_owned()
+}
+
+const UNSIGNED: &str = "signatures = \"unsigned\"";
+
+#[actix_web::test]
+async fn what_nobody_signed_is_held_and_trusted_by_nobody() {
+    let scene = Scene::set(UNSIGNED).await;
+    let licence = scene.row("r1", 1, &[]);
+    scene.until(1, 0).await;
+    assert_eq!(scene.held().await, [(1, LicenceStatus::Valid, "unsigned")]);
+
+    let (_, pull) = scene.business_licence();
+    let answer = scene.hub.puller(&pull).pull(&pull).await;
+    let listed = &answer.json["licences"][0];
+    assert_eq!(listed["verification"]["result"], "untrusted", "{}", answer.text);
+    assert_eq!(listed["verification"]["signature"], "unsigned");
+    assert!(listed.get("fields").is_none_or(Value::is_null), "no content of it is given");
+    assert!(!answer.text.contains(licence.fields["business_scope"].as_str().unwrap()));
+
+    let feed = scene.hub.issuer().get("/v1/changes").await;
+    let change = &feed.json["changes"][0];
+    assert_eq!((&change["kind"], &change["trust"]), (&json!("issued"), &json!("untrusted")));
+    assert_eq!(change["reason"], "unsigned");
+}
+
+#[actix_web::test]
+async fn its_signature_over_the_same_bytes_makes_it_a_trusted_one() {
+    let scene = Scene::set(UNSIGNED).await;
+    scene.row("r1", 1, &[]);
+    scene.until(1, 0).await;
+    let held = scene.hub.hub.store.page_of_licences(None, 1).await.unwrap().remove(0);
+    let issuer = scene.hub.issuer();
+    let answer = issuer.hand_in(&held.document, &issuer.sign(&held.document)).await;
+    assert_eq!(answer.json["verdict"]["result"], "trusted", "{}", answer.text);
+    assert_eq!(scene.held().await, [(1, LicenceStatus::Valid, "signed")]);
+}
+
+#[actix_web::test]
+async fn a_changed_row_is_the_next_version_and_the_one_before_is_superseded() {
+    let mut scene = Scene::set(UNSIGNED).await;
+    scene.row("r1", 1, &[]);
+    scene.until(1, 0).await;
+    scene.row("r2", 2, &[("op", "U"), ("jyfw", "另一种经营范围")]);
+    scene.until(2, 0).await;
+    scene.row("r3", 3, &[("op", "U"), ("jyfw", "另一种经营范围"), ("zt", "02")]);
+    scene.until(3, 0).await;
+    let held = scene.held().await;
+    assert!(matches!(held[0], (1, LicenceStatus::Superseded { .. }, "unsigned")), "{held:?}");
+    assert_eq!(held[1], (2, LicenceStatus::Suspended, "unsigned"));
+    scene.row("r4", 4, &[("op", "D"), ("zt", "07")]);
+    scene.until(4, 0).await;
+    assert!(matches!(scene.held().await[1].1, LicenceStatus::Revoked { .. }));
+
+    // Nothing of it is done again after a restart, though all the rows are read again.
+    let entries = scene.hub.registry_entries().await;
+    scene.hub.restart().await;
+    scene.row("r5", 5, &[("op", "I"), ("zzbh", "NEW1")]);
+    scene.until(5, 0).await;
+    assert_eq!((entries, scene.hub.registry_entries().await), (5, 6));
+}
+
+#[actix_web::test]
+async fn what_was_planned_for_a_row_is_done_once_though_it_comes_again() {
+    // As after a kill between the licence and the note that the row was dealt with: the notes are lost.
+    let mut scene = Scene::set(UNSIGNED).await;
+    scene.row("r1", 1, &[]);
+    scene.row("r2", 2, &[("op", "U"), ("jyfw", "另一种经营范围")]);
+    scene.row("r3", 3, &[("op", "U"), ("jyfw", "另一种经营范围"), ("zt", "02")]);
+    scene.row("r4", 4, &[("op", "U"), ("jyfw", "另一种经营范围"), ("zt", "01")]);
+    scene.until(4, 0).await;
+    let (held, entries) = (scene.held().await, scene.hub.registry_entries().await);
+    let store = scene.hub.hub.store.clone();
+    let rows = indexes::Collection::new("inbound_rows");
+    let mut writes = Vec::new();
+    for record in store.records(rows, b"market\0", None, 100).await.unwrap() {
+        let mut kept: Value = serde_json::from_slice(&record.value[1..]).unwrap();
+        kept["done"] = json!(false);
+        let value = [&[1_u8], kept.to_string().as_bytes()].concat();
+        writes.push(indexes::RecordWrite {
+            collection: rows,
+            key: record.key,
+            expected: indexes::Expected::Any,
+            value: Some(value),
+        });
+    }
+    assert_eq!(writes.len(), 4);
+    writes.push(indexes::RecordWrite {
+        collection: indexes::Collection::new("inbound"),
+        key: b"market".to_vec(),
+        expected: indexes::Expected::Any,
+        value: None,
+    });
+    scene.hub.hub.inbound()["market"].stop().await;
+    store.commit(indexes::Commit { writes, uses: Vec::new() }).await.unwrap().unwrap();
+    drop(store);
+    scene.hub.restart().await;
+    scene.until(4, 0).await;
+    assert_eq!((scene.held().await, scene.hub.registry_entries().await), (held, entries));
+    assert_eq!(scene.errors(), "");
+}
+
+#[actix_web::test]
+async fn a_row_that_is_not_taken_is_told_once_in_the_departments_table() {
+    let mut scene = Scene::set(UNSIGNED).await;
+    scene.row("r1", 1, &[("czztdm", "91350100M000100Y44")]);
+    scene.row("r2", 2, &[("fzrq", "2025-02-31")]);
+    scene.row("r3", 3, &[("fzjgdm", "91350100M000100Y43")]);
+    scene.row("r4", 4, &[("zt", "55")]);
+    scene.row("r5", 5, &[("op", "D"), ("zzbh", "UNKNOWN")]);
+    scene.row("r6", 6, &[("clrq", "gestern")]);
+    scene.row("r7", 7, &[("zzbs", "1.2.3")]);
+    scene.row("r8", 8, &[]);
+    scene.until(1, 7).await;
+    let expected = "r1|wrong_check_character\nr2|value_no_date\nr3|issuer_not_of_source\nr4|value_unmapped\n\
+                    r5|unknown_licence\nr6|face_fields\nr7|wrong_identifier_root";
+    assert_eq!(scene.errors(), expected);
+    assert!(
+        !scene.sql("SELECT error_remark FROM dn_lic_data_error").contains("91350100M000100Y44")
+    );
+    scene.hub.restart().await;
+    scene.row("r9", 9, &[("zt", "55")]);
+    scene.until(1, 8).await;
+    assert_eq!(scene.errors(), format!("{expected}\nr9|value_unmapped"));
+}
+
+#[actix_web::test]
+async fn a_wrong_check_character_is_a_recorded_defect_where_the_settings_keep_it() {
+    let scene = Scene::set(&format!("{UNSIGNED}\ndefects = \"keep\"")).await;
+    scene.row("r1", 1, &[("czztdm", "91350100M000100Y44")]);
+    scene.until(0, 1).await; // the catalogue has no such licence for a holder of another kind
+    assert_eq!(scene.errors(), "r1|face_fields");
+    let (good, _) = scene.business_licence();
+    let wrong: String = {
+        let text = good.identifier.to_string();
+        let last = if text.ends_with('0') { "1" } else { "0" };
+        format!("{}{last}", &text[..text.len() - 1])
+    };
+    scene.row("r2", 2, &[("zzbs", &wrong)]);
+    scene.until(1, 1).await;
+    let held = scene.hub.hub.store.page_of_licences(None, 1).await.unwrap().remove(0);
+    let key = held.identifier.as_str().as_bytes();
+    let recorded =
+        hub::records::read::<hub::inbound::Defects>(&*scene.hub.hub.store, key).await.unwrap();
+    let recorded = recorded.expect("it is written down").value;
+    assert_eq!(recorded.defects[0].element, "ZZBS");
+    assert_eq!(recorded.defects[0].code, "wrong_check_character");
+}
+
+#[actix_web::test]
+async fn a_register_that_is_away_or_without_its_table_is_waited_for() {
+    let mut scene = Scene::set_with("SELECT 1", UNSIGNED).await;
+    scene.until_code("table_missing").await;
+    scene.sql(TABLES);
+    scene.row("r1", 1, &[]);
+    scene.until(1, 0).await;
+    scene.register.take().unwrap().stop().await;
+    scene.until_code("connect_failed").await;
+    scene.register = Some(register_in(scene.folder.path()).await);
+    scene.row("r2", 2, &[("zzbh", "NEW1")]);
+    scene.until(2, 0).await;
+    // A clock that went ahead for a while hides nothing that comes after.
+    scene.sql("UPDATE rows_out SET cd_time = '2099-01-01' WHERE row_guid = 'r2'");
+    scene.until(3, 0).await;
+    scene.row("r3", 3, &[("zzbh", "NEW2")]);
+    scene.until(4, 0).await;
+    assert_eq!(scene.held().await.len(), 3);
+    scene.sql("ALTER TABLE rows_out DROP COLUMN zzmc");
+    scene.until_code("table_differs").await;
+}
+
+/// The department's key service: HTTPS with client certificates, on the listener, with the department's key.
+fn key_service(scene: &TestHub, listener: TcpListener, refuses: &'static str) {
+    let department =
+        district::issuing_departments().into_iter().find(|one| one.slug == "market-regulation");
+    let identity: Arc<SigningIdentity> =
+        Arc::new(scene.signing_identity(&department.expect("it is there")));
+    let path = |name: &str| scene.folder.path().join(name);
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_file_iter(path("server.pem")).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(path("server.key")).unwrap();
+    let mut roots = RootCertStore::empty();
+    for anchor in CertificateDer::pem_file_iter(path("ca.pem")).unwrap() {
+        roots.add(anchor.unwrap()).unwrap();
+    }
+    let clients = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let tls = ServerConfig::builder().with_client_cert_verifier(clients);
+    let tls = tls.with_single_cert(chain, key).unwrap();
+    let server = HttpServer::new(move || {
+        let identity = identity.clone();
+        let sign = move |asked: web::Json<Value>| {
+            let identity = identity.clone();
+            async move {
+                assert_eq!(asked["format"], "yihao-sign-1");
+                let content = STANDARD.decode(asked["content"].as_str().unwrap()).unwrap();
+                if !refuses.is_empty() && String::from_utf8_lossy(&content).contains(refuses) {
+                    return HttpResponse::UnprocessableEntity().finish();
+                }
+                let cms = sign_detached(&identity, &content, NOW.parse().unwrap()).unwrap();
+                HttpResponse::Ok().json(json!({ "signature": STANDARD.encode(cms) }))
+            }
+        };
+        App::new().route("/sign", web::post().to(sign))
+    });
+    let server = server.workers(1).disable_signals().listen_rustls_0_23(listener, tls).unwrap();
+    actix_web::rt::spawn(server.run());
+}
+
+#[actix_web::test]
+async fn the_departments_key_service_signs_what_comes_in_as_rows() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let settings = format!(
+        "signatures = \"key_service\"\n[inbound.key_service]\nurl = \"https://localhost:{port}/sign\"\n\
+         ca = \"ca.pem\"\ncertificate = \"caller.pem\"\nkey = \"caller.key\"\n"
+    );
+    let scene = Scene::set(&settings).await;
+    scene.row("r1", 1, &[]);
+    // Until the hub's own certificate is there nothing is asked, and nothing is taken.
+    scene.until_code("file_unreadable").await;
+    let services = district::consuming_departments().swap_remove(0);
+    let from = "2025-01-01T00:00:00Z".parse().unwrap();
+    let (certificate, key) = scene
+        .hub
+        .authority
+        .issue(Suite::EcdsaP256Sha256, Profile::Client, &subject(&services), from, 3_000)
+        .unwrap();
+    key_service(&scene.hub, listener, "禁止签名");
+    let folder = scene.hub.folder.path();
+    std::fs::write(folder.join("caller.key"), key.to_pkcs8_pem()).unwrap();
+    std::fs::write(folder.join("caller.pem"), certificate.to_pem()).unwrap();
+    scene.until(1, 0).await;
+    assert_eq!(scene.held().await, [(1, LicenceStatus::Valid, "signed")]);
+    let (_, pull) = scene.business_licence();
+    let answer = scene.hub.puller(&pull).pull(&pull).await;
+    assert_eq!(answer.json["licences"][0]["verification"]["result"], "trusted", "{}", answer.text);
+
+    scene.row("r2", 2, &[("op", "U"), ("zt", "02")]);
+    scene.until(2, 0).await;
+    assert_eq!(scene.held().await, [(1, LicenceStatus::Suspended, "signed")]);
+    scene.row("r3", 3, &[("zzbh", "NEW1"), ("jyfw", "禁止签名")]);
+    scene.until(2, 1).await;
+    assert_eq!(scene.errors(), "r3|not_signed");
+}
