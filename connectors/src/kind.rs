@@ -44,4 +44,4 @@ impl fmt::Debug for Opener {
 }
 
 /// Every kind beside `frontdb`, `http` and `casebase`.
-pub static KINDS: &[Kind] = &[crate::push::KIND, rest::KIND];
+pub static KINDS: &[Kind] = &[crate::files::KIND, crate::push::KIND, rest::KIND];

@@ -11,10 +11,9 @@
 //!   aside, pause, replay, reconciliation and metrics. One task for each counterpart: a slow one delays no other.
 //! * [`ConnectorSettings`] is one `[[connectors]]` table of the settings file, as written; checking it reports all
 //!   problems at once.
-//! * [`sftp`] is files on another machine.
+//! * [`files`] drops batches on a file server; [`sftp`] is files on another machine.
 //! * [`city_receiver`], [`local_postgres`], [`local_mariadb`], [`local_sshd`] and [`department_desk`] are counterparts to
-//!   try the connectors on: the demo's
-//!   city, province and department.
+//!   try the connectors on: the demo's city, province and department.
 //!
 //! Left to others: what is stored and in which order (`indexes`), what a record means (`licence`), who may operate
 //! a connector and how its state is shown (`hub`). No error, log line or metric here holds a number, a name or a
@@ -25,6 +24,7 @@ pub mod city_receiver;
 pub mod code_map;
 mod connector;
 pub mod department_desk;
+pub mod files;
 mod filter;
 pub mod frontdb;
 pub mod http;

@@ -312,6 +312,28 @@ pub enum Problem {
     /// The counterpart has no call that tells what it holds.
     #[error("the counterpart cannot say how much it holds")]
     CountsNotOffered,
+    /// A file that the counterpart dropped for us is not as agreed.
+    #[error("{file} on the file server {why}")]
+    AnswerFileUnusable {
+        /// The file's name: the name of one of our batches, or an agreed one.
+        file: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The counterpart drops no counts.
+    #[error("there is no file with the counterpart's counts")]
+    CountsMissing,
+    /// The counterpart's counts do not have the latest changes in them.
+    #[error(
+        "the counterpart has counted the changes below {counted}, and was sent those below {sent}"
+    )]
+    CountsOutdated {
+        /// One more than the last change in the counts.
+        counted: u64,
+        /// One more than the last change sent.
+        sent: u64,
+    },
+
     /// The counterpart's counts name something that is no licence type.
     #[error("the counterpart counts something that is not a licence type")]
     UnknownTypeCounted,
@@ -372,6 +394,9 @@ impl Problem {
             Self::ClockDiffers => "clock_differs",
             Self::ShapeUnusable { .. } => "shape_unusable",
             Self::CountsNotOffered => "counts_not_offered",
+            Self::AnswerFileUnusable { .. } => "answer_file_unusable",
+            Self::CountsMissing => "counts_missing",
+            Self::CountsOutdated { .. } => "counts_outdated",
             Self::UnknownTypeCounted => "unknown_type_counted",
             Self::CountsNotTold => "counts_not_told",
             Self::EveryRecordRefused { .. } => "every_record_refused",
@@ -489,6 +514,17 @@ impl Problem {
             }
             Self::CountsNotOffered => {
                 "Ask the counterpart for a call that counts, and name it in the shape; sending is not touched by it."
+            }
+            Self::AnswerFileUnusable { .. } => {
+                "Ask the counterpart to write it as docs/formats/files.md has it. An answer was moved to the folder \
+                 `unreadable` below the answers; put back, it is read again."
+            }
+            Self::CountsMissing => {
+                "Ask the counterpart to drop `counts.json` and, to find single records, `holdings.ndjson`: \
+                 docs/formats/files.md."
+            }
+            Self::CountsOutdated { .. } => {
+                "Compare again when the counterpart has worked through what was sent."
             }
             Self::EveryRecordRefused { .. } => {
                 "Something is wrong between the two systems rather than with the records: ask the counterpart. Until \

@@ -190,6 +190,47 @@ impl Session {
         Ok(Some(pieces.concat()))
     }
 
+    /// Hands on a file's lines without their ends, a piece of the file at a time; `None`: there is none of this name.
+    /// Inside: what `visit` said where it ended the reading, or that a line has more than `longest` bytes.
+    ///
+    /// # Errors
+    /// As the connection and the server have it.
+    pub async fn lines(
+        &self,
+        path: &str,
+        longest: usize,
+        mut visit: impl FnMut(&[u8]) -> Result<(), &'static str> + Send,
+    ) -> Result<Option<Result<(), &'static str>>, DeliveryError> {
+        let Some(about) = self.about(path).await? else { return Ok(None) };
+        let size = usize::try_from(about.size).unwrap_or(usize::MAX);
+        let handle = self.within(path, self.open_file(path, OpenFlags::READ)).await?;
+        let mut read = stream::iter(pieces(0..size))
+            .map(|piece| self.read_piece(path, &handle, piece))
+            .buffered(AT_ONCE);
+        let mut rest = Vec::new();
+        let mut outcome = Ok(());
+        while let Some(piece) = read.next().await {
+            rest.extend_from_slice(&piece?);
+            let end = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            for line in rest[..end].split_inclusive(|byte| *byte == b'\n') {
+                outcome = outcome.and_then(|()| one_line(line, longest, &mut visit));
+            }
+            rest.drain(..end);
+            if rest.len() > longest {
+                outcome = outcome.and(Err(LINE_TOO_LONG));
+            }
+            if outcome.is_err() {
+                break;
+            }
+        }
+        if outcome.is_ok() && !rest.is_empty() {
+            outcome = one_line(&rest, longest, &mut visit);
+        }
+        drop(read);
+        self.within(path, self.raw.close(handle)).await?;
+        Ok(Some(outcome))
+    }
+
     /// Brings a file to its name, complete or not at all: written as `NAME.part`, flushed to the disk where the server
     /// can, and renamed. Goes on where an earlier attempt ended, if what that left is the beginning of this file.
     ///
@@ -349,6 +390,21 @@ impl Session {
     ) -> Result<T, DeliveryError> {
         self.answer(request).await?.map_err(|error| failure::of_request(&self.to, path, &error))
     }
+}
+
+const LINE_TOO_LONG: &str = "has a line that is too long";
+
+fn one_line(
+    line: &[u8],
+    longest: usize,
+    visit: &mut impl FnMut(&[u8]) -> Result<(), &'static str>,
+) -> Result<(), &'static str> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.len() > longest {
+        return Err(LINE_TOO_LONG);
+    }
+    visit(line)
 }
 
 fn is(error: &SftpError, code: StatusCode) -> bool {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod city;
+pub mod drop_box;
 pub mod faulty_store;
 pub mod file_server;
 pub mod gateway;

@@ -792,6 +792,27 @@ static CONNECTOR_ERRORS: &[ErrorRow] = &[
         "Ask it for a call that counts; sending is not touched by it.",
     ),
     (
+        "answer_file_unusable",
+        "看不懂对方放入的回执文件。",
+        "请对方按 docs/formats/files.md 书写；看不懂的回执已移入回执目录下的 unreadable。",
+        "A file that the counterpart dropped cannot be understood.",
+        "Ask the counterpart to write it as docs/formats/files.md has it. Such an answer is in the folder unreadable below the answers.",
+    ),
+    (
+        "counts_missing",
+        "对方没有放入计数文件。",
+        "请对方放入 counts.json，逐条比对还需 holdings.ndjson。",
+        "The counterpart drops no counts.",
+        "Ask the counterpart to drop counts.json and, to find single records, holdings.ndjson.",
+    ),
+    (
+        "counts_outdated",
+        "对方的计数尚未包含最近的变更。",
+        "待对方处理完已发送的文件后再对账。",
+        "The counterpart's counts lack the latest changes.",
+        "Compare again when the counterpart has worked through what was sent.",
+    ),
+    (
         "unknown_type_counted",
         "对方的计数里有不是证照类型的内容。",
         "对方程序与约定的接口不一致，请对方检查。",

@@ -1,0 +1,149 @@
+//! Drops batches as files on a file server, by SFTP, and reads the files that come back: `docs/formats/files.md`.
+//!
+//! A batch is a data file (NDJSON or CSV), a manifest with counts and digests, and a done-marker, which comes last: what
+//! has no marker is not complete. The same batch has the same names and bytes, so it can be brought over again. The
+//! receiver drops repeats by the key in each record.
+
+pub mod answer;
+mod client;
+mod encode;
+pub mod manifest;
+mod reply;
+mod settings;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use licence::{LicenceId, LicenceTypeCode, Seq};
+
+pub use settings::{Settings, encoding};
+
+use crate::{
+    Batch, Bucket, Connector, ConnectorSettings, Delivered, DeliveryError, Holding, Kind, Mark,
+    Opener, Preview, PreviewPart, Problem, ReplyPage, ReplyPosition, SettingsProblem, Shared,
+    Tally,
+    code_map::{CodeMap, CodeMapFile},
+};
+
+/// The kind `files`.
+pub static KIND: Kind = Kind { name: "files", check };
+
+fn check(raw: &ConnectorSettings, problems: &mut Vec<SettingsProblem>) -> Option<Opener> {
+    let settings = Settings::check(raw, problems)?;
+    Some(Opener::new(move |_| Box::new(Files::new(settings.clone()))))
+}
+
+/// The code map where the settings name none.
+///
+/// # Panics
+/// Never: it is ours, and tested.
+pub fn built_in() -> CodeMap {
+    CodeMap::parse(include_bytes!("code-map.json")).expect("the built-in code map is one")
+}
+
+static BUILT_IN: LazyLock<Arc<CodeMap>> = LazyLock::new(|| Arc::new(built_in()));
+
+/// A file server that batches are dropped on.
+pub struct Files {
+    client: client::Client,
+    code_map: Option<CodeMapFile>,
+    /// One more than the number of the last change that was brought over; 0: none was since the start.
+    sent: AtomicU64,
+}
+
+impl Files {
+    /// A connector with these settings. It connects when something is delivered.
+    pub fn new(settings: Settings) -> Self {
+        let code_map = settings.code_map.clone().map(CodeMapFile::new);
+        Self { client: client::Client::new(settings), code_map, sent: AtomicU64::new(0) }
+    }
+
+    fn map(&self) -> Result<Arc<CodeMap>, DeliveryError> {
+        match &self.code_map {
+            Some(file) => file.current(),
+            None => Ok(BUILT_IN.clone()),
+        }
+    }
+
+    async fn current_counts(&self) -> Result<answer::Counts, DeliveryError> {
+        self.client.counts(self.sent.load(Ordering::Relaxed)).await
+    }
+}
+
+#[async_trait]
+impl Connector for Files {
+    fn name(&self) -> &str {
+        &self.client.settings().name
+    }
+
+    fn kind(&self) -> &'static str {
+        KIND.name
+    }
+
+    async fn deliver(&self, batch: &Batch) -> Result<Delivered, DeliveryError> {
+        let map = self.map()?;
+        let encoded = encode::files(self.client.settings(), &map, batch);
+        self.client.send(&encoded).await?;
+        if let Some(Seq(last)) = encoded.last {
+            self.sent.fetch_max(last.saturating_add(1), Ordering::Relaxed);
+        }
+        Ok(Delivered { refused: encoded.refused })
+    }
+
+    async fn counts(&self) -> Result<BTreeMap<LicenceTypeCode, u64>, DeliveryError> {
+        let counts = self.current_counts().await?;
+        counts.by_type().ok_or(DeliveryError::Configuration(Problem::UnknownTypeCounted))
+    }
+
+    async fn replies(&self, after: &ReplyPosition) -> Result<ReplyPage, DeliveryError> {
+        self.client.replies(after).await
+    }
+
+    fn preview(&self, batch: &Batch) -> Result<Preview, DeliveryError> {
+        let settings = self.client.settings();
+        let encoded = encode::files(settings, &*self.map()?, batch);
+        let mut preview = Preview { parts: Vec::new(), refused: encoded.refused };
+        if let Some(data) = &encoded.data {
+            let path = |end| crate::sftp::join(&settings.folder, &format!("{}{end}", encoded.stem));
+            let at = settings.target.address();
+            let mut part = |end, text: String| {
+                let title = format!(
+                    "sftp://{at}{}{}",
+                    if path(end).starts_with('/') { "" } else { "/" },
+                    path(end)
+                );
+                preview.parts.push(PreviewPart { title, text });
+            };
+            part(settings.content.end(), settings.encoding.decode(data).0.into_owned());
+            part(manifest::MANIFEST_END, String::from_utf8_lossy(&encoded.manifest).into_owned());
+            part(manifest::DONE_END, String::new());
+        }
+        Ok(preview)
+    }
+
+    fn mark(&self, item: &Shared) -> Result<Mark, DeliveryError> {
+        // What cannot be written is set aside and not held there: its mark is of nothing that could be.
+        Ok(encode::mark(&*self.map()?, item, self.name())
+            .unwrap_or_else(|refused| Mark::of_line(&refused.code)))
+    }
+
+    async fn tallies(&self) -> Result<Option<BTreeMap<Bucket, Tally>>, DeliveryError> {
+        let counts = self.current_counts().await?;
+        counts.by_bucket().ok_or(DeliveryError::Configuration(Problem::UnknownTypeCounted))
+    }
+
+    async fn holdings(
+        &self,
+        bucket: &Bucket,
+        after: Option<&LicenceId>,
+        limit: usize,
+    ) -> Result<Vec<Holding>, DeliveryError> {
+        self.client.holdings(bucket, after, limit).await
+    }
+}
