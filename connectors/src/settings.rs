@@ -63,11 +63,13 @@ pub struct ConnectorSettings {
     /// PEM certificates that the counterpart's certificate must lead to.
     pub ca: Option<PathBuf>,
 
+    /// `frontdb`, `casebase`: `postgresql` (the default) or `mariadb`, which MySQL is too.
+    pub dialect: Option<String>,
     /// `frontdb`: a PostgreSQL connection string without a password, in place of host, port, user and database.
     pub connection: Option<String>,
-    /// `frontdb`: host name, address, or folder of the Unix socket.
+    /// `frontdb`: host name, address, or folder of the Unix socket; with MariaDB the socket itself.
     pub host: Option<String>,
-    /// `frontdb`: port, 5432 if left out.
+    /// `frontdb`: port; 5432, with MariaDB 3306 if left out.
     pub port: Option<u16>,
     /// `frontdb`: user.
     pub user: Option<String>,
@@ -75,7 +77,7 @@ pub struct ConnectorSettings {
     pub password_file: Option<PathBuf>,
     /// `frontdb`: database.
     pub database: Option<String>,
-    /// `frontdb`: schema of the tables, `public` if left out.
+    /// `frontdb`: schema of the tables, `public` if left out; MariaDB has none.
     pub schema: Option<String>,
     /// `frontdb`: create the tables if they are missing.
     pub create_tables: Option<bool>,
@@ -335,6 +337,7 @@ impl ConnectorSettings {
     /// The settings that are not everybody's, and whether they are given.
     fn of_other_kinds(&self) -> Vec<(&'static str, bool)> {
         vec![
+            ("dialect", self.dialect.is_some()),
             ("connection", self.connection.is_some()),
             ("host", self.host.is_some()),
             ("port", self.port.is_some()),
@@ -500,6 +503,7 @@ impl ConnectorSettings {
     /// The settings of another kind that are given all the same are problems.
     pub(crate) fn refuse_others(&self, kind: &'static str, problems: &mut Vec<SettingsProblem>) {
         let frontdb = [
+            ("dialect", self.dialect.is_some()),
             ("connection", self.connection.is_some()),
             ("host", self.host.is_some()),
             ("port", self.port.is_some()),

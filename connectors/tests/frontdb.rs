@@ -109,10 +109,10 @@ async fn values_that_do_not_fit_are_set_aside_by_column() {
     assert_eq!(
         refused,
         [
-            (1, "value_too_long", "the value for certificate_name is longer than the column"),
+            (1, "value_too_long", "the value for certificate_name is longer than the element"),
             (3, "value_has_nul", "the value for certificate_holder holds a NUL character"),
-            (4, "value_has_separator", "the value for certificate_holder holds the character ^"),
-            (5, "value_too_long", "the value for certificate_number is longer than the column"),
+            (4, "value_has_separator", "a value for certificate_holder holds the separator"),
+            (5, "value_too_long", "the value for certificate_number is longer than the element"),
         ]
     );
     let empty = schema.texts("SELECT certificate_number || certificate_area_code FROM up_lic_data WHERE row_guid LIKE '%6' OR row_guid LIKE '%7' ORDER BY 1").await;
@@ -571,4 +571,95 @@ async fn records_flow_by_the_thousand_a_second() {
     assert_eq!(schema.count().await, RECORDS as i64);
     assert!(rate > 1_000.0, "{rate:.0} records a second");
     runner.stop().await;
+}
+
+#[tokio::test]
+async fn both_sides_compute_the_same_marks() {
+    let schema = schema().await;
+    support::marks::agree(&*schema.ready().await).await;
+    let connector = schema.connector();
+    let before = connector.tallies().await.unwrap().unwrap();
+    schema
+        .execute("UPDATE up_lic_data SET issue_dept = '别处' WHERE row_guid = 'province-00000000000000000003'")
+        .await;
+    let after = connector.tallies().await.unwrap().unwrap();
+    assert_eq!(before.iter().filter(|(bucket, tally)| after[*bucket] != **tally).count(), 1);
+}
+
+#[tokio::test]
+async fn a_code_map_says_what_is_sent_and_what_was_sent_otherwise_is_corrected() {
+    let folder = TempDir::new().unwrap();
+    let schema = schema().await;
+    let standard = schema.ready().await;
+    schema.execute("ALTER TABLE up_lic_data ADD valid_until date").await;
+    let batch = Batch::new("province", 0, vec![samples::issued(0), samples::issued(1)]);
+    standard.deliver(&batch).await.unwrap();
+    let map = folder.path().join("map.json");
+    std::fs::write(&map, support::marks::SMALL_MAP).unwrap();
+    let settings = ConnectorSettings { code_map: Some(map.clone()), ..schema.settings() };
+    let mapped = open(&settings);
+    mapped.deliver(&batch).await.unwrap();
+    let rows = schema
+        .texts(
+            "SELECT concat_ws(' ', right(row_guid, 1), cd_operation, certificate_holder, certificate_holder_type, \
+             issue_date, valid_until, data_source) FROM up_lic_data ORDER BY 1",
+        )
+        .await;
+    assert_eq!(rows, ["0 1 - 01 20250301 2099-12-31 001", "1 1 - 01 20250301 2099-12-31 001"]);
+    assert_eq!(mapped.counts().await.unwrap(), BTreeMap::from([(samples::types()[0], 2)]));
+    support::marks::compare(&*mapped, &batch.items).await;
+
+    // What a preview shows is what is there; a map that is none stops everything and changes nothing.
+    let preview = mapped.preview(&batch).unwrap();
+    assert!(preview.parts[0].text.contains("certificate_holder: -\n"), "{}", preview.parts[0].text);
+    assert!(preview.parts[0].text.contains("cd_time: 2025-03-01 09:30:00\n"));
+    std::fs::write(&map, support::marks::SMALL_MAP.replace("valid_until", "row_guid")).unwrap();
+    let error = mapped.deliver(&batch).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Configuration(_)), "{error}");
+    assert_eq!(error.code(), "file_unusable");
+}
+
+#[tokio::test]
+async fn rows_that_are_there_already_are_left_alone_when_they_are_equal() {
+    let schema = schema().await;
+    let connector = schema.ready().await;
+    let items: Vec<_> = (0..30).map(samples::issued).collect();
+    connector.deliver(&Batch::new("province", 0, items.clone())).await.unwrap();
+    let rows =
+        "SELECT ctid::text || xmin::text || cd_batch FROM up_lic_data ORDER BY row_guid LIMIT 30";
+    let before = schema.texts(rows).await;
+    let more = items.into_iter().chain((30..40).map(samples::issued)).collect();
+    connector.deliver(&Batch::new("province", 1, more)).await.unwrap();
+    assert_eq!(schema.texts(rows).await, before);
+    assert_eq!(schema.count().await, 40);
+}
+
+#[tokio::test]
+async fn a_view_in_place_of_the_table_takes_rows_too() {
+    let schema = schema().await;
+    schema.ready().await;
+    schema
+        .execute(
+            "ALTER TABLE up_lic_data RENAME TO kept;
+             CREATE VIEW up_lic_data AS SELECT * FROM kept WHERE data_source = '001'",
+        )
+        .await;
+    let connector = open(&ConnectorSettings { create_tables: None, ..schema.settings() });
+    let batch = Batch::new("province", 0, (0..5).map(samples::issued).collect());
+    connector.deliver(&batch).await.unwrap();
+    connector.deliver(&batch).await.unwrap();
+    assert_eq!(schema.count().await, 5);
+}
+
+#[tokio::test]
+async fn a_number_that_was_given_out_twice_is_refused_and_overwrites_nothing() {
+    let schema = schema().await;
+    let connector = schema.ready().await;
+    connector.deliver(&Batch::new("province", 0, vec![samples::issued(0)])).await.unwrap();
+    let other = samples::of_licence(0, samples::licence(9, samples::types()[0]));
+    let error = connector.deliver(&Batch::new("province", 0, vec![other])).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Refused(_)), "{error}");
+    assert_eq!(error.code(), "value_refused");
+    let held = schema.texts("SELECT certificate_source_id FROM up_lic_data").await;
+    assert_eq!(held, [samples::issued(0).identifier().to_string()]);
 }

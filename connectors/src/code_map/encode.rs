@@ -86,8 +86,7 @@ impl MapProblem {
 impl CodeMap {
     /// The elements of one change, in the map's order: exactly what is sent.
     ///
-    /// * `type_name`: the catalogue's name of the licence type, if known; `batch`: the batch's id; `connector`: the
-    ///   connector's name, part of the key that lets the receiver drop repeats.
+    /// * `batch`: the batch's id; `connector`: the connector's name, part of the key that lets the receiver drop repeats.
     ///
     /// # Errors
     /// The first element that cannot be written.
@@ -97,7 +96,23 @@ impl CodeMap {
         connector: &str,
         batch: &str,
     ) -> Result<Vec<Value>, MapProblem> {
-        let source = Source { map: self, item, connector, batch };
+        let source = Source { map: self, item, connector, batch, type_name: None };
+        let value =
+            |field: &Field| Ok(Value { name: field.name.clone(), text: source.element(field)? });
+        self.fields.iter().map(value).collect()
+    }
+
+    /// As [`CodeMap::encode`], the values alone.
+    ///
+    /// * `type_name`: the catalogue's name of the licence type, if known; else the licence's name stands in.
+    pub(crate) fn texts(
+        &self,
+        item: &Shared,
+        connector: &str,
+        batch: &str,
+        type_name: Option<&str>,
+    ) -> Result<Vec<String>, MapProblem> {
+        let source = Source { map: self, item, connector, batch, type_name };
         self.fields.iter().map(|field| source.element(field)).collect()
     }
 }
@@ -108,10 +123,11 @@ struct Source<'a> {
     item: &'a Shared,
     connector: &'a str,
     batch: &'a str,
+    type_name: Option<&'a str>,
 }
 
 impl Source<'_> {
-    fn element(&self, field: &Field) -> Result<Value, MapProblem> {
+    fn element(&self, field: &Field) -> Result<String, MapProblem> {
         let element = || field.name.clone();
         let mut text = match (&field.from, &field.value) {
             (Some(from), _) => self.value(field, from)?,
@@ -127,7 +143,7 @@ impl Source<'_> {
         if field.max.is_some_and(|max| text.len() > max && text.chars().count() > max) {
             return Err(MapProblem::TooLong { element: element() });
         }
-        Ok(Value { name: field.name.clone(), text })
+        Ok(text)
     }
 
     fn value(&self, field: &Field, from: &str) -> Result<String, MapProblem> {
@@ -174,6 +190,7 @@ impl Source<'_> {
                     Trust::Untrusted => "untrusted",
                 },
             )?,
+            "type_name" => self.type_name.unwrap_or(&licence.name).to_owned(),
             "valid_from" => {
                 licence.valid_from.map_or_else(String::new, |date| day(map.dates, date))
             }

@@ -140,7 +140,7 @@ pub enum Several {
 }
 
 /// Where the value of an element can come from.
-pub const SOURCES: [&str; 25] = [
+pub const SOURCES: [&str; 26] = [
     "batch",
     "changed_at",
     "digest",
@@ -164,6 +164,7 @@ pub const SOURCES: [&str; 25] = [
     "signature",
     "status",
     "trust",
+    "type_name",
     "valid_from",
     "valid_to",
 ];

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::{
     reply,
-    settings::{Settings, Transport},
+    settings::{Server, Settings, Transport},
     tls::Tls,
 };
 use crate::{DeliveryError, Problem, pem};
@@ -37,7 +37,11 @@ impl Database {
     /// A connection that is set up: schema, time limit, tables.
     pub(crate) async fn connect(&self) -> Result<(Client, ConnectionTask), DeliveryError> {
         let settings = &self.settings;
-        let mut config = settings.config.clone();
+        let Server::PostgreSql(config) = &settings.server else {
+            // Whoever uses this asks for the dialect first; said as what it would be to an operator.
+            return Err(DeliveryError::Configuration(Problem::LoginImpossible));
+        };
+        let mut config = config.clone();
         if let Some(path) = &settings.password_file {
             let bytes = pem::read("password_file", path).map_err(DeliveryError::Configuration)?;
             config.password(trim_line_end(&bytes));
@@ -98,14 +102,7 @@ impl Database {
         &self,
         work: impl Future<Output = Result<T, DeliveryError>>,
     ) -> Result<T, DeliveryError> {
-        // A little longer than the server's own limit, so that its answer is heard.
-        let limit = self.settings.timeout + Duration::from_millis(500);
-        time::timeout(limit, work).await.unwrap_or_else(|_| {
-            Err(DeliveryError::Unreachable(Problem::TimedOut {
-                to: self.settings.address.clone(),
-                after: self.settings.timeout,
-            }))
-        })
+        within(&self.settings, self.settings.timeout, work).await
     }
 
     /// What an error means.
@@ -123,8 +120,24 @@ impl Database {
     }
 }
 
+/// Gives the work up when it takes too long.
+pub(crate) async fn within<T>(
+    settings: &Settings,
+    timeout: Duration,
+    work: impl Future<Output = Result<T, DeliveryError>>,
+) -> Result<T, DeliveryError> {
+    // A little longer than the server's own limit, so that its answer is heard.
+    let limit = timeout + Duration::from_millis(500);
+    time::timeout(limit, work).await.unwrap_or_else(|_| {
+        Err(DeliveryError::Unreachable(Problem::TimedOut {
+            to: settings.address.clone(),
+            after: timeout,
+        }))
+    })
+}
+
 /// A password file may end in one line end.
-fn trim_line_end(bytes: &[u8]) -> &[u8] {
+pub(crate) fn trim_line_end(bytes: &[u8]) -> &[u8] {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }

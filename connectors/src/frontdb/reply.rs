@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, io, time::Duration};
 
+use jiff::{Timestamp, civil::Date, tz::Offset};
 use licence::{LicenceTypeCode, Seq};
 
 use super::{
-    client::{ERRORS_LIMIT, ErrorRow},
+    client::{Counted, ERRORS_LIMIT, ErrorRow},
     encode,
 };
-use crate::{DeliveryError, Problem, Refused, Reply, ReplyPage, ReplyPosition, pem, remark};
+use crate::{
+    Bucket, DeliveryError, Problem, Refused, Reply, ReplyPage, ReplyPosition, Tally, pem, remark,
+};
 
 /// The code under which a record is set aside that the counterpart refused after it had taken it.
 const REFUSED_LATER: &str = "error_row";
@@ -26,10 +29,59 @@ pub(crate) fn counts(
         .ok_or(DeliveryError::Configuration(Problem::UnknownTypeCounted))
 }
 
+/// Tallies as read → tallies; `None` if a day cannot be told, because a code map does not send it.
+///
+/// # Errors
+/// `UnknownTypeCounted`: the table holds a row of ours that we cannot have written.
+pub(crate) fn tallies(
+    rows: Vec<Counted>,
+) -> Result<Option<BTreeMap<Bucket, Tally>>, DeliveryError> {
+    let mut tallies: BTreeMap<Bucket, Tally> = BTreeMap::new();
+    for row in rows {
+        let licence_type = row.licence_type.parse().ok();
+        let count = u64::try_from(row.count).ok();
+        let tally = count.and_then(|count| Tally::from_sum(count, &row.sum));
+        let Some((licence_type, tally)) = licence_type.zip(tally) else {
+            return Err(DeliveryError::Configuration(Problem::UnknownTypeCounted));
+        };
+        let Some(day) = day_of(&row.day) else { return Ok(None) };
+        // Days may be written in two forms, when a code map was changed between.
+        let held = tallies.entry(Bucket { licence_type, day }).or_default();
+        held.count += tally.count;
+        held.digest = (held.digest + tally.digest) & ((1 << 60) - 1);
+    }
+    Ok(Some(tallies))
+}
+
+/// Beijing time: UTC+8 all year.
+const CHINA: Offset = Offset::constant(8);
+
+/// A day in any of the forms that code maps have.
+fn day_of(text: &str) -> Option<Date> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match (text.len(), digits) {
+        (10, false) => text.parse().ok(),
+        (8, true) => Date::strptime("%Y%m%d", text).ok(),
+        _ => {
+            let at = Timestamp::from_millisecond(text.parse().ok()?).ok()?;
+            Some(CHINA.to_datetime(at).date())
+        }
+    }
+}
+
+/// A day in all the forms that code maps have.
+pub(crate) fn forms_of(day: Date) -> Vec<String> {
+    let mut forms = vec![day.to_string(), day.strftime("%Y%m%d").to_string()];
+    if let Ok(at) = CHINA.to_timestamp(day.at(0, 0, 0, 0)) {
+        forms.push(at.as_millisecond().to_string());
+    }
+    forms
+}
+
 /// Error rows → replies. Rows that do not name one of our changes are not ours.
 pub(crate) fn page(connector: &str, rows: Vec<ErrorRow>, now_micros: u64) -> ReplyPage {
     let prefix = encode::guid_prefix(connector);
-    let more = i64::try_from(rows.len()).is_ok_and(|rows| rows >= ERRORS_LIMIT);
+    let more = rows.len() >= ERRORS_LIMIT;
     let replies = rows
         .into_iter()
         .filter_map(|row| {
@@ -203,6 +255,29 @@ mod tests {
         assert_eq!(found, [42, u64::MAX]);
         assert!(!page.more);
         assert_eq!((page.replies[0].position.micros, page.now_micros), (5, 9));
+    }
+
+    #[test]
+    fn a_day_is_known_in_each_form_and_nothing_else_is_one() {
+        let day = jiff::civil::date(2025, 3, 1);
+        for form in forms_of(day) {
+            assert_eq!(day_of(&form), Some(day), "{form}");
+        }
+        for none in ["", "/", "2025年3月1日", "20251301", "2025-13-01", "1e9"] {
+            assert_eq!(day_of(none), None, "{none}");
+        }
+        let counted = |licence_type: &str, day: &str| Counted {
+            licence_type: licence_type.to_owned(),
+            day: day.to_owned(),
+            count: 1,
+            sum: "7".to_owned(),
+        };
+        let known = "11100000000013338W011";
+        assert_eq!(tallies(vec![counted(known, "/")]).unwrap(), None);
+        let both = vec![counted(known, "20250301"), counted(known, "2025-03-01")];
+        let found = tallies(both).unwrap().unwrap();
+        assert_eq!(found.values().collect::<Vec<_>>(), [&Tally { count: 2, digest: 14 }]);
+        assert_eq!(tallies(vec![counted("x", "/")]).unwrap_err().code(), "unknown_type_counted");
     }
 
     #[test]

@@ -11,15 +11,15 @@ use crate::{ConnectorSettings, SettingsProblem};
 pub struct Settings {
     /// The connector's name.
     pub name: String,
-    /// Where and as whom; without a password. Holds the connect timeout too.
-    pub(crate) config: Config,
+    /// Where and as whom.
+    pub(crate) server: Server,
     /// Host and port, or the socket: for errors.
     pub(crate) address: String,
     /// How the connection is protected.
     pub transport: Transport,
     /// File that holds the password.
     pub password_file: Option<PathBuf>,
-    /// Schema of the tables.
+    /// Schema of the tables; with MariaDB the database.
     pub schema: String,
     /// Create the tables if they are missing.
     pub create_tables: bool,
@@ -27,8 +27,36 @@ pub struct Settings {
     pub data_source: String,
     /// How dates are written.
     pub date_form: DateForm,
+    /// How a counterpart writes what a licence says, in place of the columns of the standard.
+    pub code_map: Option<PathBuf>,
     /// How long a statement may take.
     pub timeout: Duration,
+}
+
+/// Where and as whom, without a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    /// PostgreSQL. Holds the connect timeout too.
+    PostgreSql(Box<Config>),
+    /// MariaDB or MySQL.
+    MariaDb(MariaDb),
+}
+
+/// A MariaDB server, and what to use there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MariaDb {
+    /// Host name or address; the path of a Unix socket if it begins with `/`.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) database: String,
+    pub(crate) connect_timeout: Duration,
+}
+
+impl MariaDb {
+    pub(crate) fn is_socket(&self) -> bool {
+        self.host.starts_with('/')
+    }
 }
 
 /// How the connection is protected.
@@ -94,27 +122,87 @@ impl Settings {
                 DateForm::Iso
             }
         };
-        let mut config = config(raw, problems)?;
-        let transport = transport(raw, &config, problems)?;
-        config.connect_timeout(connect_timeout).application_name("yihao").ssl_mode(
-            match transport {
-                Transport::Plain => SslMode::Disable,
-                Transport::Tls { .. } => SslMode::Require,
-            },
-        );
+        let mariadb = match raw.dialect.as_deref() {
+            None | Some("postgresql") => false,
+            Some("mariadb") => true,
+            Some(_) => {
+                let form = "`postgresql` or `mariadb`";
+                problems.push(SettingsProblem::Form { setting: "dialect", form });
+                false
+            }
+        };
+        let (server, transport, address, schema) = if mariadb {
+            let server = mariadb_server(raw, connect_timeout, problems)?;
+            let local = server.is_socket() || is_this_machine(&server.host);
+            let transport = transport(raw, server.is_socket(), local, problems)?;
+            let address = if server.is_socket() {
+                server.host.clone()
+            } else {
+                format!("{}:{}", server.host, server.port)
+            };
+            let database = server.database.clone();
+            (Server::MariaDb(server), transport, address, database)
+        } else {
+            let mut config = config(raw, problems)?;
+            let sockets = config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_)));
+            let transport = transport(raw, sockets, is_local(&config), problems)?;
+            config.connect_timeout(connect_timeout).application_name("yihao").ssl_mode(
+                match transport {
+                    Transport::Plain => SslMode::Disable,
+                    Transport::Tls { .. } => SslMode::Require,
+                },
+            );
+            let address = address(&config);
+            (Server::PostgreSql(Box::new(config)), transport, address, schema)
+        };
         Some(Self {
             name,
-            address: address(&config),
-            config,
+            address,
+            server,
             transport,
             password_file: raw.password_file.clone(),
             schema,
             create_tables: raw.create_tables.unwrap_or(false),
             data_source,
             date_form,
+            code_map: raw.code_map.clone(),
             timeout,
         })
     }
+}
+
+fn mariadb_server(
+    raw: &ConnectorSettings,
+    connect_timeout: Duration,
+    problems: &mut Vec<SettingsProblem>,
+) -> Option<MariaDb> {
+    for (setting, given) in
+        [("connection", raw.connection.is_some()), ("schema", raw.schema.is_some())]
+    {
+        if given {
+            problems.push(SettingsProblem::Beside { setting, beside: "dialect" });
+        }
+    }
+    let mut name = |setting, value: &Option<String>| match value.as_deref() {
+        None => {
+            problems.push(SettingsProblem::Missing { setting });
+            None
+        }
+        Some(text) if text.is_empty() || text.chars().any(char::is_control) => {
+            problems.push(SettingsProblem::Form { setting, form: "a name" });
+            None
+        }
+        Some(text) => Some(text.to_owned()),
+    };
+    let (host, user, database) =
+        (name("host", &raw.host), name("user", &raw.user), name("database", &raw.database));
+    Some(MariaDb {
+        host: host?,
+        port: raw.port.unwrap_or(3306),
+        user: user?,
+        database: database?,
+        connect_timeout,
+    })
 }
 
 fn config(raw: &ConnectorSettings, problems: &mut Vec<SettingsProblem>) -> Option<Config> {
@@ -174,13 +262,14 @@ fn config(raw: &ConnectorSettings, problems: &mut Vec<SettingsProblem>) -> Optio
     (!config.get_hosts().is_empty()).then_some(config)
 }
 
+/// * `sockets`: it is reached by a Unix socket; `local`: no network is crossed.
 fn transport(
     raw: &ConnectorSettings,
-    config: &Config,
+    sockets: bool,
+    local: bool,
     problems: &mut Vec<SettingsProblem>,
 ) -> Option<Transport> {
     let danger = raw.danger_plaintext.unwrap_or(false);
-    let sockets = config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_)));
     match &raw.ca {
         Some(_) if sockets => {
             let form = "left out for a Unix socket, which has no TLS";
@@ -192,7 +281,7 @@ fn transport(
             None
         }
         Some(ca) => Some(Transport::Tls { ca: ca.clone() }),
-        None if danger || is_local(config) => Some(Transport::Plain),
+        None if danger || local => Some(Transport::Plain),
         None => {
             problems.push(SettingsProblem::Plaintext);
             None
@@ -203,12 +292,14 @@ fn transport(
 /// Whether every host is this machine, so that no network is crossed.
 fn is_local(config: &Config) -> bool {
     let hosts = config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-        }
+        Host::Tcp(name) => is_this_machine(name),
         Host::Unix(_) => true,
     });
     hosts && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 fn address(config: &Config) -> String {

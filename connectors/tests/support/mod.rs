@@ -6,6 +6,8 @@ pub mod drop_box;
 pub mod faulty_store;
 pub mod file_server;
 pub mod gateway;
+pub mod maria;
+pub mod marks;
 pub mod province;
 pub mod relay;
 pub mod scripted;
