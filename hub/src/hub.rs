@@ -66,6 +66,8 @@ pub struct Hub {
     pub keys: Arc<Keys>,
     /// Counterparts that licences are pushed to, by name.
     pub connectors: BTreeMap<String, RunnerHandle>,
+    /// What other hubs hand over.
+    pub exchange: crate::exchange::Exchange,
     couriers: std::sync::OnceLock<Couriers>,
     inbound: std::sync::OnceLock<Sources>,
     sweep: std::sync::OnceLock<Sweep>,
@@ -249,6 +251,7 @@ impl Hub {
             calendar,
             keys,
             connectors: runners,
+            exchange: crate::exchange::Exchange::default(),
             couriers: std::sync::OnceLock::new(),
             inbound: std::sync::OnceLock::new(),
             sweep: std::sync::OnceLock::new(),

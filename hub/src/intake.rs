@@ -50,7 +50,7 @@ pub enum IntakeError {
     NotPermitted {
         /// The department without the right.
         department: CreditCode,
-        /// `issue` or `change the status of`.
+        /// `issue`, `change the status of` or `hand over`.
         what: &'static str,
         /// The type.
         licence_type: LicenceTypeCode,
@@ -314,13 +314,8 @@ async fn may_change(
     }
     let held = hub.store.licence(identifier).await?.ok_or(IntakeError::UnknownLicence)?;
     for department in [caller, held.issuer.credit_code()] {
-        if !hub.policies.permit(department, Act::Status(held.licence_type)) {
-            return Err(IntakeError::NotPermitted {
-                department: *department,
-                what: "change the status of",
-                licence_type: held.licence_type,
-            });
-        }
+        let act = Act::Status(held.licence_type);
+        may(hub, department, act, "change the status of", held.licence_type)?;
     }
     Ok((held, parsed))
 }
@@ -349,26 +344,39 @@ fn check_against_catalogue(
     caller: &CreditCode,
     licence: &Licence,
 ) -> Result<(), IntakeError> {
-    let entry = hub
-        .catalogue
-        .entry(&licence.licence_type)
-        .ok_or(IntakeError::UnknownType(licence.licence_type))?;
-    entry.check(licence).map_err(IntakeError::FaceFields)?;
+    fits_catalogue(hub, licence)?;
     for department in [licence.issuer.credit_code(), caller] {
-        if !hub.policies.permit(department, Act::Issue(licence.licence_type)) {
-            return Err(IntakeError::NotPermitted {
-                department: *department,
-                what: "issue",
-                licence_type: licence.licence_type,
-            });
-        }
+        may(hub, department, Act::Issue(licence.licence_type), "issue", licence.licence_type)?;
     }
     Ok(())
 }
 
+/// The type is in the catalogue, and the face fields fit it.
+pub(crate) fn fits_catalogue(hub: &Hub, licence: &Licence) -> Result<(), IntakeError> {
+    let entry = hub
+        .catalogue
+        .entry(&licence.licence_type)
+        .ok_or(IntakeError::UnknownType(licence.licence_type))?;
+    entry.check(licence).map_err(IntakeError::FaceFields)
+}
+
+/// A policy lets the department do this.
+pub(crate) fn may(
+    hub: &Hub,
+    department: &CreditCode,
+    act: Act,
+    what: &'static str,
+    licence_type: LicenceTypeCode,
+) -> Result<(), IntakeError> {
+    if hub.policies.permit(department, act) {
+        return Ok(());
+    }
+    Err(IntakeError::NotPermitted { department: *department, what, licence_type })
+}
+
 /// Checks a signature, its chain, its revocation (a list that is missing or stale refuses nothing
 /// here: reads say so) and that it is `issuer`'s.
-fn verify(
+pub(crate) fn verify(
     trust: &TrustStore,
     cms: &[u8],
     content: &[u8],
@@ -381,7 +389,7 @@ fn verify(
 /// The same for licences and manifests, which may be older than their signers' certificates: where the path has ended
 /// or was revoked since, a time-stamp inside by a trusted authority decides, as far as the operator's rule lets it. With
 /// that time-stamp, if there is one.
-fn verify_or_stamped(
+pub(crate) fn verify_or_stamped(
     hub: &Hub,
     trust: &TrustStore,
     cms: &[u8],
@@ -436,7 +444,7 @@ fn by_issuer(
 
 /// What was just appended had been checked by these anchors and lists. A sweep by later ones may have passed its place
 /// before it was there: then it has to pass again.
-fn checked_by(hub: &Hub, trust: &Arc<TrustStore>) {
+pub(crate) fn checked_by(hub: &Hub, trust: &Arc<TrustStore>) {
     if let Some(sweep) = hub.sweep()
         && !Arc::ptr_eq(trust, &hub.trust())
     {
@@ -445,7 +453,7 @@ fn checked_by(hub: &Hub, trust: &Arc<TrustStore>) {
 }
 
 /// Checks those of the files that are sealed or signed by themselves, away from the threads that answer.
-async fn check_signed_files(
+pub(crate) async fn check_signed_files(
     hub: &Hub,
     files: Vec<(usize, Bytes)>,
     now: Timestamp,
@@ -461,7 +469,7 @@ async fn check_signed_files(
 
 /// Brings the files that came together with the files that the licence lists: those to keep, and all of them with
 /// their position in the list, from 1.
-async fn match_files(
+pub(crate) async fn match_files(
     hub: &Hub,
     licence: &Licence,
     files: Vec<Bytes>,
@@ -501,7 +509,7 @@ async fn match_files(
     }
 }
 
-fn new_licence(
+pub(crate) fn new_licence(
     hub: &Hub,
     licence: &Licence,
     document: Bytes,
@@ -533,7 +541,7 @@ fn one(mut outcomes: Vec<Result<Appended, Refusal>>) -> Result<Appended, IntakeE
     }
 }
 
-fn refused(refusal: Refusal) -> IntakeError {
+pub(crate) fn refused(refusal: Refusal) -> IntakeError {
     match refusal {
         Refusal::Conflict { .. } => IntakeError::Conflict,
         Refusal::UnknownLicence => IntakeError::UnknownLicence,

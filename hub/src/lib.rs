@@ -10,6 +10,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod connector_ops;
+pub mod exchange;
 pub mod face_files;
 pub mod http;
 pub mod hub;

@@ -43,6 +43,8 @@ pub enum Act {
     Search(LicenceTypeCode),
     /// Follow the changes of a type.
     Follow(LicenceTypeCode),
+    /// Hand over licences of a type and what becomes of them, as another hub does.
+    Exchange(LicenceTypeCode),
     /// Operate the connectors.
     Operate,
 }
@@ -123,6 +125,7 @@ impl Policies {
             Act::Status(t) => ("status", uid("LicenceType", t.as_str())?, Context::empty()),
             Act::Search(t) => ("search", uid("LicenceType", t.as_str())?, Context::empty()),
             Act::Follow(t) => ("follow", uid("LicenceType", t.as_str())?, Context::empty()),
+            Act::Exchange(t) => ("exchange", uid("LicenceType", t.as_str())?, Context::empty()),
             Act::Operate => ("operate", uid("Hub", "hub")?, Context::empty()),
         };
         let request = Request::new(

@@ -8,6 +8,7 @@ pub mod changes;
 pub mod connectors;
 pub mod corrections;
 pub mod error;
+pub mod exchange;
 pub mod grants;
 pub mod health;
 pub mod holders;
@@ -81,6 +82,9 @@ routes![
     search::search_by_post,
     changes::changes,
     snapshot::snapshot,
+    exchange::take_events,
+    exchange::tallies,
+    exchange::holdings,
     catalogue::catalogue,
     catalogue::matters,
     cases::show_checklist,

@@ -156,11 +156,30 @@ impl TestHub {
     /// Starts a hub that listens there, with more settings that are found out once its folder is
     /// there: `server.pem`, `server.key` and `ca.pem` are in it.
     pub async fn start_prepared(listen: &str, more: impl FnOnce(&Path) -> String) -> Self {
+        Self::start_founded(listen, |_| {}, more).await
+    }
+
+    /// Starts a hub under the same authority as another.
+    pub async fn start_beside(other: &Self, listen: &str, more: &str) -> Self {
+        let found = |path: &Path| {
+            for file in ["ca.pem", "ca.key"] {
+                std::fs::copy(other.folder.path().join(file), path.join(file)).unwrap();
+            }
+        };
+        Self::start_founded(listen, found, |_| more.to_owned()).await
+    }
+
+    async fn start_founded(
+        listen: &str,
+        found: impl FnOnce(&Path),
+        more: impl FnOnce(&Path) -> String,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         privacy::listen();
         let now: Timestamp = NOW.parse().unwrap();
         let path = folder.path();
+        found(path);
         let city = district::consuming_departments().swap_remove(0);
         let root = Subject {
             common_name: "Test Root",
@@ -290,6 +309,19 @@ impl TestHub {
     pub fn puller(&self, pull: &Pull) -> Actor {
         let slug = departments().into_iter().find(|one| one.code == pull.department).unwrap().slug;
         self.department(slug)
+    }
+
+    /// A department's client certificate and key, as files in the hub's folder.
+    pub fn client_files(&self, department: &Department) -> (PathBuf, PathBuf) {
+        let from: Timestamp = "2025-01-01T00:00:00Z".parse().unwrap();
+        let (certificate, key) = self
+            .authority
+            .issue(Suite::EcdsaP256Sha256, Profile::Client, &subject(department), from, 3_000)
+            .unwrap();
+        let file = |end: &str| self.folder.path().join(format!("client-{}.{end}", department.slug));
+        write(file("pem"), &certificate.to_pem());
+        write(file("key"), &key.to_pkcs8_pem());
+        (file("pem"), file("key"))
     }
 
     /// A department of the district with its client certificate.

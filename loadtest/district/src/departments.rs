@@ -165,6 +165,13 @@ pub fn policies() -> String {
             types = type_list(all.into_iter()),
         ));
     }
+    // A hub next door connects with the office's certificate and hands over what its issuers signed.
+    text.push_str(&format!(
+        "\n@id(\"{slug}-exchange\")\npermit(\n  principal == Department::\"{code}\",\n  \
+         action == Action::\"exchange\",\n  resource\n);\n",
+        slug = SERVICES.slug,
+        code = SERVICES.code(),
+    ));
     text.push_str(&format!(
         "\n@id(\"{slug}-operate\")\npermit(\n  principal == Department::\"{code}\",\n  \
          action == Action::\"operate\",\n  resource == Hub::\"hub\"\n);\n",
