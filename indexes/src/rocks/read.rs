@@ -80,11 +80,22 @@ fn scan<F: Family>(
     db: &Db,
     prefix: &[u8],
     budget: usize,
+    look: impl FnMut(F::Key) -> Next,
+) -> Result<bool, StoreError> {
+    scan_from::<F>(db, prefix, prefix, budget, look)
+}
+
+/// The same, beginning with the key `start`.
+fn scan_from<F: Family>(
+    db: &Db,
+    prefix: &[u8],
+    start: &[u8],
+    budget: usize,
     mut look: impl FnMut(F::Key) -> Next,
 ) -> Result<bool, StoreError> {
     let family = db.family::<F>()?;
     let mut keys = db.rocks.raw_iterator_cf_opt(family, prefix_read(F::SHAPE, prefix));
-    keys.seek(prefix);
+    keys.seek(start);
     let mut looked = 0;
     while let Some(key) = keys.key() {
         if looked == budget {
@@ -279,8 +290,8 @@ pub(super) fn set_asides(
     let prefix = SetAsideKey::prefix(name);
     let start = SetAsides::key(&SetAsideKey { name: name.to_owned(), seq: from });
     let mut keys = Vec::new();
-    scan::<SetAsides>(db, &start, usize::MAX, |key| {
-        if keys.len() == limit || !SetAsides::key(&key).starts_with(&prefix) {
+    scan_from::<SetAsides>(db, &prefix, &start, usize::MAX, |key| {
+        if keys.len() == limit {
             return Next::Stop;
         }
         if key.name == name {
