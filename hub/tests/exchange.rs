@@ -149,8 +149,7 @@ async fn what_either_hub_takes_in_is_held_by_both_in_the_end_and_they_come_to_re
     let documents: Vec<Vec<u8>> = bulk.iter().map(Licence::to_bytes).collect();
     let digests: Vec<_> = documents.iter().map(|document| sha256(document)).collect();
     let manifest = Manifest::write(&issuer.department.code, "0001", &digests).unwrap();
-    let (answer, lines) =
-        issuer.hand_in_batch(&manifest, &issuer.sign(&manifest), &documents).await;
+    let (answer, _) = issuer.hand_in_batch(&manifest, &issuer.sign(&manifest), &documents).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     at_rest([&first, &second]).await;
     for hub in [&first, &second] {

@@ -20,8 +20,7 @@ mod manifests;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use connectors::push::{
-    ANSWER_FORMAT, Answer, Event, MANIFEST, MANIFEST_MISSING, RefusedEvent, SPEC_VERSION,
-    is_source, number_of,
+    ANSWER_FORMAT, Answer, Event, MANIFEST, RefusedEvent, SPEC_VERSION, is_source, number_of,
 };
 use indexes::{Appended, Collection, NewEntry, Refusal, StoreError};
 use jiff::civil::Date;
@@ -116,7 +115,7 @@ impl EventError {
             Self::Data => "event_data",
             Self::Subject => "event_subject",
             Self::Digest => "digest_mismatch",
-            Self::ManifestMissing(_) => MANIFEST_MISSING,
+            Self::ManifestMissing(_) => "manifest_missing",
             Self::Intake(error) => error.code(),
         }
     }
