@@ -37,6 +37,11 @@ async fn until_caught_up(hub: &TestHub, office: &Actor) {
     panic!("the province did not catch up: {}", state(office).await);
 }
 
+/// Why an operator does something.
+fn why() -> Value {
+    json!({ "why": "试验" })
+}
+
 #[actix_web::test]
 async fn the_province_gets_what_is_issued_and_what_is_revoked_and_the_counts_agree() {
     let (hub, province, _folder) = hub_with_a_province().await;
@@ -44,7 +49,7 @@ async fn the_province_gets_what_is_issued_and_what_is_revoked_and_the_counts_agr
     let (issuer, office) = (hub.issuer(), hub.office());
     issuer.issue(&licence).await;
     until_caught_up(&hub, &office).await;
-    let compared = office.post("/v1/connectors/province/reconcile", &json!({})).await;
+    let compared = office.post("/v1/connectors/province/reconcile", &why()).await;
     assert_eq!(compared.status, 200, "{}", compared.text);
     let of_type = |compared: &Value| {
         compared["types"]
@@ -58,7 +63,7 @@ async fn the_province_gets_what_is_issued_and_what_is_revoked_and_the_counts_agr
 
     issuer.order(&licence.identifier, StatusChange::Suspend).await;
     until_caught_up(&hub, &office).await;
-    let compared = office.post("/v1/connectors/province/reconcile", &json!({})).await;
+    let compared = office.post("/v1/connectors/province/reconcile", &why()).await;
     let agreed = [None, Some((json!(0), json!(0)))];
     assert!(agreed.contains(&of_type(&compared.json)), "{}", compared.text);
     province.stop().await;
@@ -79,7 +84,7 @@ async fn the_province_is_told_when_a_signer_falls_and_when_it_stands_again() {
         hub.hub.reload_trust().unwrap();
         hub.hub.store.wait_beyond(told, Duration::from_secs(30)).await.unwrap();
         until_caught_up(&hub, &office).await;
-        let compared = office.post("/v1/connectors/province/reconcile", &json!({})).await;
+        let compared = office.post("/v1/connectors/province/reconcile", &why()).await;
         assert_eq!(compared.json["agrees"], true, "{}", compared.text);
         let types = compared.json["types"].as_array().unwrap();
         let theirs: u64 = types.iter().filter_map(|line| line["theirs"].as_u64()).sum();
@@ -94,7 +99,7 @@ async fn a_paused_connector_stays_behind_across_a_restart_until_it_is_resumed() 
     let (mut hub, province, _folder) = hub_with_a_province().await;
     let (licence, _) = hub.enterprise_licence();
     let office = hub.office();
-    let paused = office.post("/v1/connectors/province/pause", &json!({})).await;
+    let paused = office.post("/v1/connectors/province/pause", &why()).await;
     assert_eq!(paused.json, json!({ "paused": true }), "{}", paused.text);
     hub.issuer().issue(&licence).await;
     hub.restart().await;
@@ -107,16 +112,18 @@ async fn a_paused_connector_stays_behind_across_a_restart_until_it_is_resumed() 
     }
     assert_eq!((&behind["paused"], &behind["lag"]), (&json!(true), &json!(1)), "{behind}");
 
-    office.post("/v1/connectors/province/resume", &json!({})).await;
+    office.post("/v1/connectors/province/resume", &why()).await;
     until_caught_up(&hub, &office).await;
     assert_eq!(state(&office).await["lag"], 0);
 
-    let beyond = office.post("/v1/connectors/province/replay", &json!({ "from": 99 })).await;
+    let beyond =
+        office.post("/v1/connectors/province/replay", &json!({ "from": 99, "why": "试验" })).await;
     assert_eq!((beyond.status, beyond.code()), (422, "replay_beyond_head"));
-    let replayed = office.post("/v1/connectors/province/replay", &json!({ "from": 0 })).await;
+    let replayed =
+        office.post("/v1/connectors/province/replay", &json!({ "from": 0, "why": "试验" })).await;
     assert_eq!(replayed.status, 200, "{}", replayed.text);
     until_caught_up(&hub, &office).await;
-    let compared = office.post("/v1/connectors/province/reconcile", &json!({})).await;
+    let compared = office.post("/v1/connectors/province/reconcile", &why()).await;
     for line in compared.json["types"].as_array().unwrap() {
         assert_eq!(line["difference"], 0, "a repeat is dropped by the receiver: {line}");
     }
@@ -127,12 +134,11 @@ async fn a_paused_connector_stays_behind_across_a_restart_until_it_is_resumed() 
 async fn only_who_may_operate_sees_the_connectors() {
     let hub = TestHub::start().await;
     for path in ["pause", "resume", "reconcile"] {
-        let refused =
-            hub.issuer().post(&format!("/v1/connectors/province/{path}"), &json!({})).await;
+        let refused = hub.issuer().post(&format!("/v1/connectors/province/{path}"), &why()).await;
         assert_eq!((refused.status, refused.code()), (403, "not_permitted"), "{path}");
     }
     let refused = hub.stranger().get("/v1/connectors").await;
     assert_eq!((refused.status, refused.code()), (403, "not_permitted"));
-    let unknown = hub.office().post("/v1/connectors/nowhere/pause", &json!({})).await;
+    let unknown = hub.office().post("/v1/connectors/nowhere/pause", &why()).await;
     assert_eq!((unknown.status, unknown.code()), (404, "unknown_connector"));
 }

@@ -151,6 +151,11 @@ fn delivered(case: &Case) -> usize {
     count(case, |what| matches!(what, StepKind::Delivered))
 }
 
+/// Why an operator does something.
+fn why() -> Value {
+    json!({ "why": "试验" })
+}
+
 #[actix_web::test]
 async fn a_case_reaches_the_province_once_even_when_hub_and_province_stop_in_between() {
     let mut scene = Scene::set().await;
@@ -275,7 +280,8 @@ async fn what_the_counterpart_does_not_take_is_set_aside_with_its_remark_until_i
 
     // The reason is gone: it is sent again, and arrives.
     desk.execute("ALTER TABLE up_pro_accept DROP CONSTRAINT closed").await.unwrap();
-    let sent = office.post("/v1/connectors/cases/replay", &json!({ "from": 0 })).await;
+    let sent =
+        office.post("/v1/connectors/cases/replay", &json!({ "from": 0, "why": "试验" })).await;
     assert_eq!(sent.json, json!({ "sent_again": 1 }), "{}", sent.text);
     scene.until(&case.id, |case| delivered(case) == 1).await;
 
@@ -287,12 +293,13 @@ async fn what_the_counterpart_does_not_take_is_set_aside_with_its_remark_until_i
     let listed = office.get("/v1/connectors/cases/set-aside").await;
     assert_eq!(listed.json["set_aside"][0]["code"], "error_row", "{state}");
     assert_eq!(listed.json["set_aside"][0]["remark"], "申请人证件 *** 查无此人");
-    let sent = office.post("/v1/connectors/cases/replay", &json!({ "from": 0 })).await;
+    let sent =
+        office.post("/v1/connectors/cases/replay", &json!({ "from": 0, "why": "试验" })).await;
     assert_eq!(sent.json, json!({ "sent_again": 1 }), "{}", sent.text);
     scene.until_state(|state| state["set_aside"] == 0 && state["delivered"] == 2).await;
     let sql = "SELECT right(row_guid, 7)::text FROM up_pro_accept ORDER BY row_guid";
     assert_eq!(desk.texts(sql).await.unwrap(), ["-again1", "-again2"]);
-    let counted = office.post("/v1/connectors/cases/reconcile", &json!({})).await;
+    let counted = office.post("/v1/connectors/cases/reconcile", &why()).await;
     assert_eq!((counted.status, counted.code()), (422, "connector_for_cases"));
     drop(desk);
     scene.end().await;
@@ -336,13 +343,13 @@ async fn a_paused_counterpart_gets_nothing_until_it_is_resumed_also_across_a_res
     let mut scene = Scene::set().await;
     let who = scene.applicant().await;
     let office = scene.hub.office();
-    let paused = office.post("/v1/connectors/cases/pause", &json!({})).await;
+    let paused = office.post("/v1/connectors/cases/pause", &why()).await;
     assert_eq!(paused.json, json!({ "paused": true }), "{}", paused.text);
     let case = scene.hand_in(&who).await;
     scene.hub.restart().await;
     let state = scene.until_state(|state| state["waiting"] == 1).await;
     assert_eq!((&state["paused"], &state["delivered"]), (&json!(true), &json!(0)), "{state}");
-    scene.hub.office().post("/v1/connectors/cases/resume", &json!({})).await;
+    scene.hub.office().post("/v1/connectors/cases/resume", &why()).await;
     scene.until(&case.id, |case| delivered(case) == 1).await;
     scene.end().await;
 }

@@ -21,6 +21,10 @@ const CALLS: &[&str] = &[
     "get /v1/changes",
     "get /v1/changes/snapshot",
     "get /v1/connectors",
+    "get /v1/connectors/{name}/actions",
+    "get /v1/connectors/{name}/code-map",
+    "get /v1/connectors/{name}/reconciliations",
+    "get /v1/connectors/{name}/reconciliations/{id}",
     "get /v1/connectors/{name}/set-aside",
     "get /v1/corrections",
     "get /v1/corrections/{id}",
@@ -52,9 +56,11 @@ const CALLS: &[&str] = &[
     "post /v1/cases/{id}/submit",
     "post /v1/cases/{id}/withdraw",
     "post /v1/connectors/{name}/pause",
+    "post /v1/connectors/{name}/preview",
     "post /v1/connectors/{name}/reconcile",
     "post /v1/connectors/{name}/replay",
     "post /v1/connectors/{name}/resume",
+    "post /v1/connectors/{name}/retry",
     "post /v1/corrections",
     "post /v1/corrections/{id}/answer",
     "post /v1/exchange/events",
@@ -68,6 +74,7 @@ const CALLS: &[&str] = &[
     "post /v1/pulls",
     "post /v1/search",
     "put /v1/cases/{id}/form",
+    "put /v1/connectors/{name}/code-map",
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! The operator's command line.
 
 pub mod anchors;
+pub mod connector;
 pub mod crl;
 pub mod demo;
 pub mod doctor;
@@ -48,6 +49,9 @@ enum Command {
     /// Revocation lists.
     #[command(subcommand)]
     Crl(crl::Command),
+    /// The connectors of a running hub: state, what would be sent, pause, replay, compare, set-asides.
+    #[command(subcommand)]
+    Connector(connector::Command),
     /// Check settings, keys, disk, store and counterparts; says what to do.
     Doctor(doctor::Arguments),
 }
@@ -82,6 +86,7 @@ pub fn run() -> ExitCode {
             Command::Matters(command) => matters::run(&command),
             Command::Anchors(command) => anchors::run(&command),
             Command::Crl(command) => crl::run(&command).await,
+            Command::Connector(command) => connector::run(command).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
         }
     })

@@ -31,6 +31,12 @@ fn everything(identifier: &LicenceId) -> Vec<(&'static str, String)> {
         ("POST", "/v1/connectors/province/resume".into()),
         ("POST", "/v1/connectors/province/replay".into()),
         ("POST", "/v1/connectors/province/reconcile".into()),
+        ("POST", "/v1/connectors/province/retry".into()),
+        ("POST", "/v1/connectors/province/preview".into()),
+        ("PUT", "/v1/connectors/province/code-map".into()),
+        ("GET", "/v1/connectors/province/code-map".into()),
+        ("GET", "/v1/connectors/province/actions".into()),
+        ("GET", "/v1/connectors/province/reconciliations".into()),
     ]
 }
 

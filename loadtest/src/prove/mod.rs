@@ -265,7 +265,8 @@ impl Stage {
 
     async fn operate(&self, word: &str) -> Result<serde_json::Value, Error> {
         let path = format!("/v1/connectors/{PROVINCE}/{word}");
-        let answer = self.target(&self.clerk)?.once(&Call::post(path, "")).await?;
+        let why = r#"{"why":"the proof"}"#;
+        let answer = self.target(&self.clerk)?.once(&Call::post(path, why)).await?;
         answer.json(&format!("POST /v1/connectors/{PROVINCE}/{word}"))
     }
 }
