@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use connectors::local_postgres::LocalPostgres;
+use connectors::{department_desk::DepartmentDesk, local_postgres::LocalPostgres};
 use licence::StatusChange;
 use serde_json::{Value, json};
 use support::{Actor, TestHub};
@@ -76,7 +76,7 @@ async fn what_was_refused_is_sent_once_more_and_stays_listed() {
     scene.caught_up().await;
     let refuse = "INSERT INTO dn_lic_data_error (row_guid, error_remark)
                   SELECT row_guid, '字段不符' FROM up_lic_data";
-    let database = scene.province.client().await.unwrap();
+    let database = DepartmentDesk::connect(&scene.province.connection()).await.unwrap();
     database.execute(refuse).await.unwrap();
     scene.until(|state| state["set_aside"] == 1).await;
     let open = scene.get("/province/set-aside").await;

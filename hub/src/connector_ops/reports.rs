@@ -1,4 +1,4 @@
-//! Reports of comparisons: one JSON file each, the last ones kept (`docs/formats/reconciliation.md`).
+//! Reports of comparisons: one JSON file each, the last ones kept (`docs/operations.md`, Connectors at work).
 
 use std::{
     fs,
