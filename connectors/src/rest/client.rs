@@ -233,8 +233,9 @@ impl Client {
             .map_err(|_| shape("a method is none"))?;
         let mut request = self.client()?.request(method, url).body(wire.body);
         for (name, value) in wire.headers {
-            let value = header::HeaderValue::from_str(&value)
+            let mut value = header::HeaderValue::from_str(&value)
                 .map_err(|_| shape("a header's value cannot be sent"))?;
+            value.set_sensitive(true); // it may be the token
             request = request.header(name, value);
         }
         let mut response = request

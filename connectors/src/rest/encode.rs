@@ -1,12 +1,14 @@
 //! Changes → requests. Pure: time, nonce, token and keys come in as arguments.
 
+use std::collections::BTreeSet;
+
 use jiff::{Timestamp, tz::Offset};
 use serde_json::{Map, Value};
 
 use super::{
     message_signatures::{self, Message, Parameters, SigningKey},
     settings::{Ready, Settings},
-    shape::{self, Call},
+    shape::{self, Call, Naming},
     sign::{self, Method, Sign},
     template,
 };
@@ -51,7 +53,10 @@ pub(crate) fn parcels<'a>(
         }
     }
     let send = &ready.shape.send;
-    let parcels = written.chunks(send.records).enumerate().map(|(place, chunk)| {
+    let by_identifier =
+        send.results.as_ref().is_some_and(|results| results.record_is == Naming::Identifier);
+    let parcels = chunks(&written, send.records, by_identifier).into_iter().enumerate();
+    let parcels = parcels.map(|(place, chunk)| {
         // A gateway may answer a batch it has seen without looking at it: other words are another batch.
         let mut name = batch.id.clone().into_bytes();
         name.extend_from_slice(&wording);
@@ -75,6 +80,34 @@ pub(crate) fn parcels<'a>(
     });
     let parcels = parcels.collect();
     (parcels, refused)
+}
+
+/// A record with the elements it is written in.
+type Written<'a> = (&'a Shared, Vec<code_map::Value>);
+
+/// What goes into each request. Answers that name licences cannot tell two changes of one apart: those go one after
+/// the other.
+fn chunks<'a, 'b>(
+    written: &'b [Written<'a>],
+    most: usize,
+    by_identifier: bool,
+) -> Vec<&'b [Written<'a>]> {
+    let mut chunks = Vec::new();
+    let mut start = 0;
+    let mut named = BTreeSet::new();
+    for (place, (item, _)) in written.iter().enumerate() {
+        let full = place - start >= most;
+        if full || (by_identifier && named.contains(item.identifier())) {
+            chunks.push(&written[start..place]);
+            start = place;
+            named.clear();
+        }
+        named.insert(item.identifier());
+    }
+    if start < written.len() {
+        chunks.push(&written[start..]);
+    }
+    chunks
 }
 
 fn record(
@@ -343,5 +376,158 @@ fn written(form: shape::Timestamp, at: Timestamp) -> String {
         shape::Timestamp::Seconds => at.as_second().to_string(),
         shape::Timestamp::China => china("%Y-%m-%d %H:%M:%S"),
         shape::Timestamp::Compact => china("%Y%m%d%H%M%S"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use licence::LicenceStatus;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{ConnectorSettings, rules::samples};
+
+    fn settings(shape: &str) -> Settings {
+        let values = match shape {
+            "guangdong" => json!({
+                "matter_code": "11370800MB285591843370117002011", "matter_name": "电子证照归集",
+                "operator_account": "yihao", "operator_name": "{token}",
+                "operator_organisation": "样本局", "operator_organisation_code": samples::ISSUER
+            }),
+            _ => json!({}),
+        };
+        let more = json!({
+            "shape": shape, "access_id": "hub", "secret_file": "secret", "values": values,
+            "paths": { "tallies": "/tallies", "holdings": "/holdings" }
+        });
+        let raw = ConnectorSettings {
+            name: "gateway".to_owned(),
+            kind: "rest".to_owned(),
+            url: Some("https://gateway.example/licences/".to_owned()),
+            ca: Some("ca.pem".into()),
+            more: more.as_object().unwrap().clone(),
+            ..ConnectorSettings::default()
+        };
+        let mut problems = Vec::new();
+        let checked = Settings::check(&raw, &mut problems);
+        checked.unwrap_or_else(|| panic!("{problems:?}"))
+    }
+
+    fn shown(wire: &Wire) -> String {
+        let mut text = format!("{} {}\n", wire.method, wire.target);
+        for (name, value) in &wire.headers {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+        let body: Value = serde_json::from_slice(&wire.body).unwrap();
+        format!("{text}\n{body:#}\n")
+    }
+
+    fn access() -> Access {
+        Access { token: "t-1".to_owned(), secret: b"secret".to_vec(), key: Key::None }
+    }
+
+    fn moment() -> Moment {
+        Moment { now: "2025-03-01T01:30:00Z".parse().unwrap(), nonce: "n-1".to_owned() }
+    }
+
+    fn items() -> Vec<Shared> {
+        let first = samples::issued(7);
+        let suspended = samples::changed(8, &first, LicenceStatus::Valid, LicenceStatus::Suspended);
+        vec![first, suspended, samples::issued(9)]
+    }
+
+    /// Log-in, records and questions, with signatures, as they go over the wire.
+    #[test]
+    fn requests_are_as_the_golden_files_have_them() {
+        for shape in ["guangdong", "gbt36906"] {
+            let settings = settings(shape);
+            let ready = settings.ready().unwrap();
+            let batch = Batch::new("gateway", 0, items());
+            let (parcels, refused) = parcels(&ready, &ready.shape.code_map, "gateway", &batch);
+            assert_eq!(refused, []);
+            let wire = |call: &Call, content: &Content| {
+                shown(&wire(&settings, &ready, call, content, &access(), &moment()).unwrap())
+            };
+            let shape = &ready.shape;
+            let asked = vec![
+                ("type", samples::types()[0].to_string()),
+                ("day", "2025-03-01".to_owned()),
+                ("after", String::new()),
+                ("limit", "100".to_owned()),
+            ];
+            let mut all = wire(&shape.token.as_ref().unwrap().call, &Content::default());
+            for parcel in &parcels {
+                all.push_str(&wire(&shape.send.call, &parcel.content));
+            }
+            all.push_str(&wire(&shape.counts.as_ref().unwrap().call, &Content::default()));
+            let content = Content { asked, ..Content::default() };
+            all.push_str(&wire(&shape.holdings.as_ref().unwrap().call, &content));
+            insta::assert_snapshot!(settings_name(&settings, shape), all);
+        }
+    }
+
+    fn settings_name(settings: &Settings, shape: &shape::Shape) -> String {
+        format!("{}_{}", settings.name, if shape.send.records == 1 { "one" } else { "many" })
+    }
+
+    #[test]
+    fn the_same_records_in_the_same_words_are_the_same_batch() {
+        let settings = settings("gbt36906");
+        let ready = settings.ready().unwrap();
+        let batch = Batch::new("gateway", 0, items());
+        let id = |map: &CodeMap| {
+            let (parcels, _) = parcels(&ready, map, "gateway", &batch);
+            parcels[0].content.batch.clone()
+        };
+        let map = &ready.shape.code_map;
+        assert_eq!(id(map), id(map));
+        let other = CodeMap { empty: Some("无".to_owned()), ..map.clone() };
+        assert_ne!(id(map), id(&other));
+    }
+
+    #[test]
+    fn requests_hold_as_many_records_as_the_shape_says() {
+        let of = |most, by_identifier| {
+            let items = items();
+            let written: Vec<Written<'_>> = items.iter().map(|item| (item, Vec::new())).collect();
+            let chunks = chunks(&written, most, by_identifier);
+            chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(1, false), [1, 1, 1]);
+        assert_eq!(of(2, false), [2, 1]);
+        assert_eq!(of(9, false), [3]);
+        // The second record is about the licence of the first.
+        assert_eq!(of(9, true), [1, 2]);
+    }
+
+    /// Nothing that settings or records say is taken for a template.
+    #[test]
+    fn what_is_filled_in_is_not_filled_again() {
+        let settings = settings("guangdong");
+        let ready = settings.ready().unwrap();
+        let mut licence = samples::licence(7, samples::types()[0]);
+        licence.name = "{secret}{token}".to_owned();
+        let batch = Batch::new("gateway", 0, vec![samples::of_licence(7, licence)]);
+        let (parcels, _) = parcels(&ready, &ready.shape.code_map, "gateway", &batch);
+        let call = &ready.shape.send.call;
+        let made = wire(&settings, &ready, call, &parcels[0].content, &access(), &moment());
+        let body: Value = serde_json::from_slice(&made.unwrap().body).unwrap();
+        assert_eq!(body["data"]["license_name"], "{secret}{token}");
+        assert_eq!(body["operator"]["name"], "{token}");
+    }
+
+    #[test]
+    fn a_form_is_written_as_forms_are() {
+        let body = form(&json!({ "a": "1 2&3", "b": "中", "n": 7 }));
+        assert_eq!(String::from_utf8(body).unwrap(), "a=1+2%263&b=%E4%B8%AD&n=7");
+    }
+
+    #[test]
+    fn times_have_their_forms() {
+        let now = moment().now;
+        assert_eq!(written(shape::Timestamp::Milliseconds, now), "1740792600000");
+        assert_eq!(written(shape::Timestamp::Seconds, now), "1740792600");
+        assert_eq!(written(shape::Timestamp::China, now), "2025-03-01 09:30:00");
+        assert_eq!(written(shape::Timestamp::Compact, now), "20250301093000");
     }
 }

@@ -166,14 +166,11 @@ pub(crate) fn results(
         None | Some(Value::Null) if results.lists == Lists::Refused => &[],
         _ => return Err(malformed("it has no list of results where the shape says")),
     };
+    // Two changes of one licence are never in one request if answers name licences.
     let mut open: BTreeMap<String, &Shared> = (1_u64..)
         .zip(items)
         .map(|(place, item)| (named(results.record_is, place, item, connector), *item))
         .collect();
-    if open.len() != items.len() && results.record_is == Naming::Identifier {
-        // Two changes of one licence in a request: what is said of the licence is said of the later one.
-        open = items.iter().map(|item| (item.identifier().to_string(), *item)).collect();
-    }
     let sent = open.len() as u64;
     let mut refused = Vec::new();
     let mut failed = None;
@@ -370,5 +367,188 @@ fn number(value: &Value) -> Option<u64> {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.parse().ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{rest::shape::Shape, rules::samples};
+
+    fn shape(name: &str) -> Shape {
+        Shape::built_in(name).unwrap()
+    }
+
+    fn response(status: u16, body: &str) -> Response {
+        let retry_after = (status == 429).then_some(Duration::from_secs(7));
+        Response { status, retry_after, date: None, body: body.as_bytes().to_vec() }
+    }
+
+    fn word(verdict: &Verdict) -> (&'static str, String) {
+        match verdict {
+            Verdict::Taken(_) => ("taken", String::new()),
+            Verdict::Refused { code, .. } => ("refused", code.clone()),
+            Verdict::Renew { code } => ("renew", code.clone()),
+            Verdict::Clock => ("clock", String::new()),
+            Verdict::Failed(DeliveryError::Unreachable(problem)) => {
+                ("unreachable", problem.code().to_owned())
+            }
+            Verdict::Failed(error) => ("configuration", error.code().to_owned()),
+        }
+    }
+
+    #[test]
+    fn each_answer_of_guangdong_has_its_verdict() {
+        let answers = shape("guangdong").answers;
+        let failure = |code: &str| {
+            json!({ "ack_code": "FAILURE", "errors": [{ "code": code, "message": "x" }] })
+                .to_string()
+        };
+        for (status, body, is, code) in [
+            (200, r#"{"ack_code":"SUCCESS","errors":[]}"#.to_owned(), "taken", ""),
+            (200, failure("LICENSE_EXISTS"), "taken", ""),
+            (200, failure("TOKEN_EXPIRED"), "renew", "TOKEN_EXPIRED"),
+            (200, failure("TIMESTAMP_INVALID"), "clock", ""),
+            (200, failure("SYSTEM_BUSY"), "unreachable", "gateway_failing"),
+            (200, failure("DATA_INVALID"), "refused", "DATA_INVALID"),
+            (400, failure("DATA_INVALID"), "refused", "DATA_INVALID"),
+            (200, failure("SIGNATURE_INVALID"), "configuration", "gateway_stopped"),
+            (200, failure("SOMETHING_NEW"), "configuration", "gateway_stopped"),
+            (200, r#"{"ack_code":"FAILURE"}"#.to_owned(), "configuration", "gateway_stopped"),
+            (200, "{}".to_owned(), "configuration", "answer_malformed"),
+            (200, r#"{"ack_code":{}}"#.to_owned(), "configuration", "answer_malformed"),
+            (200, "x".to_owned(), "configuration", "answer_malformed"),
+            (400, "x".to_owned(), "refused", "400"),
+            (401, String::new(), "renew", "401"),
+            (403, String::new(), "configuration", "access_refused"),
+            (404, String::new(), "configuration", "no_interface"),
+            (302, String::new(), "configuration", "no_interface"),
+            (408, String::new(), "unreachable", "receiver_failing"),
+            (413, String::new(), "refused", "413"),
+            (429, String::new(), "unreachable", "receiver_failing"),
+            (503, String::new(), "unreachable", "receiver_failing"),
+            (599, String::new(), "unreachable", "receiver_failing"),
+        ] {
+            let found = word(&verdict(&answers, &response(status, &body)));
+            assert_eq!((found.0, found.1.as_str()), (is, code), "{status} {body}");
+        }
+        let Verdict::Failed(error) = verdict(&answers, &response(429, "")) else {
+            panic!("failed")
+        };
+        assert_eq!(error.problem().retry_after(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn codes_can_be_texts_numbers_or_truths() {
+        let mut answers = shape("gbt36906").answers;
+        answers.codes.insert("true".to_owned(), Action::Taken);
+        for status in [json!("0"), json!(0), json!(200), json!(true)] {
+            let body = json!({ "head": { "status": status } }).to_string();
+            assert_eq!(word(&verdict(&answers, &response(200, &body))).0, "taken", "{body}");
+        }
+    }
+
+    /// A code that no shape names stops everything: nothing is set aside, nothing is taken for done.
+    #[test]
+    fn unknown_codes_lose_nothing() {
+        let mut answers = shape("gbt36906").answers;
+        answers.codes.remove("*");
+        let body =
+            json!({ "head": { "status": "11010519491231002X", "message": "?" } }).to_string();
+        let Verdict::Failed(error) = verdict(&answers, &response(200, &body)) else {
+            panic!("failed")
+        };
+        assert_eq!(error.code(), "gateway_stopped");
+        assert!(!error.to_string().contains("1101"), "{error}");
+    }
+
+    #[test]
+    fn what_is_said_of_records_can_name_them_in_four_ways() {
+        let items = [samples::issued(5), samples::issued(6)];
+        let items: Vec<&Shared> = items.iter().collect();
+        for (naming, name) in [
+            (Naming::Key, json!("gateway-00000000000000000006")),
+            (Naming::Seq, json!(6)),
+            (Naming::Identifier, json!(items[1].identifier().to_string())),
+            (Naming::Place, json!(2)),
+        ] {
+            let mut results = shape("gbt36906").send.results.unwrap();
+            results.record_is = naming;
+            results.lists = Lists::Refused;
+            let message = format!("号码 {} 有误", samples::CITIZEN);
+            let entry = json!({ "key": name, "status": 422, "message": message });
+            let body = json!({ "data": { "results": [entry] } });
+            let refused = super::results(&results, &body, &items, "gateway").unwrap();
+            assert_eq!(refused.len(), 1, "{naming:?}");
+            assert_eq!((refused[0].seq.0, refused[0].code.as_str()), (6, "422"));
+            assert_eq!(refused[0].remark, "号码 *** 有误");
+            // Nothing said of any: all are taken, if the list has those with a defect only.
+            assert_eq!(super::results(&results, &json!({}), &items, "gateway").unwrap(), []);
+            results.lists = Lists::All;
+            let error = super::results(&results, &body, &items, "gateway").unwrap_err();
+            assert_eq!(error.code(), "answer_does_not_add_up");
+        }
+    }
+
+    #[test]
+    fn tokens_are_read_strictly() {
+        let shape = shape("gbt36906").token.unwrap();
+        let of = |body: Value| token(&shape, &json!({ "data": body }));
+        let seconds = |body| of(body).unwrap().1.as_secs();
+        assert_eq!(seconds(json!({ "accessToken": "t" })), 7_200);
+        assert_eq!(seconds(json!({ "accessToken": "t", "expiresIn": null })), 7_200);
+        assert_eq!(seconds(json!({ "accessToken": "t", "expiresIn": 60 })), 60);
+        assert_eq!(seconds(json!({ "accessToken": "t", "expiresIn": "60" })), 60);
+        assert_eq!(seconds(json!({ "accessToken": "t", "expiresIn": u64::MAX })), 86_400);
+        for wrong in [
+            json!({}),
+            json!({ "accessToken": "" }),
+            json!({ "accessToken": "a\nb" }),
+            json!({ "accessToken": 7 }),
+            json!({ "accessToken": "x".repeat(8_193) }),
+            json!({ "accessToken": "t", "expiresIn": "soon" }),
+            json!({ "accessToken": "t", "expiresIn": -1 }),
+        ] {
+            assert_eq!(of(wrong).unwrap_err().code(), "answer_malformed");
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_read_strictly() {
+        let shape = shape("gbt36906");
+        let licence_type = samples::types()[0].to_string();
+        let told = |entries: Value| json!({ "data": { "counts": entries, "tallies": entries } });
+        let of = |body| counts(shape.counts.as_ref().unwrap(), &body);
+        let entry = json!({ "certTypeCode": licence_type, "count": "3" });
+        assert_eq!(of(told(json!([entry]))).unwrap()[&samples::types()[0]], 3);
+        assert_eq!(of(told(json!([{ "certTypeCode": "x", "count": 0 }]))).unwrap().len(), 0);
+        for (body, code) in [
+            (told(json!([entry, entry])), "answer_malformed"),
+            (told(json!([{ "certTypeCode": "x", "count": 1 }])), "unknown_type_counted"),
+            (told(json!([{ "certTypeCode": licence_type, "count": -1 }])), "answer_malformed"),
+            (told(json!({})), "answer_malformed"),
+            (json!({}), "answer_malformed"),
+        ] {
+            assert_eq!(of(body).unwrap_err().code(), code);
+        }
+
+        let tallied = |day: &str, digest: Value| {
+            let entry = json!({
+                "certTypeCode": licence_type, "issueDate": day, "count": 2, "digest": digest
+            });
+            tallies(shape.tallies.as_ref().unwrap(), &told(json!([entry])))
+        };
+        let bucket =
+            Bucket { licence_type: samples::types()[0], day: jiff::civil::date(2025, 3, 1) };
+        // Sums of any size come as text: numbers of JSON are not exact beyond 2^53 with every program.
+        let sum = "2305843009213693953";
+        for day in ["2025-03-01", "20250301"] {
+            let tally = tallied(day, json!(sum)).unwrap()[&bucket];
+            assert_eq!(tally, Tally::from_sum(2, sum).unwrap());
+        }
+        assert_eq!(tallied("1 March", json!(sum)).unwrap_err().code(), "answer_malformed");
+        assert_eq!(tallied("2025-03-01", json!("f")).unwrap_err().code(), "answer_malformed");
     }
 }
