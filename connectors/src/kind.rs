@@ -23,7 +23,9 @@ impl fmt::Debug for Kind {
 
 /// Makes the connector. Files and counterpart are looked at when something is delivered.
 #[derive(Clone)]
-pub struct Opener(Arc<dyn Fn(&Types) -> Box<dyn Connector> + Send + Sync>);
+pub struct Opener(Arc<Open>);
+
+type Open = dyn Fn(&Types) -> Box<dyn Connector> + Send + Sync;
 
 impl Opener {
     /// What makes the connector, given the catalogue's licence types.

@@ -158,9 +158,9 @@ impl Source<'_> {
             "changed_at" => moment(map.times, self.item.change.at),
             "digest" => self.item.digest.to_string(),
             "document" => String::from_utf8_lossy(&self.item.document).into_owned(),
-            "holder_kind" => self.holders(field, |holder| {
-                Ok(code(CodeList::HolderKind, holder.id.kind().code())?)
-            })?,
+            "holder_kind" => {
+                self.holders(field, |holder| code(CodeList::HolderKind, holder.id.kind().code()))?
+            }
             "holder_name" => self.holders(field, |holder| Ok(holder.name.clone()))?,
             "holder_number" => self.holders(field, |holder| Ok(holder.id.number().to_owned()))?,
             "identifier" => self.item.identifier().to_string(),
@@ -168,7 +168,7 @@ impl Source<'_> {
             "issuer" => licence.issuer.to_string(),
             "issuer_name" => licence.issuer_name.clone(),
             "key" => self.item.key(self.connector),
-            "licence_type" => code(CodeList::LicenceType, &licence.licence_type.to_string())?,
+            "licence_type" => code(CodeList::LicenceType, licence.licence_type.as_ref())?,
             "name" => licence.name.clone(),
             "number" => licence.number.clone(),
             "operation" => code(CodeList::Operation, Operation::of_item(self.item).word())?,
@@ -177,7 +177,7 @@ impl Source<'_> {
             }
             "project" => licence.project.as_ref().map_or_else(String::new, ToString::to_string),
             "region" => match &licence.region {
-                Some(region) => code(CodeList::Region, &region.to_string())?,
+                Some(region) => code(CodeList::Region, region.as_ref())?,
                 None => String::new(),
             },
             "seq" => self.item.seq().to_string(),

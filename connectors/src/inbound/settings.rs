@@ -120,7 +120,7 @@ pub enum Signatures {
     /// Rows bring a signature.
     Brought,
     /// The department's key service.
-    KeyService(http::Settings),
+    KeyService(Box<http::Settings>),
     /// Nobody: licences are taken in as unsigned ones, and are never trusted.
     None,
 }
@@ -129,7 +129,7 @@ impl Signatures {
     /// The key service, if there is one. It connects when it is asked.
     pub fn open(&self) -> Option<KeyService> {
         match self {
-            Self::KeyService(settings) => Some(KeyService::new(settings.clone())),
+            Self::KeyService(settings) => Some(KeyService::new(*settings.clone())),
             _ => None,
         }
     }
@@ -321,7 +321,7 @@ fn signatures(
                 ..ConnectorSettings::default()
             };
             http::Settings::check_exact(&service, name.to_owned(), problems)
-                .map(Signatures::KeyService)
+                .map(|settings| Signatures::KeyService(Box::new(settings)))
         }
         Some(_) => {
             let form = "`brought`, `key_service` or `unsigned`";

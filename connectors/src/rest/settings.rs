@@ -75,8 +75,11 @@ struct Given {
 
 enum Source {
     BuiltIn(Arc<Ready>),
-    File(PathBuf, Mutex<Option<((SystemTime, u64), Arc<Ready>)>>),
+    File(PathBuf, Mutex<Option<Read>>),
 }
+
+/// A shape as its file had it, and what tells that the file was changed: its time and its length.
+type Read = ((SystemTime, u64), Arc<Ready>);
 
 /// A shape with what the settings say.
 pub(crate) struct Ready {
