@@ -261,6 +261,11 @@ impl Place {
         self.folder.join("server.log")
     }
 
+    /// Of its own: servers that share one take each other's temporary tables away.
+    fn temporary(&self) -> PathBuf {
+        self.folder.join("tmp")
+    }
+
     fn pid_file(&self) -> PathBuf {
         self.folder.join("server.pid")
     }
@@ -326,10 +331,11 @@ impl Place {
             }
         }
         programs.own_folder(&self.data)?;
+        programs.own_folder(&self.temporary())?;
         let mut install = programs.command(INSTALL);
         install.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
         install.args(["--skip-test-db", "--skip-name-resolve", "--innodb-log-file-size=8M"]);
-        install.arg(self.data_argument());
+        install.arg(self.data_argument()).arg(format!("--tmpdir={}", self.temporary().display()));
         let output = output(install)
             .await
             .map_err(|source| LocalMariaDbError::Program { program: INSTALL, source })?;
@@ -347,6 +353,7 @@ impl Place {
         let mut keeper = programs.command("/bin/sh");
         keeper.args(["-c", KEEPER, "keeper", SERVER, "--no-defaults"]).arg(self.data_argument());
         keeper.arg(format!("--socket={}", self.socket.display()));
+        keeper.arg(format!("--tmpdir={}", self.temporary().display()));
         keeper.arg(format!("--pid-file={}", self.pid_file().display()));
         keeper.args([
             "--skip-name-resolve",

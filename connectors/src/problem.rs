@@ -175,19 +175,19 @@ pub enum Problem {
     /// A table is not as the standard has it.
     #[error("a table of the exchange database is not as agreed (SQLSTATE {sqlstate})")]
     TableDiffers {
-        /// PostgreSQL's code.
+        /// The database's code; with MariaDB its number too.
         sqlstate: String,
     },
     /// We may not read or write a table.
     #[error("the exchange database gives us no right to do this (SQLSTATE {sqlstate})")]
     RightMissing {
-        /// PostgreSQL's code.
+        /// The database's code; with MariaDB its number too.
         sqlstate: String,
     },
     /// User or password is wrong, or the server does not let us in from here.
     #[error("the exchange database does not let us in (SQLSTATE {sqlstate})")]
     LoginRefused {
-        /// PostgreSQL's code.
+        /// The database's code; with MariaDB its number too.
         sqlstate: String,
     },
     /// The server wants a password or a method that we have not.
@@ -198,13 +198,13 @@ pub enum Problem {
     /// There is no such database.
     #[error("the server has no such database (SQLSTATE {sqlstate})")]
     DatabaseMissing {
-        /// PostgreSQL's code.
+        /// The database's code; with MariaDB its number too.
         sqlstate: String,
     },
     /// A value was refused by the database.
     #[error("the exchange database refused a value (SQLSTATE {sqlstate}, column {})", column.as_deref().unwrap_or("not told"))]
     ValueRefused {
-        /// PostgreSQL's code.
+        /// The database's code; with MariaDB its number too.
         sqlstate: String,
         /// The column, if the database told.
         column: Option<String>,
@@ -212,7 +212,7 @@ pub enum Problem {
     /// The server is starting, stopping, full or too busy.
     #[error("the exchange database cannot work now (SQLSTATE {sqlstate})")]
     DatabaseFailing {
-        /// PostgreSQL's code.
+        /// The database's code; with MariaDB its number too.
         sqlstate: String,
     },
     /// The settings' file has no key for this server.
@@ -453,7 +453,7 @@ impl Problem {
                 "Compare the tables over there with docs/formats/frontdb.md."
             }
             Self::RightMissing { .. } => {
-                "The user needs INSERT and SELECT on up_lic_data and SELECT on dn_lic_data_error."
+                "The user needs INSERT and SELECT on up_lic_data, with MariaDB UPDATE too, and SELECT on dn_lic_data_error."
             }
             Self::LoginRefused { .. } | Self::LoginImpossible => {
                 "Check `user` and the content of `password_file`, and whether the server admits this machine."
