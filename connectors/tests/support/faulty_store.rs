@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,11 +43,17 @@ pub enum Fault {
 pub struct FaultyStore {
     inner: Arc<dyn LicenceStore>,
     faults: Mutex<BTreeMap<Call, (Fault, usize)>>,
+    licences_read: AtomicUsize,
 }
 
 impl FaultyStore {
     pub fn new(inner: Arc<dyn LicenceStore>) -> Self {
-        Self { inner, faults: Mutex::default() }
+        Self { inner, faults: Mutex::default(), licences_read: AtomicUsize::new(0) }
+    }
+
+    /// How many licences have been read by identifier.
+    pub fn licences_read(&self) -> usize {
+        self.licences_read.load(Ordering::SeqCst)
     }
 
     /// The next `times` of these calls fail.
@@ -96,6 +105,7 @@ impl LicenceStore for FaultyStore {
         &self,
         identifiers: &[LicenceId],
     ) -> Result<Vec<Option<StoredLicence>>, StoreError> {
+        self.licences_read.fetch_add(identifiers.len(), Ordering::SeqCst);
         self.through(Call::Licences, self.inner.licences(identifiers)).await
     }
 

@@ -32,6 +32,7 @@ struct Told {
     refuse_batches_with: BTreeSet<u64>,
     refuse_every_batch: bool,
     refuse_records: BTreeSet<u64>,
+    unreachable_with: BTreeSet<u64>,
     replies: Vec<Reply>,
     now_micros: u64,
     counts: BTreeMap<LicenceTypeCode, u64>,
@@ -68,6 +69,16 @@ impl Script {
 
     pub fn refuse_every_batch(&self, refuse: bool) {
         self.told(|told| told.refuse_every_batch = refuse);
+    }
+
+    /// Is not there for batches that hold one of these.
+    pub fn unreachable_with(&self, seqs: &[u64]) {
+        self.told(|told| told.unreachable_with = seqs.iter().copied().collect());
+    }
+
+    /// How many deliveries have begun.
+    pub fn has_begun(&self) -> u64 {
+        *self.0.begun.borrow()
     }
 
     /// Takes the batch, but not these records.
@@ -143,11 +154,11 @@ impl Connector for Script {
         self.0.hanging.subscribe().wait_for(|hanging| !hanging).await.unwrap();
         self.told(|told| {
             told.attempts += 1;
-            if told.down {
+            let seqs: Vec<u64> = batch.items.iter().map(|item| item.seq().0).collect();
+            if told.down || seqs.iter().any(|seq| told.unreachable_with.contains(seq)) {
                 let to = "scripted:1".to_owned();
                 return Err(DeliveryError::Unreachable(Problem::ConnectionLost { to }));
             }
-            let seqs: Vec<u64> = batch.items.iter().map(|item| item.seq().0).collect();
             let spoilt = seqs.iter().any(|seq| told.refuse_batches_with.contains(seq));
             if told.refuse_every_batch || spoilt {
                 return Err(DeliveryError::Refused(Problem::BatchRefused { status: 422 }));
