@@ -6,6 +6,7 @@
 //! | `issue` | `POST /v1/licences`, one signed licence each | ring's signature verification on all cores |
 //! | `search` | `POST /v1/search`, parts of names | Tantivy called directly on the same index |
 //! | `certs` | signatures, see [`crate::bench_certs`]; only when asked for | the bare primitives |
+//! | `connectors` | a push into PostgreSQL, see [`crate::bench_connectors`]; only when asked for | a bare `COPY` |
 //!
 //! Ours and the floor take turns, several rounds each; the medians are reported.
 
@@ -29,7 +30,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    bench_certs,
+    bench_certs, bench_connectors,
     client::{Call, Target},
     drive::pull_calls,
     error::Error,
@@ -55,6 +56,8 @@ pub enum Part {
     Search,
     /// Signatures: no hub is started.
     Certs,
+    /// A push into PostgreSQL, and its lag under load; only when asked for.
+    Connectors,
 }
 
 /// Arguments of `loadtest bench`.
@@ -65,6 +68,9 @@ pub struct Arguments {
     /// Licences in the hub.
     #[arg(long, default_value_t = 20_000)]
     licences: u64,
+    /// Changes that `connectors` pushes.
+    #[arg(long, default_value_t = 1_000_000)]
+    changes: u64,
     /// Print JSON: an array of {name, ours, floor, peer, ratio, unit}.
     #[arg(long)]
     json: bool,
@@ -111,6 +117,10 @@ pub async fn run(arguments: &Arguments) -> Result<(), Error> {
         let figures = bench_certs::run(arguments.rounds, seconds.min(0.5))?;
         report(&figures, arguments.json);
         return Ok(());
+    }
+    if arguments.part == Some(Part::Connectors) {
+        let hub = arguments.hub.as_deref();
+        return bench_connectors::run(arguments.changes, hub, arguments.json).await;
     }
     let temporary = tempfile::Builder::new().prefix("yihao-bench-").tempdir();
     let temporary = temporary.map_err(Error::file(Path::new("a temporary folder")))?;

@@ -130,6 +130,12 @@ impl Hub {
         kib.unwrap_or(0_u64) * 1024
     }
 
+    /// Starts counting the most memory anew: what [`Hub::peak_memory`] tells is from now on.
+    pub fn forget_peak_memory(&self) {
+        // 5 resets the mark (proc(5), clear_refs). Where that is not allowed the mark stays, which tells more, not less.
+        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+
     /// Kills it as a power cut would: SIGKILL, no warning.
     pub fn kill(mut self) {
         let _ = self.child.kill();

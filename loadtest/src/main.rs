@@ -7,6 +7,7 @@
 
 mod bench;
 mod bench_certs;
+mod bench_connectors;
 mod client;
 mod drive;
 mod enterprises;
