@@ -11,7 +11,7 @@ use licence::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::Problem;
+use super::error::{Problem, StartAgain};
 use crate::{Hub, policy::Act, tls::Caller};
 
 /// Entries looked at for one answer, however few of them the caller may see.
@@ -125,7 +125,7 @@ pub(super) fn compacted() -> Problem {
         "changes after this number are not kept any more; start again with a snapshot, then follow the changes from its `seq`",
     )
     .at("request");
-    problem.start_again = Some("/v1/changes/snapshot");
+    problem.start_again = Some(StartAgain::Snapshot);
     problem
 }
 
@@ -210,7 +210,7 @@ mod tests {
         let types = BTreeSet::from([licence_type(0)]);
         let wanted = Wanted { types, from: Seq(from), limit: 3, wait: Duration::ZERO };
         let found = part(store, wanted).await.map_err(|problem| {
-            assert_eq!((problem.status, problem.start_again), (410, Some("/v1/changes/snapshot")));
+            assert_eq!((problem.status, problem.start_again), (410, Some(StartAgain::Snapshot)));
             problem.code
         });
         Ok(found?.0.iter().map(|change| change.seq.0).collect())

@@ -27,10 +27,18 @@ pub struct Problem {
     pub retry: bool,
     /// Where to start again instead, as an address of this interface.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_again: Option<&'static str>,
+    pub start_again: Option<StartAgain>,
     /// More than one defect, where all are known at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub defects: Vec<String>,
+}
+
+/// Where to start again: a word in place of the address, so that every error stays small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub enum StartAgain {
+    /// With the state of all licences.
+    #[serde(rename = "/v1/changes/snapshot")]
+    Snapshot,
 }
 
 impl Problem {
