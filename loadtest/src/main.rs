@@ -20,6 +20,7 @@ mod load;
 mod measure;
 mod postgres;
 mod prove;
+mod prove_exchange;
 mod pulls;
 
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Import a register with the hub being killed, and check that all of it is there.
     Prove(prove::Arguments),
+    /// Two hubs hand over to each other while either is killed; both hold the same in the end.
+    Exchange(prove_exchange::Arguments),
     /// The bare handler that pulls are measured against.
     #[command(hide = true)]
     Floor(floor::Arguments),
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Drive(arguments) => runtime.block_on(drive::run(arguments)),
         Command::Bench(arguments) => runtime.block_on(bench::run(arguments)),
         Command::Prove(arguments) => runtime.block_on(prove::run(arguments)),
+        Command::Exchange(arguments) => runtime.block_on(prove_exchange::run(arguments)),
         Command::Floor(arguments) => floor::serve(arguments),
     };
     match done {
