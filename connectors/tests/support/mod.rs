@@ -8,6 +8,7 @@ pub mod file_server;
 pub mod gateway;
 pub mod maria;
 pub mod marks;
+pub mod neighbour;
 pub mod province;
 pub mod relay;
 pub mod scripted;
