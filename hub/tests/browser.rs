@@ -107,14 +107,20 @@ async fn story(page: Page) {
     page.fits("the connectors").await;
     page.is_accessible_and_light("the connectors").await;
 
-    page.press(&format!("{city} form[action*=pause] button")).await;
+    page.submit(&format!("{city} a[href='/connectors/city']")).await;
+    page.fits("one connector").await;
+    page.is_accessible_and_light("one connector").await;
+    page.type_into("#why-pause", "maintenance").await;
+    page.submit("form[action*=pause] button").await;
     page.until("the city is paused", |text| text.contains("Paused")).await;
-    page.press(&format!("{city} form[action*=resume] button")).await;
+    page.type_into("#why-resume", "maintenance is over").await;
+    page.submit("form[action*=resume] button").await;
     page.until("the city is up to date again", |text| {
         !text.contains("Paused") && text.contains("Up to date")
     })
     .await;
-    page.press(&format!("{city} form[action*=reconcile] button")).await;
+    page.type_into("#why-reconcile", "a test").await;
+    page.submit("form[action*=reconcile] button").await;
     page.until("the counts agree", |text| text.contains("Both sides hold the same")).await;
     page.fits("the reconciliation").await;
     page.is_accessible_and_light("the reconciliation").await;

@@ -390,8 +390,8 @@ async fn operators_see_counterparts_for_cases_on_the_page() {
     let refused = operator.get("/connectors/cases/set-aside").await;
     assert!(refused.text().contains(&case.id), "{}", refused.text());
     desk.execute("ALTER TABLE up_pro_accept DROP CONSTRAINT closed").await.unwrap();
-    let sent = operator.post("/connectors/cases/send-again", &[]).await;
-    assert_eq!((sent.status, sent.location()), (303, "/connectors"), "{}", sent.html);
+    let sent = operator.post("/connectors/cases/send-again", &[("why", "约束已取消")]).await;
+    assert_eq!((sent.status, sent.location()), (303, "/connectors/cases"), "{}", sent.html);
     scene.until(&case.id, |case| delivered(case) == 1).await;
     drop(desk);
     scene.end().await;

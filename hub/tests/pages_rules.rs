@@ -592,16 +592,25 @@ async fn a_counterpart_that_is_away_is_explained_paused_and_resumed() {
     pages.get("/connectors?lang=en").await.shows("The counterpart cannot be reached.");
 
     let page = pages.post("/connectors/city/pause", &[]).await;
-    assert_eq!((page.status, page.header("location")), (303, "/connectors"));
+    assert_eq!(page.status, 400);
+    page.shows("请写明原因");
+    let page = pages.post("/connectors/city/pause", &[("why", "对方停机维护")]).await;
+    assert_eq!((page.status, page.header("location")), (303, "/connectors/city"));
     watched.wait_for(|state| state.paused).await.unwrap();
     let page = pages.get("/connectors").await;
     page.shows("已暂停");
+    let page = pages.get("/connectors/city").await;
     page.shows("action=\"/connectors/city/resume\"");
-    let page = pages.post("/connectors/city/resume?refresh=off", &[]).await;
-    assert_eq!((page.status, page.header("location")), (303, "/connectors?refresh=off"));
+    page.shows("对方停机维护");
+    page.shows("<svg class=\"chart\"");
+    let page = pages.post("/connectors/city/resume", &[("why", "维护结束")]).await;
+    assert_eq!((page.status, page.header("location")), (303, "/connectors/city"));
     watched.wait_for(|state| !state.paused).await.unwrap();
 
-    let page = pages.post("/connectors/city/reconcile", &[]).await;
+    let page = pages.post("/connectors/city/replay", &[("why", "核对"), ("from", "99")]).await;
+    assert_eq!(page.status, 400);
+    page.shows("没有这个序号");
+    let page = pages.post("/connectors/city/reconcile", &[("why", "核对")]).await;
     assert_eq!(page.status, 503);
     page.shows("对方现在没有回答");
     let page = pages.get("/connectors/city/set-aside").await;

@@ -5,8 +5,12 @@ use actix_web::{
     http::{StatusCode, header},
     web,
 };
-use connectors::{ConnectorState, LastError, ReconcileError, RunnerError, RunnerHandle, TypeCount};
-use jiff::Timestamp;
+use connectors::{
+    Comparison, ConnectorState, DifferenceKind, LastError, ReconcileError, RunnerError, Sample,
+    TypeCount,
+};
+use jiff::{SignedDuration, Timestamp};
+use licence::Seq;
 
 use super::{
     home::number,
@@ -14,20 +18,37 @@ use super::{
     search::type_name,
     texts::{Texts, connector_error, fill},
     verification::moment,
-    views::{self, Badge, ConnectorError, CountRow, Fact, Notice, Section, SetAsideRow, Tone},
+    views::{
+        self, ActionForm, ActionRow, Badge, Chart, ConnectorError, CountRow, DifferenceRow, Fact,
+        HourRow, Notice, ReportRow, Section, SetAsideRow, SettledRow, Tone,
+    },
     visitor::{Failure, Visitor},
 };
 use crate::{
+    connector_ops::{self, By, OpsError, ReplayFrom, Report, Retry},
     policy::Act,
-    reuse::courier::{Courier, CourierError, CourierState},
+    reuse::courier::{Courier, CourierState},
 };
 
 /// Most refused records on a page.
 const SET_ASIDES: usize = 1_000;
 
+/// Most settled ones, reports and actions on a page.
+const SETTLED: usize = 100;
+const REPORTS: usize = 20;
+const ACTIONS: usize = 50;
+
+/// What a chart shows.
+const DAY_MINUTES: i64 = 24 * 60;
+
 /// `GET /connectors`.
 pub(crate) async fn list(visitor: Visitor, request: HttpRequest) -> HttpResponse {
-    visitor.show(all(&visitor, renews(&request)))
+    visitor.show(all(&visitor, renews(&request)).await)
+}
+
+/// `GET /connectors/{name}`.
+pub(crate) async fn one(visitor: Visitor, name: web::Path<String>) -> HttpResponse {
+    visitor.show(detail(&visitor, &name).await)
 }
 
 /// `GET /connectors/{name}/set-aside`.
@@ -35,57 +56,120 @@ pub(crate) async fn set_aside(visitor: Visitor, name: web::Path<String>) -> Http
     visitor.show(refused(&visitor, &name).await)
 }
 
-/// `POST /connectors/{name}/pause`.
-pub(crate) async fn pause(
+/// `GET /connectors/{name}/reconciliations/{report}`.
+pub(crate) async fn reconciliation(
     visitor: Visitor,
-    request: HttpRequest,
-    name: web::Path<String>,
-    _: Posted,
+    path: web::Path<(String, String)>,
 ) -> HttpResponse {
-    let done = match (courier(&visitor, &name), runner(&visitor, &name)) {
-        (Ok(courier), _) => courier.pause().await.map_err(courier_stopped),
-        (_, Ok(runner)) => runner.pause().await.map_err(stopped),
-        (_, Err(failure)) => Err(failure),
+    visitor.show(compared(&visitor, &path.0, &path.1).await)
+}
+
+/// `GET /connectors/{name}/code-map`.
+pub(crate) async fn code_map(visitor: Visitor, name: web::Path<String>) -> HttpResponse {
+    visitor.show(read_code_map(&visitor, &name))
+}
+
+/// `POST /connectors/{name}/code-map`.
+pub(crate) async fn replace_code_map(
+    visitor: Visitor,
+    name: web::Path<String>,
+    form: Posted,
+) -> HttpResponse {
+    match write_code_map(&visitor, &name, &form).await {
+        Ok(None) => away(&format!("/connectors/{name}")),
+        Ok(Some(page)) => visitor.show(Ok((StatusCode::UNPROCESSABLE_ENTITY, page))),
+        Err(failure) => visitor.failed(&failure),
+    }
+}
+
+/// `POST /connectors/{name}/pause`.
+pub(crate) async fn pause(visitor: Visitor, name: web::Path<String>, form: Posted) -> HttpResponse {
+    let done = async {
+        let by = by(&visitor, &name, &form)?;
+        connector_ops::pause(&visitor.hub, &name, &by).await.map_err(failed)
     };
-    back(&visitor, &request, done)
+    back(&visitor, &name, done.await)
 }
 
 /// `POST /connectors/{name}/resume`.
 pub(crate) async fn resume(
     visitor: Visitor,
-    request: HttpRequest,
     name: web::Path<String>,
-    _: Posted,
+    form: Posted,
 ) -> HttpResponse {
-    let done = match (courier(&visitor, &name), runner(&visitor, &name)) {
-        (Ok(courier), _) => courier.resume().await.map_err(courier_stopped),
-        (_, Ok(runner)) => runner.resume().await.map_err(stopped),
-        (_, Err(failure)) => Err(failure),
+    let done = async {
+        let by = by(&visitor, &name, &form)?;
+        connector_ops::resume(&visitor.hub, &name, &by).await.map_err(failed)
     };
-    back(&visitor, &request, done)
+    back(&visitor, &name, done.await)
 }
 
-/// `POST /connectors/{name}/reconcile`: changes nothing, but asks much of both sides.
+/// `POST /connectors/{name}/replay`.
+pub(crate) async fn replay(
+    visitor: Visitor,
+    name: web::Path<String>,
+    form: Posted,
+) -> HttpResponse {
+    let done = async {
+        let by = by(&visitor, &name, &form)?;
+        let unknown = || Failure::bad_request("unknown_change", |t| t.say_replay_from);
+        let from = match (form.text("from"), form.text("day")) {
+            (seq, "") => ReplayFrom::Seq(Seq(seq.parse().map_err(|_| unknown())?)),
+            ("", day) => ReplayFrom::Day(day.parse().map_err(|_| unknown())?),
+            _ => return Err(unknown()),
+        };
+        connector_ops::replay(&visitor.hub, &name, &from, &by).await.map(drop).map_err(failed)
+    };
+    back(&visitor, &name, done.await)
+}
+
+/// `POST /connectors/{name}/retry`: what is set aside, once more; the chosen ones, or all.
+pub(crate) async fn retry(visitor: Visitor, name: web::Path<String>, form: Posted) -> HttpResponse {
+    let done = async {
+        let by = by(&visitor, &name, &form)?;
+        let gone = || Failure::bad_request("not_set_aside", |t| t.say_not_set_aside);
+        let which = if form.text("which") == "chosen" {
+            let chosen = form.all("seq").take(SET_ASIDES).map(|seq| seq.parse().map(Seq));
+            Retry::These(chosen.collect::<Result<Vec<_>, _>>().map_err(|_| gone())?)
+        } else {
+            Retry::All
+        };
+        if which == Retry::These(Vec::new()) {
+            return Err(gone());
+        }
+        connector_ops::retry(&visitor.hub, &name, &which, &by).await.map(drop).map_err(failed)
+    };
+    back(&visitor, &name, done.await)
+}
+
+/// `POST /connectors/{name}/reconcile`: to the report.
 pub(crate) async fn reconcile(
     visitor: Visitor,
     name: web::Path<String>,
-    _: Posted,
+    form: Posted,
 ) -> HttpResponse {
-    visitor.show(compared(&visitor, &name).await)
+    let done = async {
+        let by = by(&visitor, &name, &form)?;
+        let hub = visitor.hub.clone().into_inner();
+        connector_ops::reconcile(&hub, &name, &by).await.map_err(failed)
+    };
+    match done.await {
+        Ok(report) => away(&format!("/connectors/{name}/reconciliations/{}", report.id)),
+        Err(failure) => visitor.failed(&failure),
+    }
 }
 
 /// `POST /connectors/{name}/send-again`: what a counterpart for cases did not take.
 pub(crate) async fn send_again(
     visitor: Visitor,
-    request: HttpRequest,
     name: web::Path<String>,
-    _form: Posted,
+    form: Posted,
 ) -> HttpResponse {
-    let done = match courier(&visitor, &name) {
-        Ok(courier) => courier.send_again().await.map(drop).map_err(courier_stopped),
-        Err(failure) => Err(failure),
+    let done = async {
+        let by = by(&visitor, &name, &form)?;
+        connector_ops::send_again(&visitor.hub, &name, &by).await.map(drop).map_err(failed)
     };
-    back(&visitor, &request, done)
+    back(&visitor, &name, done.await)
 }
 
 /// Whether the list renews itself: unless the address says otherwise.
@@ -93,13 +177,16 @@ fn renews(request: &HttpRequest) -> bool {
     !request.query_string().split('&').any(|member| member == "refresh=off")
 }
 
-/// Back to the list, so that reloading it repeats nothing.
-fn back(visitor: &Visitor, request: &HttpRequest, done: Result<(), Failure>) -> HttpResponse {
-    let list = if renews(request) { "/connectors" } else { "/connectors?refresh=off" };
+/// Back to the counterpart's page, so that reloading it repeats nothing.
+fn back(visitor: &Visitor, name: &str, done: Result<(), Failure>) -> HttpResponse {
     match done {
-        Ok(()) => HttpResponse::SeeOther().insert_header((header::LOCATION, list)).finish(),
+        Ok(()) => away(&format!("/connectors/{name}")),
         Err(failure) => visitor.failed(&failure),
     }
+}
+
+fn away(address: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, address)).finish()
 }
 
 fn may_operate(visitor: &Visitor) -> Result<(), Failure> {
@@ -111,47 +198,247 @@ fn may_operate(visitor: &Visitor) -> Result<(), Failure> {
     }
 }
 
-fn runner<'a>(visitor: &'a Visitor, name: &str) -> Result<&'a RunnerHandle, Failure> {
+/// Who does it, and why. Whether there is such a counterpart comes before the question why.
+fn by(visitor: &Visitor, name: &str, form: &Posted) -> Result<By, Failure> {
     may_operate(visitor)?;
-    visitor
-        .hub
-        .connectors
-        .get(name)
-        .ok_or_else(|| Failure::not_found("unknown_connector", |t| t.say_unknown_connector))
+    if !visitor.hub.connectors.contains_key(name) && !visitor.hub.couriers().contains_key(name) {
+        return Err(unknown());
+    }
+    let (department, operator) = visitor
+        .operating()
+        .ok_or_else(|| Failure::forbidden("not_permitted", |t| t.say_operate))?;
+    By::new(department, Some(operator), form.text("why")).map_err(failed)
 }
 
-fn courier<'a>(visitor: &'a Visitor, name: &str) -> Result<&'a Courier, Failure> {
-    may_operate(visitor)?;
-    visitor
-        .hub
-        .couriers()
-        .get(name)
-        .ok_or_else(|| Failure::not_found("unknown_connector", |t| t.say_unknown_connector))
+fn unknown() -> Failure {
+    Failure::not_found("unknown_connector", |t| t.say_unknown_connector)
 }
 
-fn courier_stopped(error: CourierError) -> Failure {
-    tracing::error!(error.code = error.code(), error = %error, "a connector call failed");
-    Failure::unavailable(error.code(), |t| t.say_unavailable)
+fn courier<'a>(visitor: &'a Visitor, name: &str) -> Option<&'a Courier> {
+    visitor.hub.couriers().get(name)
 }
 
-fn stopped(error: RunnerError) -> Failure {
-    tracing::error!(error.code = error.code(), error = %error, "a connector call failed");
-    Failure::unavailable(error.code(), |t| t.say_unavailable)
+fn failed(error: OpsError) -> Failure {
+    let code = error.code();
+    match error {
+        OpsError::Unknown => unknown(),
+        OpsError::UnknownReport => Failure::not_found(code, |t| t.say_not_found),
+        OpsError::Why => Failure::bad_request(code, |t| t.say_why),
+        OpsError::UnknownChange { .. }
+        | OpsError::NoChangeSince
+        | OpsError::Runner(RunnerError::BeyondHead { .. }) => {
+            Failure::bad_request(code, |t| t.say_replay_from)
+        }
+        OpsError::NotSetAside { .. } => Failure::bad_request(code, |t| t.say_not_set_aside),
+        OpsError::ForCases | OpsError::NoCodeMap => {
+            Failure::bad_request(code, |t| t.say_bad_request)
+        }
+        OpsError::Reconciling => Failure::conflict(code, |t| t.say_reconciling),
+        OpsError::Store(error) | OpsError::Reconcile(ReconcileError::Store(error)) => error.into(),
+        error => {
+            tracing::error!(error.code = code, error = %error, "a connector call failed");
+            match error {
+                OpsError::Reconcile(_) => Failure::unavailable(code, |t| t.say_connector_failed),
+                _ => Failure::unavailable(code, |t| t.say_unavailable),
+            }
+        }
+    }
 }
 
-fn all(visitor: &Visitor, renew: bool) -> Result<(StatusCode, views::Connectors), Failure> {
+async fn all(visitor: &Visitor, renew: bool) -> Result<(StatusCode, views::Connectors), Failure> {
     may_operate(visitor)?;
     let mut page = visitor.frame(Section::Connectors, visitor.t().connectors);
     if !renew {
         page.keep = "refresh=off&";
     }
-    let licences = visitor.hub.connectors.values().map(|runner| card(visitor, &runner.state()));
+    let mut connectors = Vec::new();
+    for runner in visitor.hub.connectors.values() {
+        let samples = runner.history(a_day_ago()).await?;
+        connectors.push(card(visitor, &runner.state(), &samples));
+    }
     let cases = visitor.hub.couriers().values().map(|one| courier_card(visitor, &one.state()));
-    let connectors = licences.chain(cases).collect();
+    connectors.extend(cases);
     Ok((StatusCode::OK, views::Connectors { page, renew, connectors }))
 }
 
-fn card(visitor: &Visitor, state: &ConnectorState) -> views::Connector {
+/// By the machine's clock, as samples are.
+fn a_day_ago() -> Timestamp {
+    let now = Timestamp::now();
+    now.checked_sub(SignedDuration::from_mins(DAY_MINUTES)).unwrap_or(now)
+}
+
+async fn detail(
+    visitor: &Visitor,
+    name: &str,
+) -> Result<(StatusCode, views::ConnectorPage), Failure> {
+    may_operate(visitor)?;
+    let t = visitor.t();
+    let form = |act, button, hint| ActionForm { act, button, hint, from: false };
+    let switch = |paused| match paused {
+        true => form("resume", t.resume, t.act_resume),
+        false => form("pause", t.pause, t.act_pause),
+    };
+    let (connector, mut forms, samples, reports, code_map);
+    if let Some(courier) = courier(visitor, name) {
+        let state = courier.state();
+        connector = courier_card(visitor, &state);
+        forms = vec![switch(state.paused)];
+        if state.set_aside > 0 {
+            forms.push(form("send-again", t.send_again, t.act_send_again));
+        }
+        (samples, reports, code_map) = (Vec::new(), Vec::new(), None);
+    } else {
+        let runner = visitor.hub.connectors.get(name).ok_or_else(unknown)?;
+        let state = runner.state();
+        samples = runner.history(a_day_ago()).await?;
+        connector = card(visitor, &state, &samples);
+        forms = vec![switch(state.paused), form("reconcile", t.reconcile, t.act_reconcile)];
+        if state.set_aside > 0 {
+            forms.push(form("retry", t.retry_all, t.act_retry));
+        }
+        forms.push(ActionForm { act: "replay", button: t.replay, hint: t.act_replay, from: true });
+        reports =
+            connector_ops::reconciliations(&visitor.hub, name, REPORTS).await.map_err(failed)?;
+        code_map = connector_ops::code_map(&visitor.hub, name)
+            .is_ok()
+            .then(|| format!("/connectors/{name}/code-map"));
+    }
+    let actions =
+        connector_ops::actions(&visitor.hub, name, None, ACTIONS).await.map_err(failed)?;
+    let who = visitor.logged_in()?.account.name.clone();
+    let page = views::ConnectorPage {
+        page: visitor.frame(Section::Connectors, name),
+        connector,
+        who: fill(t.acts_by, &[("who", &who)]),
+        forms,
+        code_map,
+        hours: hours(&samples),
+        reports: reports.iter().map(|report| report_row(t, name, report)).collect(),
+        actions: actions.iter().map(|action| action_row(visitor, action)).collect(),
+    };
+    Ok((StatusCode::OK, page))
+}
+
+fn report_row(t: &Texts, name: &str, report: &Report) -> ReportRow {
+    let found = &report.found;
+    let (tone, sign, word) = if found.agrees {
+        (Tone::Good, "✓", t.report_equal)
+    } else {
+        (Tone::Warning, "≠", t.report_differs)
+    };
+    ReportRow {
+        href: format!("/connectors/{name}/reconciliations/{}", report.id),
+        at: moment(found.at),
+        badge: Badge { tone, sign, word: word.to_owned() },
+        says: report_says(t, report),
+    }
+}
+
+fn report_says(t: &Texts, report: &Report) -> String {
+    let found = &report.found;
+    fill(
+        t.report_says,
+        &[
+            ("missing", &number(found.missing)),
+            ("extra", &number(found.extra)),
+            ("different", &number(found.different)),
+            ("explained", &number(found.explained)),
+            ("resent", &number(found.resent)),
+        ],
+    )
+}
+
+fn action_row(visitor: &Visitor, action: &connector_ops::Action) -> ActionRow {
+    let t = visitor.t();
+    let what = match action.act.as_str() {
+        "pause" => t.pause,
+        "resume" => t.resume,
+        "replay" => t.replay,
+        "reconcile" => t.reconcile,
+        "retry" => t.retry,
+        "send_again" => t.send_again,
+        "code_map" => t.act_code_map,
+        "preview" => t.act_preview,
+        other => other,
+    };
+    let outcome = match action.outcome.as_deref() {
+        None => t.trace_begun,
+        Some("done") => t.trace_done,
+        Some(code) => code,
+    };
+    let department = visitor.hub.department_name(&action.department).to_owned();
+    ActionRow {
+        at: moment(action.at),
+        who: action
+            .account
+            .iter()
+            .fold(department, |department, account| format!("{department} · {account}")),
+        what: what.to_owned(),
+        why: action.why.clone(),
+        outcome: outcome.to_owned(),
+    }
+}
+
+/// The last 24 hours, newest first; hours without a sample are left out.
+fn hours(samples: &[Sample]) -> Vec<HourRow> {
+    let hour = |sample: &Sample| sample.at.as_second().div_euclid(3_600);
+    samples
+        .chunk_by(|one, next| hour(one) == hour(next))
+        .rev()
+        .map(|hour| HourRow {
+            hour: hour.first().map(|sample| moment(sample.at)).unwrap_or_default(),
+            lag: number(hour.iter().map(|sample| sample.lag).max().unwrap_or(0)),
+            seconds: number(hour.iter().map(|sample| sample.lag_seconds).max().unwrap_or(0)),
+            delivered: number(hour.iter().map(|sample| sample.delivered).sum()),
+            failures: number(hour.iter().map(|sample| sample.failures).sum()),
+        })
+        .collect()
+}
+
+fn charts(t: &Texts, state: &ConnectorState, samples: &[Sample]) -> Vec<Chart> {
+    let chart = |title: &str, now: u64, value: fn(&Sample) -> u64| {
+        let most = samples.iter().map(value).max().unwrap_or(0).max(now);
+        let says = fill(t.chart_says, &[("most", &number(most)), ("now", &number(now))]);
+        Chart {
+            title: title.to_owned(),
+            says: if samples.is_empty() { t.chart_none.to_owned() } else { says },
+            path: path(samples, Timestamp::now(), most, value),
+        }
+    };
+    vec![
+        chart(t.chart_lag, state.lag, |sample| sample.lag),
+        chart(t.chart_seconds, state.lag_seconds, |sample| sample.lag_seconds),
+    ]
+}
+
+/// A path in 600 by 100 over the last 24 hours: the highest value of each five minutes. Where there is no sample, the
+/// hub did not run, and there is no line.
+fn path(samples: &[Sample], now: Timestamp, most: u64, value: fn(&Sample) -> u64) -> String {
+    use std::fmt::Write;
+    const STEP: i64 = 5;
+    let step = |sample: &Sample| {
+        let minutes = DAY_MINUTES - (now.as_second() - sample.at.as_second()).div_euclid(60);
+        minutes.clamp(0, DAY_MINUTES) / STEP
+    };
+    let mut path = String::new();
+    let mut before = None;
+    for chunk in samples.chunk_by(|one, next| step(one) == step(next)) {
+        let Some(at) = chunk.first().map(step) else { continue };
+        let high = chunk.iter().map(value).max().unwrap_or(0);
+        let x = at * STEP * 600 / DAY_MINUTES;
+        let y = 98 - u64::try_from(u128::from(high) * 96 / u128::from(most.max(1))).unwrap_or(96);
+        let letter = if before.is_some_and(|before| at - before <= 2) { 'L' } else { 'M' };
+        // Writing into a text never fails.
+        let _ = write!(path, "{letter}{x} {y}");
+        if letter == 'M' {
+            let _ = write!(path, "h1"); // a sample that stands alone is seen too
+        }
+        before = Some(at);
+    }
+    path
+}
+
+fn card(visitor: &Visitor, state: &ConnectorState, samples: &[Sample]) -> views::Connector {
     let t = visitor.t();
     let named = |text| fill(text, &[("name", &state.name)]);
     let records = |n| fill(t.records, &[("n", &number(n))]);
@@ -160,26 +447,39 @@ fn card(visitor: &Visitor, state: &ConnectorState) -> views::Connector {
         &[("cursor", &number(state.cursor.0)), ("head", &number(state.head.0))],
     );
     let success = state.last_success.map_or_else(|| t.never.to_owned(), moment);
-    views::Connector {
+    let last_hour = &samples[samples.len().saturating_sub(60)..];
+    let an_hour_ago = Timestamp::now().as_second() - 3_600;
+    let minutes = last_hour.iter().filter(|sample| sample.at.as_second() >= an_hour_ago);
+    let throughput = fill(
+        t.throughput_of,
+        &[
+            ("n", &number(minutes.clone().map(|sample| sample.delivered).sum())),
+            ("most", &number(minutes.map(|sample| sample.delivered).max().unwrap_or(0))),
+        ],
+    );
+    let resending = (state.resending > 0).then(|| Fact::new(t.resending, records(state.resending)));
+    let opens = state.opens_at.map(|at| Fact::new(t.opens_at, moment(at)));
+    let mut connector = views::Connector {
         kind: t.connector_kind(state.kind).to_owned(),
         badge: badge(t, state.paused, state.is_failing(), state.lag),
         facts: vec![
             Fact::new(t.lag_records, records(state.lag)),
             Fact::new(t.lag_seconds, fill(t.seconds, &[("n", &number(state.lag_seconds))])),
             Fact::new(t.delivered, records(state.delivered)),
+            Fact::new(t.throughput, throughput),
             Fact::new(t.set_aside, records(state.set_aside)),
             Fact::new(t.position, position),
             Fact::new(t.last_success, success),
         ],
         error: state.last_error.as_ref().map(|error| error_of(visitor, state.next_attempt, error)),
-        paused: state.paused,
         set_aside: (state.set_aside > 0)
             .then(|| fill(t.show_set_aside, &[("n", &number(state.set_aside))])),
-        pause_label: named(t.pause_of),
-        resume_label: named(t.resume_of),
-        reconcile_label: Some(named(t.reconcile_of)),
+        charts: charts(t, state, samples),
+        operate_label: named(t.operate_of),
         name: state.name.clone(),
-    }
+    };
+    connector.facts.extend(resending.into_iter().chain(opens));
+    connector
 }
 
 fn courier_card(visitor: &Visitor, state: &CourierState) -> views::Connector {
@@ -206,12 +506,10 @@ fn courier_card(visitor: &Visitor, state: &CourierState) -> views::Connector {
             Fact::new(t.last_success, success),
         ],
         error: state.last_error.as_ref().map(|error| error_of(visitor, state.next_attempt, error)),
-        paused: state.paused,
         set_aside: (state.set_aside > 0)
             .then(|| fill(t.show_set_aside, &[("n", &number(state.set_aside))])),
-        pause_label: named(t.pause_of),
-        resume_label: named(t.resume_of),
-        reconcile_label: None,
+        charts: Vec::new(),
+        operate_label: named(t.operate_of),
         name: state.name.clone(),
     }
 }
@@ -247,16 +545,22 @@ fn error_of(visitor: &Visitor, next: Option<Timestamp>, error: &LastError) -> Co
 }
 
 async fn refused(visitor: &Visitor, name: &str) -> Result<(StatusCode, views::SetAside), Failure> {
-    if let Ok(courier) = courier(visitor, name) {
+    may_operate(visitor)?;
+    if let Some(courier) = courier(visitor, name) {
         return refused_cases(visitor, courier).await;
     }
-    let records = runner(visitor, name)?.set_asides(SET_ASIDES + 1).await?;
-    let title = fill(visitor.t().set_aside_title, &[("name", &name)]);
+    let t = visitor.t();
+    let hub = &visitor.hub;
+    let records = connector_ops::set_asides(hub, name, Seq(0), SET_ASIDES + 1).await;
+    let records = records.map_err(failed)?;
+    let settled = connector_ops::settled(hub, name, None, SETTLED).await.map_err(failed)?;
     let page = views::SetAside {
-        page: visitor.frame(Section::Connectors, title),
-        lead: visitor.t().set_aside_lead,
-        about: visitor.t().set_aside_seq,
-        send_again: None,
+        page: visitor.frame(Section::Connectors, fill(t.set_aside_title, &[("name", &name)])),
+        lead: t.set_aside_lead,
+        about: t.set_aside_seq,
+        name: name.to_owned(),
+        single: true,
+        send_again: format!("/connectors/{name}/retry"),
         more: records.len() > SET_ASIDES,
         rows: records
             .into_iter()
@@ -266,6 +570,18 @@ async fn refused(visitor: &Visitor, name: &str) -> Result<(StatusCode, views::Se
                 code: record.code,
                 remark: record.remark,
                 at: moment(record.at),
+            })
+            .collect(),
+        settled: settled
+            .into_iter()
+            .map(|one| SettledRow {
+                seq: one.refused.seq.to_string(),
+                code: one.refused.code,
+                how: match one.how {
+                    indexes::Settled::Resent => t.settled_resent,
+                    indexes::Settled::Replayed => t.settled_replayed,
+                },
+                at: moment(one.settled_at),
             })
             .collect(),
     };
@@ -282,7 +598,9 @@ async fn refused_cases(
         page: visitor.frame(Section::Connectors, title),
         lead: visitor.t().set_aside_cases_lead,
         about: visitor.t().set_aside_case,
-        send_again: Some(format!("/connectors/{}/send-again", courier.name())),
+        name: courier.name().to_owned(),
+        single: false,
+        send_again: format!("/connectors/{}/send-again", courier.name()),
         more: cases.len() > SET_ASIDES,
         rows: cases
             .into_iter()
@@ -294,25 +612,67 @@ async fn refused_cases(
                 at: moment(one.at),
             })
             .collect(),
+        settled: Vec::new(),
     };
     Ok((StatusCode::OK, page))
+}
+
+fn read_code_map(visitor: &Visitor, name: &str) -> Result<(StatusCode, views::CodeMap), Failure> {
+    may_operate(visitor)?;
+    let map = connector_ops::code_map(&visitor.hub, name).map_err(failed)?;
+    let title = fill(visitor.t().code_map_title, &[("name", &name)]);
+    let page = views::CodeMap {
+        page: visitor.frame(Section::Connectors, title),
+        name: name.to_owned(),
+        notice: None,
+        text: map.text,
+        sha256: map.sha256.to_string(),
+        why: String::new(),
+    };
+    Ok((StatusCode::OK, page))
+}
+
+/// `None`: it is replaced. A page: what was typed, with what is wrong with it.
+async fn write_code_map(
+    visitor: &Visitor,
+    name: &str,
+    form: &Posted,
+) -> Result<Option<views::CodeMap>, Failure> {
+    let by = by(visitor, name, form)?;
+    let t = visitor.t();
+    let replaces = form.text("replaces").parse().ok();
+    // Browsers send lines with CR and LF.
+    let text = form.text("text").replace("\r\n", "\n") + "\n";
+    let error =
+        match connector_ops::replace_code_map(&visitor.hub, name, &text, replaces, &by).await {
+            Ok(_) => return Ok(None),
+            Err(error) => error,
+        };
+    let (title, says) = match &error {
+        OpsError::CodeMap(error) => (t.code_map_wrong, vec![error.to_string()]),
+        OpsError::CodeMapChanged => (t.code_map_changed, Vec::new()),
+        _ => return Err(failed(error)),
+    };
+    Ok(Some(views::CodeMap {
+        page: visitor.frame(Section::Connectors, fill(t.code_map_title, &[("name", &name)])),
+        name: name.to_owned(),
+        notice: Some(Notice { tone: Tone::Bad, title: title.to_owned(), says }),
+        text,
+        sha256: form.text("replaces").to_owned(),
+        why: form.text("why").to_owned(),
+    }))
 }
 
 async fn compared(
     visitor: &Visitor,
     name: &str,
+    report: &str,
 ) -> Result<(StatusCode, views::Reconciliation), Failure> {
+    may_operate(visitor)?;
     let t = visitor.t();
-    let compared = runner(visitor, name)?.reconcile().await.map_err(|error| {
-        tracing::error!(error.code = error.code(), error = %error, "reconciling failed");
-        match error {
-            ReconcileError::Store(error) => Failure::from(error),
-            error => Failure::unavailable(error.code(), |t| t.say_connector_failed),
-        }
-    })?;
-    let title = fill(t.reconcile_title, &[("name", &name)]);
-    let mut page = visitor.frame(Section::Connectors, title);
-    page.again = Some(Vec::new());
+    let report = connector_ops::reconciliation(&visitor.hub, name, report).await.map_err(failed)?;
+    let compared = &report.found;
+    let page = visitor.frame(Section::Connectors, fill(t.reconcile_title, &[("name", &name)]));
     let (tone, says) = if compared.agrees {
         (Tone::Good, t.reconcile_equal)
     } else {
@@ -326,6 +686,10 @@ async fn compared(
             ("at", &moment(compared.at)),
         ],
     );
+    let mut says_more = vec![explained];
+    if compared.compared == Comparison::Marks {
+        says_more.push(report_says(t, &report));
+    }
     let sum = |side: fn(&TypeCount) -> u64| compared.types.iter().map(side).sum::<u64>();
     let sum = count_row(
         t.reconcile_sum.to_owned(),
@@ -341,8 +705,26 @@ async fn compared(
             count_row(name, count.ours, count.theirs, count.difference)
         })
         .collect();
-    let notice = Notice { tone, title: says.to_owned(), says: vec![explained] };
-    Ok((StatusCode::OK, views::Reconciliation { page, notice, rows, sum }))
+    let records = compared
+        .records
+        .iter()
+        .map(|record| DifferenceRow {
+            identifier: record.identifier.to_string(),
+            what: match record.what {
+                DifferenceKind::Missing => t.report_missing,
+                DifferenceKind::Extra => t.report_extra,
+                DifferenceKind::Different => t.report_different,
+            },
+            seq: record.seq.map(|seq| seq.to_string()).unwrap_or_default(),
+            explained: match record.explained {
+                Some(_) => t.report_on_its_way,
+                None => t.report_unexplained,
+            },
+        })
+        .collect();
+    let notice = Notice { tone, title: says.to_owned(), says: says_more };
+    let name = name.to_owned();
+    Ok((StatusCode::OK, views::Reconciliation { page, name, notice, records, rows, sum }))
 }
 
 fn count_row(name: String, ours: u64, theirs: u64, difference: i64) -> CountRow {
@@ -357,5 +739,29 @@ fn count_row(name: String, ours: u64, theirs: u64, difference: i64) -> CountRow 
             _ => format!("+{apart}"),
         },
         differs: difference != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(at: Timestamp, lag: u64) -> Sample {
+        Sample { at, lag, lag_seconds: 0, delivered: 1, failures: 0 }
+    }
+
+    #[test]
+    fn a_chart_runs_over_the_day_and_breaks_off_where_there_is_no_sample() {
+        let now: Timestamp = "2026-03-02T12:00:00Z".parse().unwrap();
+        let before = |minutes| now - SignedDuration::from_mins(minutes);
+        let samples = [
+            sample(before(24 * 60), 0),
+            sample(before(24 * 60 - 5), 50),
+            sample(before(12 * 60), 100),
+            sample(now, 0),
+        ];
+        let path = path(&samples, now, 100, |sample| sample.lag);
+        assert_eq!(path, "M0 98h1L2 50M300 2h1M600 98h1");
+        assert_eq!(hours(&samples).len(), 3);
     }
 }

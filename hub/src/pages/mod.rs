@@ -68,9 +68,20 @@ fn pages() -> Scope {
                 .route(web::post().to(licence::open)),
         )
         .service(page("/connectors", read().to(connectors::list)))
+        .service(page("/connectors/{name}", read().to(connectors::one)))
         .service(page("/connectors/{name}/set-aside", read().to(connectors::set_aside)))
+        .service(
+            page("/connectors/{name}/code-map", read().to(connectors::code_map))
+                .route(web::post().to(connectors::replace_code_map)),
+        )
+        .service(page(
+            "/connectors/{name}/reconciliations/{report}",
+            read().to(connectors::reconciliation),
+        ))
         .service(page("/connectors/{name}/pause", web::post().to(connectors::pause)))
         .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
+        .service(page("/connectors/{name}/replay", web::post().to(connectors::replay)))
+        .service(page("/connectors/{name}/retry", web::post().to(connectors::retry)))
         .service(page("/connectors/{name}/send-again", web::post().to(connectors::send_again)))
         .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))
         .configure(login::configure)

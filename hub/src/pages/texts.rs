@@ -341,6 +341,9 @@ texts! { Texts;
     refresh_now: "立即更新", "Renew now";
     kind_frontdb: "前置库", "Exchange database";
     kind_http: "HTTPS 接口", "HTTPS receiver";
+    kind_rest: "省级网关", "Provincial gateway";
+    kind_push: "事件推送", "Event push";
+    kind_files: "文件交换", "File exchange";
     state_level: "已同步", "Up to date";
     state_sending: "推送中", "Sending";
     state_paused: "已暂停", "Paused";
@@ -362,12 +365,9 @@ texts! { Texts;
     pause: "暂停推送", "Pause";
     resume: "恢复推送", "Resume";
     reconcile: "对账", "Reconcile";
-    pause_of: "暂停推送：{name}", "Pause {name}";
-    resume_of: "恢复推送：{name}", "Resume {name}";
-    reconcile_of: "对账：{name}", "Reconcile {name}";
     show_set_aside: "查看退回记录（{n} 条）", "Show what was set aside ({n})";
     set_aside_title: "退回记录：{name}", "Set aside: {name}";
-    set_aside_lead: "对方没有收下、重发也不会收下的记录。请对方说明原因；处理后可用接口 replay 重新推送。", "Records that the counterpart did not take and would not take again. Ask it why; when that is settled, the interface's `replay` sends them again.";
+    set_aside_lead: "对方没有收下的记录。请对方说明原因，必要时修改代码映射，然后再次发送；记录不会消失。", "Records that the counterpart did not take. Ask it why, edit the code map if that is the reason, then send them once more; nothing disappears.";
     set_aside_cases_lead: "对方没有收下的办件。请对方说明原因；处理后可重新发送，已收下的不受影响。", "Cases that the counterpart did not take. Ask it why; when that is settled, send them again. What it has taken stays.";
     send_again: "全部重新发送", "Send all of them again";
     set_aside_case: "办件编号", "Case";
@@ -390,6 +390,66 @@ texts! { Texts;
     reconcile_theirs: "对方", "There";
     reconcile_difference: "差", "Difference";
     reconcile_sum: "合计", "Sum";
+    chart_lag: "待推送条数（过去 24 小时）", "Records waiting, last 24 hours";
+    chart_seconds: "延迟秒数（过去 24 小时）", "Seconds behind, last 24 hours";
+    chart_says: "最高 {most}，现在 {now}", "at most {most}, now {now}";
+    chart_none: "尚无数据", "no figures yet";
+    throughput: "近一小时送达", "Delivered in the last hour";
+    throughput_of: "{n} 条（每分钟最多 {most} 条）", "{n} records (at most {most} a minute)";
+    resending: "补发中", "Being sent again";
+    opens_at: "推送时段开始", "Sends again from";
+    operate: "操作与记录", "Operate, figures, trace";
+    operate_of: "操作与记录：{name}", "Operate {name}";
+    acts: "操作", "Actions";
+    acts_by: "操作人：{who}。每次操作都要写明原因，并留下记录。", "You act as {who}. Each action asks why and leaves a trace.";
+    why: "原因（1 至 200 字）", "Why (1 to 200 characters)";
+    act_pause: "停止推送，直到恢复；重启后仍停止。", "Stops sending until resumed, also across restarts.";
+    act_resume: "立即继续推送。", "Goes on sending at once.";
+    act_reconcile: "与对方核对；对不上的记录自动补发。", "Compares with the counterpart; records that differ are sent again.";
+    act_replay: "从某个序号或某一天起重新推送，对方已有的会自动忽略。", "Sends everything again from a number or a day on; the counterpart drops what it has.";
+    act_retry: "再次发送全部退回记录。", "Sends everything that is set aside once more.";
+    act_send_again: "再次发送对方没有收下的办件。", "Sends the cases again that the counterpart did not take.";
+    act_code_map: "修改代码映射", "Edit the code map";
+    act_preview: "预览", "Preview";
+    replay: "重新推送", "Replay";
+    retry: "再次发送", "Send once more";
+    retry_chosen: "再次发送选中的", "Send the chosen ones once more";
+    retry_all: "再次发送全部", "Send all once more";
+    from_seq: "从序号", "From number";
+    from_day: "或从日期", "or from day";
+    figures: "逐小时数据", "Figures by the hour";
+    figure_hour: "时段", "Hour";
+    figure_lag: "最多待推送", "Most waiting";
+    figure_seconds: "最大延迟（秒）", "Longest lag (s)";
+    figure_failures: "失败次数", "Failures";
+    reports: "对账报告", "Comparisons";
+    reports_none: "尚未对账", "None yet";
+    report_differs: "有差异", "Differs";
+    report_equal: "一致", "Agrees";
+    report_says: "缺 {missing}，多 {extra}，不同 {different}，有原因 {explained}，补发 {resent}", "missing {missing}, extra {extra}, different {different}, explained {explained}, sent again {resent}";
+    report_records: "有差异的记录", "Records that differ";
+    report_missing: "对方缺少", "missing there";
+    report_extra: "对方多出", "extra there";
+    report_different: "内容不同", "different";
+    report_on_its_way: "有原因：推送中或已退回", "explained: on its way, or set aside";
+    report_unexplained: "原因不明", "unexplained";
+    trace: "操作记录", "Trace";
+    trace_none: "尚无操作", "Nothing was done yet";
+    trace_done: "完成", "done";
+    trace_begun: "已开始，未见结果", "begun, no end known";
+    settled_title: "已处理的退回记录", "Set aside and settled";
+    settled_resent: "单独补发，对方已收下", "sent again by itself, and taken";
+    settled_replayed: "重新推送，对方已收下", "taken when everything was sent again";
+    code_map_title: "代码映射：{name}", "Code map: {name}";
+    code_map_lead: "保存后从下一批起生效；原来的文件保留在旁边。", "Counts from the next batch on; the file before is kept beside it.";
+    code_map_text: "代码映射（JSON）", "Code map (JSON)";
+    code_map_save: "保存", "Save";
+    code_map_wrong: "内容不是有效的代码映射，没有保存。", "This is no code map; nothing was saved.";
+    code_map_changed: "其他人刚刚替换了代码映射，没有保存。请重新打开本页。", "Somebody else has just replaced the code map; nothing was saved. Open the page again.";
+    say_why: "请写明原因，1 至 200 字。没有执行。", "Say why, in 1 to 200 characters. Nothing was done.";
+    say_replay_from: "没有这个序号，或那一天以后没有变更。没有执行。", "There is no such number, or nothing changed since that day. Nothing was done.";
+    say_not_set_aside: "选中的记录已不在退回记录中。没有执行。", "What was chosen is not set aside any more. Nothing was done.";
+    say_reconciling: "正在对账，请等报告出来。", "Both sides are being compared already: wait for the report.";
     back_to_connectors: "返回推送状态", "Back to the connectors";
 
     // Errors.
@@ -443,6 +503,9 @@ impl Texts {
         match word {
             "frontdb" => self.kind_frontdb,
             "http" => self.kind_http,
+            "rest" => self.kind_rest,
+            "push" => self.kind_push,
+            "files" => self.kind_files,
             "casebase" => self.kind_casebase,
             other => other,
         }

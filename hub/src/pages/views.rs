@@ -343,12 +343,80 @@ pub(crate) struct Connector {
     pub(crate) badge: Badge,
     pub(crate) facts: Vec<Fact>,
     pub(crate) error: Option<ConnectorError>,
-    pub(crate) paused: bool,
     pub(crate) set_aside: Option<String>,
-    pub(crate) pause_label: String,
-    pub(crate) resume_label: String,
-    /// `None` where nothing is counted.
-    pub(crate) reconcile_label: Option<String>,
+    pub(crate) charts: Vec<Chart>,
+    pub(crate) operate_label: String,
+}
+
+/// A line over the last 24 hours.
+pub(crate) struct Chart {
+    pub(crate) title: String,
+    /// What it shows, in words.
+    pub(crate) says: String,
+    /// An SVG path in 600 by 100.
+    pub(crate) path: String,
+}
+
+/// One counterpart, and what can be done with it.
+#[derive(Template)]
+#[template(path = "connector.html")]
+pub(crate) struct ConnectorPage {
+    pub(crate) page: Frame,
+    pub(crate) connector: Connector,
+    /// Who would do it.
+    pub(crate) who: String,
+    pub(crate) forms: Vec<ActionForm>,
+    pub(crate) code_map: Option<String>,
+    pub(crate) hours: Vec<HourRow>,
+    pub(crate) reports: Vec<ReportRow>,
+    pub(crate) actions: Vec<ActionRow>,
+}
+
+/// Something that can be done, for a reason.
+pub(crate) struct ActionForm {
+    pub(crate) act: &'static str,
+    pub(crate) button: &'static str,
+    pub(crate) hint: &'static str,
+    /// Asks from where.
+    pub(crate) from: bool,
+}
+
+/// One hour.
+pub(crate) struct HourRow {
+    pub(crate) hour: String,
+    pub(crate) lag: String,
+    pub(crate) seconds: String,
+    pub(crate) delivered: String,
+    pub(crate) failures: String,
+}
+
+/// One comparison of both sides.
+pub(crate) struct ReportRow {
+    pub(crate) href: String,
+    pub(crate) at: String,
+    pub(crate) badge: Badge,
+    pub(crate) says: String,
+}
+
+/// What somebody did.
+pub(crate) struct ActionRow {
+    pub(crate) at: String,
+    pub(crate) who: String,
+    pub(crate) what: String,
+    pub(crate) why: String,
+    pub(crate) outcome: String,
+}
+
+/// The code map of a counterpart.
+#[derive(Template)]
+#[template(path = "code_map.html")]
+pub(crate) struct CodeMap {
+    pub(crate) page: Frame,
+    pub(crate) name: String,
+    pub(crate) notice: Option<Notice>,
+    pub(crate) text: String,
+    pub(crate) sha256: String,
+    pub(crate) why: String,
 }
 
 /// The last error of a counterpart.
@@ -373,8 +441,20 @@ pub(crate) struct SetAside {
     pub(crate) about: &'static str,
     pub(crate) rows: Vec<SetAsideRow>,
     pub(crate) more: bool,
-    /// Where a form sends everything again; `None` where the interface does that.
-    pub(crate) send_again: Option<String>,
+    pub(crate) name: String,
+    /// Single ones can be sent once more.
+    pub(crate) single: bool,
+    /// Where the form goes.
+    pub(crate) send_again: String,
+    pub(crate) settled: Vec<SettledRow>,
+}
+
+/// One that came to its end.
+pub(crate) struct SettledRow {
+    pub(crate) seq: String,
+    pub(crate) code: String,
+    pub(crate) how: &'static str,
+    pub(crate) at: String,
 }
 
 /// One refused record.
@@ -390,9 +470,19 @@ pub(crate) struct SetAsideRow {
 #[template(path = "reconciliation.html")]
 pub(crate) struct Reconciliation {
     pub(crate) page: Frame,
+    pub(crate) name: String,
     pub(crate) notice: Notice,
+    pub(crate) records: Vec<DifferenceRow>,
     pub(crate) rows: Vec<CountRow>,
     pub(crate) sum: CountRow,
+}
+
+/// One record that differs.
+pub(crate) struct DifferenceRow {
+    pub(crate) identifier: String,
+    pub(crate) what: &'static str,
+    pub(crate) seq: String,
+    pub(crate) explained: &'static str,
 }
 
 /// The counts of one licence type.

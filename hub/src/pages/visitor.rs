@@ -143,6 +143,16 @@ impl Visitor {
         department.is_some_and(|department| self.hub.policies.permit(&department, act))
     }
 
+    /// Who acts, if it is an operator: the department, and the person there.
+    pub(crate) fn operating(&self) -> Option<(CreditCode, indexes::Operator)> {
+        let account = &self.person.as_ref()?.account;
+        let subject = &account.subject;
+        let name = subject.split_once(' ').map_or(subject.as_str(), |(_, name)| name);
+        let organisation = account.node.clone()?;
+        let operator = indexes::Operator { account: name.to_owned(), organisation };
+        Some((self.operates()?, operator))
+    }
+
     fn operates(&self) -> Option<CreditCode> {
         let person = self.person.as_ref().filter(|person| person.is(Role::Operator))?;
         self.hub.organisations.department_of(person.account.node.as_deref()?)
@@ -268,6 +278,11 @@ impl Failure {
     /// 404.
     pub(crate) fn not_found(code: &str, say: fn(&'static Texts) -> &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, say)
+    }
+
+    /// 409.
+    pub(crate) fn conflict(code: &str, say: fn(&'static Texts) -> &'static str) -> Self {
+        Self { nothing_changed: true, ..Self::new(StatusCode::CONFLICT, code, say) }
     }
 
     /// 405.
