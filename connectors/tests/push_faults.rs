@@ -9,10 +9,13 @@ mod support;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use connectors::rules::connector_rules;
-use connectors::{Runner, RunnerHandle, Types, rules::Counterpart};
-use indexes::{LicenceStore, MemoryStore};
-use licence::StatusChange;
+use bytes::Bytes;
+use connectors::{
+    Batch, Runner, RunnerHandle, Shared, Types,
+    rules::{Counterpart, connector_rules, samples},
+};
+use indexes::{LicenceStore, MemoryStore, Proof, StoredManifest};
+use licence::{Seq, StatusChange};
 use support::{
     caught_up, change, issue,
     neighbour::{Neighbour, Says},
@@ -197,4 +200,52 @@ async fn the_receiver_is_restarted() {
     let licences = issue(&*scene.store, 120, 120).await;
     change(&*scene.store, &licences[0], StatusChange::Suspend).await;
     scene.all_is_held().await;
+}
+
+/// Licences of a batch that was signed with one manifest: the receiver asks for it, gets it, and gets them again, all in
+/// one delivery.
+#[tokio::test]
+async fn the_receiver_lacks_the_manifest() {
+    let neighbour = Neighbour::start().await;
+    let manifest = StoredManifest {
+        document: Bytes::from_static(b"manifest"),
+        signature: Bytes::from_static(b"signature"),
+    };
+    let digest = samples::sha256(&manifest.document);
+    let bulk = |seq| Shared {
+        proof: Proof::Manifest { manifest: digest, position: seq as u32 },
+        ..samples::issued(seq)
+    };
+    let connector = neighbour.connector();
+    let mut batch = Batch::new("neighbour", 0, vec![samples::issued(0), bulk(1), bulk(2)]);
+    // Not here either: those records are told, the other arrives.
+    let refused = connector.deliver(&batch).await.unwrap().refused;
+    let refused: Vec<_> = refused.iter().map(|one| (one.seq.0, one.code.as_str())).collect();
+    assert_eq!(refused, [(1, "manifest_missing"), (2, "manifest_missing")]);
+    batch.manifests.insert(digest, Arc::new(manifest));
+    for _ in 0..2 {
+        assert_eq!(connector.deliver(&batch).await.unwrap().refused, []);
+        assert_eq!(neighbour.held().await, [Seq(0), Seq(1), Seq(2)]);
+    }
+    // One request without the manifest; then one, the manifest, two that waited; then one for the repeat.
+    assert_eq!(neighbour.held.lock().unwrap().requests, 1 + 3 + 1);
+}
+
+/// A receiver that is no hub answers in its own way: success is that all are taken, and it tells no counts.
+#[tokio::test]
+async fn any_receiver_of_events_will_do() {
+    let neighbour = Neighbour::start().await;
+    let mut settings = neighbour.settings_at(neighbour.address);
+    settings.more.insert("receiver".to_owned(), "any".into());
+    let connector = support::province::open(&settings);
+    let batch = Batch::new("neighbour", 0, vec![samples::issued(0), samples::issued(1)]);
+    for (status, body) in [(202, ""), (204, ""), (200, "thank you")] {
+        neighbour.says(Says::AfterTaking(status, body));
+        assert_eq!(connector.deliver(&batch).await.unwrap().refused, [], "{status}");
+    }
+    assert_eq!(neighbour.held().await, [Seq(0), Seq(1)]);
+    assert_eq!(connector.counts().await.unwrap_err().code(), "counts_not_told");
+    assert_eq!(connector.tallies().await.unwrap(), None);
+    let preview = connector.preview(&batch).unwrap();
+    assert!(preview.parts[0].text.contains("\"specversion\":\"1.0\""));
 }
