@@ -35,7 +35,7 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /", "-xbveiuowdsa"),
     ("GET /connectors", "o"),
     ("GET /connectors/{name}", "o"),
-    ("GET /connectors/{name}/code-map", ""),
+    ("GET /connectors/{name}/code-map", "o"),
     ("GET /connectors/{name}/reconciliations/{report}", ""),
     ("GET /connectors/{name}/set-aside", "o"),
     ("GET /healthz", "-xbveiuowdsa"),

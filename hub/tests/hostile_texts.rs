@@ -36,7 +36,7 @@ const PDF: &[u8] = b"%PDF-1.7\n1 0 obj\n<< >>\nendobj\ntrailer\n<< >>\n%%EOF\n";
 const ELEMENTS: &str = " html head meta title link script body header nav main footer section article aside h1 h2 h3 h4 p \
     a ul ol li dl dt dd div span small strong em b kbd code table caption thead tbody tr th td form fieldset legend label \
     input textarea select option datalist button img progress output time details summary mark br hr abbr noscript bdi \
-    svg path rect circle g line title polyline ";
+    svg path rect circle g line title polyline figure figcaption ";
 
 /// Looks at a page as a browser's parser does, as far as templates with quoted attributes go.
 fn look(where_from: &str, page: &Page) -> Vec<String> {
