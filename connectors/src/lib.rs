@@ -37,8 +37,8 @@ mod mark;
 mod operation;
 mod pem;
 mod problem;
-pub mod push;
 pub mod provincial_gateway;
+pub mod push;
 mod remark;
 pub mod rest;
 pub mod rules;
@@ -58,7 +58,8 @@ pub use operation::Operation;
 pub use problem::{DeliveryError, Problem};
 pub use runner::{
     BucketCount, Comparison, ConnectorState, Difference, DifferenceKind, Explanation, LastError,
-    ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle, RunnerSettings, Sample, TypeCount,
+    ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle, RunnerSettings, Sample,
+    TypeCount,
 };
 pub use settings::{
     CheckedConnector, CheckedSettings, ConnectorSettings, SettingsError, SettingsProblem, check_all,

@@ -383,7 +383,10 @@ impl ConnectorSettings {
         Ok(Runner::start(store, connector, runner))
     }
 
-    pub(crate) fn check_runner(&self, problems: &mut Vec<SettingsProblem>) -> Option<RunnerSettings> {
+    pub(crate) fn check_runner(
+        &self,
+        problems: &mut Vec<SettingsProblem>,
+    ) -> Option<RunnerSettings> {
         let default = RunnerSettings::default();
         let before = problems.len();
         let mut range = |setting, value: Option<u64>, default: u64, min, max| {
