@@ -212,7 +212,7 @@ pub fn number_of(text: &str) -> Option<u64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// Whether this can be a `source`: 1 to 200 visible ASCII characters (a URI reference, RFC 3986).
+/// Whether this can be a `source`: 1 to 120 visible ASCII characters (a URI reference, RFC 3986).
 pub fn is_source(text: &str) -> bool {
     (1..=MAX_SOURCE).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte))

@@ -3,7 +3,7 @@
 //!
 //! At least once, and taken once: the place in the source and what was dealt with are written down after the licences
 //! are; a row that comes again finds the same bytes held. Where this hub numbers the versions of a licence itself, the
-//! number is written down before the licence is taken in ([`Dealt`]).
+//! number is written down before the licence is taken in (`Dealt`).
 
 mod record;
 
