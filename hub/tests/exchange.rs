@@ -221,6 +221,34 @@ async fn a_repeat_changes_nothing_however_it_comes() {
 }
 
 #[actix_web::test]
+async fn the_signature_of_a_licence_that_nobody_had_signed_comes_from_next_door_too() {
+    let hub = TestHub::start().await;
+    let (office, issuer) = (hub.office(), hub.issuer());
+    let [licence] = &licences(&hub, 1)[..] else { panic!("one") };
+    let document = licence.to_bytes().into();
+    hub::intake::take_in_unsigned(&hub.hub, &issuer.department.code, document).await.unwrap();
+    let proof = async || {
+        let held = hub.hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+        (held.proof != indexes::Proof::Unsigned, held.trust_now())
+    };
+
+    let mut forged = issued(1, licence, &issuer);
+    forged["data"]["proof"]["signature"] = json!(STANDARD.encode(issuer.sign(b"other bytes")));
+    assert_eq!(outcome(&send(&office, &[forged]).await).0, 0);
+    let fell = json!({ "signature": "" });
+    let mut fell = event(2, "trust_changed", licence, fell);
+    fell["data"]["trust"] = json!("untrusted");
+    assert_eq!(outcome(&send(&office, &[fell]).await), (1, vec![]));
+    assert_eq!(proof().await, (false, licence::Trust::Untrusted));
+
+    assert_eq!(outcome(&send(&office, &[issued(3, licence, &issuer)]).await), (1, vec![]));
+    assert_eq!(proof().await, (true, licence::Trust::Trusted));
+    let entries = hub.registry_entries().await;
+    assert_eq!(outcome(&send(&office, &[issued(3, licence, &issuer)]).await), (1, vec![]));
+    assert_eq!(hub.registry_entries().await, entries, "a repeat changes nothing");
+}
+
+#[actix_web::test]
 async fn nothing_is_believed_because_a_hub_sent_it() {
     let hub = TestHub::start().await;
     let (office, issuer) = (hub.office(), hub.issuer());

@@ -32,6 +32,8 @@ struct Face {
     licence_type: LicenceTypeCode,
     issuer: IssuerId,
     day: Date,
+    /// Nobody signed it yet: the signature is still to come.
+    unsigned: bool,
     /// The orders that were applied.
     orders: Vec<Bytes>,
 }
@@ -43,6 +45,7 @@ impl From<StoredLicence> for Face {
             licence_type: held.licence_type,
             issuer: held.issuer,
             day: held.issued_on,
+            unsigned: held.proof == Proof::Unsigned,
             orders: held.orders.into_iter().map(|order| order.document).collect(),
         }
     }
@@ -115,16 +118,17 @@ impl<'a> Desk<'a> {
                 self.may(Act::Exchange(face.licence_type), face.licence_type)?;
                 return Err(IntakeError::Conflict.into());
             }
-            Some(face) => face.clone(),
+            Some(face) if !face.unsigned => face.clone(),
             // Nobody here relies on it, so there is nothing to tell.
-            None if event.kind == TRUST_CHANGED && data.trust == Trust::Untrusted => {
+            _ if event.kind == TRUST_CHANGED && data.trust == Trust::Untrusted => {
                 return Ok(planned);
             }
-            None => {
+            unsigned => {
+                let orders = unsigned.map(|held| held.orders.clone()).unwrap_or_default();
                 let (face, entry, stamp) = self.new_licence(&identifier, &data).await?;
                 planned.stamp = stamp.map(|stamp| (face.digest, stamp));
                 planned.entries.push(entry);
-                face
+                Face { orders, ..face }
             }
         };
         self.may(Act::Exchange(face.licence_type), face.licence_type)?;
@@ -146,7 +150,7 @@ impl<'a> Desk<'a> {
         intake::may(self.hub, self.sender, act, "hand over", licence_type)
     }
 
-    /// A licence that is not held: checked as if its issuer had handed it in.
+    /// A licence that is not held, or that nobody had signed: checked as if its issuer had handed it in.
     async fn new_licence(
         &self,
         identifier: &LicenceId,
@@ -198,6 +202,7 @@ impl<'a> Desk<'a> {
             licence_type,
             issuer: licence.issuer,
             day: licence.issued_on,
+            unsigned: false,
             orders: Vec::new(),
         };
         let entry = intake::new_licence(hub, &licence, document, digest, proof, &chain, self.now);
