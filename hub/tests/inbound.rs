@@ -329,6 +329,24 @@ async fn a_row_that_is_not_taken_is_told_once_in_the_departments_table() {
 }
 
 #[actix_web::test]
+async fn a_row_with_the_identifier_of_anothers_licence_does_nothing_to_it() {
+    let scene = Scene::set(&format!("{UNSIGNED}\nissuers = [\"91350100M000100Y43\"]")).await;
+    let (mut licence, _) = scene.business_licence();
+    licence.fields.retain(|name, _| name == "established_on" || name == "business_scope");
+    let document = licence.to_bytes().into();
+    hub::intake::take_in_unsigned(&scene.hub.hub, &market(), document).await.unwrap();
+    let zzbs = ("zzbs", licence.identifier.as_str());
+    scene.row("r1", 1, &[zzbs, ("op", "D")]);
+    scene.row("r2", 2, &[zzbs, ("op", "D"), ("zt", "07")]);
+    scene.row("r3", 3, &[zzbs, ("op", "U"), ("zt", "02")]);
+    scene.row("r4", 4, &[zzbs, ("op", "U"), ("zt", "02"), ("fzjgdm", "91350100M000100Y43")]);
+    scene.until(0, 4).await;
+    let codes = scene.errors();
+    assert_eq!(codes.matches("issuer_not_of_source").count(), 3, "{codes}");
+    assert_eq!(scene.held().await, [(1, LicenceStatus::Valid, "unsigned")]);
+}
+
+#[actix_web::test]
 async fn a_wrong_check_character_is_a_recorded_defect_where_the_settings_keep_it() {
     let scene = Scene::set(&format!("{UNSIGNED}\ndefects = \"keep\"")).await;
     scene.row("r1", 1, &[("czztdm", "91350100M000100Y44")]);

@@ -460,7 +460,13 @@ impl Worker {
         }
         let held = if deleted {
             let held = versions.into_iter().next_back();
-            held.ok_or_else(|| Refused::new("unknown_licence", "no such licence is held here"))?
+            let held = held
+                .ok_or_else(|| Refused::new("unknown_licence", "no such licence is held here"))?;
+            // An identifier may be anybody's; the source speaks for its own issuers alone.
+            if !self.settings.issuers.contains(&held.issuer) {
+                return Err(record::not_of_source().into());
+            }
+            held
         } else {
             self.version(hub, new, incoming, subject, versions).await?
         };

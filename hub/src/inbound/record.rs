@@ -118,13 +118,12 @@ fn issuer(settings: &Checked, incoming: &Incoming) -> Result<IssuerId, Refused> 
         (None, Some(only)) => *only,
         (None, None) => return Err(Refused::missing("ZZBFJGDM")),
     };
-    let not_of = || {
-        Refused::new(
-            "issuer_not_of_source",
-            "ZZBFJGDM: licences of this issuer do not come from here",
-        )
-    };
-    settings.issuers.contains(&issuer).then_some(issuer).ok_or_else(not_of)
+    settings.issuers.contains(&issuer).then_some(issuer).ok_or_else(not_of_source)
+}
+
+/// The licence is one of an issuer that the source does not speak for.
+pub fn not_of_source() -> Refused {
+    Refused::new("issuer_not_of_source", "ZZBFJGDM: licences of this issuer do not come from here")
 }
 
 fn document_of(text: &str) -> Result<(Licence, Vec<u8>), Refused> {
