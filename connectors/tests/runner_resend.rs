@@ -116,6 +116,50 @@ async fn what_does_not_go_there_is_not_sent_again_either() {
 }
 
 #[tokio::test]
+async fn what_is_refused_after_it_was_put_into_the_queue_is_not_settled_by_it() {
+    let (store, script) = (memory(), Script::new("city"));
+    issue(&*store, 0, 10).await;
+    script.clock(1_000_000_000_000);
+    script.reply(1_000_000, 3, "first");
+    let runner = run(&store, &script, quick());
+    caught_up(&runner, &*store).await;
+    until(&runner, |state| state.set_aside == 1).await;
+
+    // It arrives, its answer is lost, and the counterpart says in a reply that it does not take it.
+    script.unreachable_with(&[3, 4]);
+    runner.resend(seqs([3, 4])).await.unwrap();
+    until(&runner, |state| state.is_failing()).await;
+    script.reply(2_000_000, 3, "second");
+    for _ in 0..200 {
+        if store.set_asides("city", 9).await.unwrap()[0].remark == "second" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    script.unreachable_with(&[]);
+    all_sent_again(&runner, 12).await;
+    let open = store.set_asides("city", 9).await.unwrap();
+    assert_eq!((open.len(), open[0].remark.as_str()), (1, "second"));
+
+    runner.resend(seqs([3])).await.unwrap();
+    until(&runner, |state| state.set_aside == 0).await;
+}
+
+#[tokio::test]
+async fn a_reply_about_a_change_that_there_is_not_is_passed_over() {
+    let (store, script) = (memory(), Script::new("city"));
+    issue(&*store, 0, 10).await;
+    script.clock(1_000_000_000_000);
+    script.reply(1_000_000, 10, "none");
+    script.reply(1_000_001, u64::MAX, "none");
+    script.reply(1_000_002, 9, "one");
+    let runner = run(&store, &script, quick());
+    until(&runner, |state| state.set_aside == 1).await;
+    caught_up(&runner, &*store).await;
+    assert_eq!(set_asides(&*store, "city").await, [(9, "error_row".to_owned())]);
+}
+
+#[tokio::test]
 async fn failing_writes_lose_nothing_of_the_queue() {
     for call in [Call::Changes, Call::Licences, Call::SetAside, Call::Commit] {
         for fault in [Fault::WithoutEffect, Fault::WithEffect] {

@@ -1,9 +1,11 @@
 //! The durable queue of changes that are to be sent once more.
 
 use indexes::{Collection, Commit, Expected, LicenceStore, RecordWrite, StoreError};
+use jiff::Timestamp;
 use licence::{Change, Seq};
 
-/// Connector's name · NUL · number of the change (8 bytes, big-endian) → empty.
+/// Connector's name · NUL · number of the change (8 bytes, big-endian) → when it was put there, in microseconds (8 bytes,
+/// big-endian).
 const QUEUE: Collection = Collection::new("connector_resends");
 
 /// Entries written or removed at a time.
@@ -16,6 +18,8 @@ const COUNTED: usize = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) seq: Seq,
+    /// When it was put there, in microseconds: what is set aside later is not settled by it.
+    pub(super) put_micros: i64,
     /// Tells an entry that was put there anew while its change was under way: that one stays.
     revision: u64,
 }
@@ -28,12 +32,13 @@ pub(super) async fn put(
 ) -> Result<(), StoreError> {
     seqs.sort_unstable();
     seqs.dedup();
+    let now = Timestamp::now().as_microsecond().to_be_bytes();
     for portion in seqs.chunks(PORTION) {
         let write = |seq: &Seq| RecordWrite {
             collection: QUEUE,
             key: key(connector, *seq),
             expected: Expected::Any,
-            value: Some(Vec::new()),
+            value: Some(now.to_vec()),
         };
         let commit = Commit { writes: portion.iter().map(write).collect(), uses: Vec::new() };
         // It expects nothing, so it is never stale.
@@ -52,7 +57,12 @@ pub(super) async fn first(
     let records = store.records(QUEUE, &prefix, None, limit).await?;
     let entry = |record: &indexes::Record| {
         let number = record.key.get(prefix.len()..)?.try_into().ok()?;
-        Some(Entry { seq: Seq(u64::from_be_bytes(number)), revision: record.revision })
+        let put: Option<[u8; 8]> = record.value.as_slice().try_into().ok();
+        Some(Entry {
+            seq: Seq(u64::from_be_bytes(number)),
+            put_micros: put.map_or(i64::MIN, i64::from_be_bytes),
+            revision: record.revision,
+        })
     };
     Ok(records.iter().filter_map(entry).collect())
 }

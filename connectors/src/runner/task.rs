@@ -1,7 +1,7 @@
 //! The task that drives one connector.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -549,29 +549,38 @@ impl Task {
         Ok(())
     }
 
-    /// What was set aside and is taken now is settled: after a resend, and after a replay if it was set aside before
-    /// that. A batch that only comes again after a failure settles nothing: the counterpart may have refused a record
-    /// since it took it first.
+    /// What was set aside and is taken now is settled: after a resend or a replay, if it was set aside before that was
+    /// asked for. A batch that only comes again after a failure settles nothing: the counterpart may have refused a
+    /// record, in its answer or in a reply, since it took it first.
     async fn settle(&mut self, part: &Part, refused: &[Refused]) -> Result<(), Break> {
         let some = self.set_asides_changed || self.state.borrow().set_aside > 0;
         let Some(work) = self.work.as_ref().filter(|_| some) else { return Ok(()) };
-        let (how, until, before) = match (&work.origin, self.replaying) {
-            (Origin::Queue(_), _) => (Settled::Resent, Seq(u64::MAX), None),
-            (Origin::Feed(_), Some((at, until))) => (Settled::Replayed, until, Some(at)),
+        // Each with the moment before which it was set aside, in microseconds.
+        let (how, mut taken): (Settled, BTreeMap<Seq, i64>) = match (&work.origin, self.replaying) {
+            (Origin::Queue(entries), _) => {
+                let put: BTreeMap<Seq, i64> =
+                    entries.iter().map(|entry| (entry.seq, entry.put_micros)).collect();
+                let seqs = work.seqs(part);
+                (Settled::Resent, seqs.filter_map(|seq| Some((seq, *put.get(&seq)?))).collect())
+            }
+            (Origin::Feed(_), Some((at, until))) => {
+                let seqs = work.seqs(part).filter(|seq| *seq < until);
+                (Settled::Replayed, seqs.map(|seq| (seq, at.as_microsecond())).collect())
+            }
             (Origin::Feed(_), None) => return Ok(()),
         };
-        let mut taken: BTreeSet<Seq> = work.seqs(part).filter(|seq| *seq < until).collect();
         for record in refused {
             taken.remove(&record.seq);
         }
-        let Some((mut from, last)) = taken.first().copied().zip(taken.last().copied()) else {
+        let ends = taken.first_key_value().zip(taken.last_key_value());
+        let Some((mut from, last)) = ends.map(|((first, _), (last, _))| (*first, *last)) else {
             return Ok(());
         };
         loop {
             let held = self.store.set_asides_from(&self.name, from, SETTLED_AT_ONCE).await?;
             for held in &held {
-                let earlier = before.is_none_or(|before| held.at < before);
-                if earlier && taken.contains(&held.seq) {
+                let before = taken.get(&held.seq);
+                if before.is_some_and(|before| held.at.as_microsecond() <= *before) {
                     let now = Timestamp::now();
                     self.store.settle(&self.name, held.seq, how, now).await?;
                     self.set_asides_changed = true;
@@ -630,7 +639,15 @@ impl Task {
         }
         let key = format!("{}/reply/{}/{}", self.name, reply.position.micros, reply.position.key);
         if self.store.outcome(key.as_bytes()).await?.is_none() {
-            self.set_aside(std::slice::from_ref(&reply.refused)).await?;
+            if reply.refused.seq < self.store.head().await? {
+                self.set_aside(std::slice::from_ref(&reply.refused)).await?;
+            } else {
+                tracing::warn!(
+                    connector = self.name,
+                    seq = reply.refused.seq.0,
+                    "a reply is about a change that there is not, and is passed over"
+                );
+            }
             self.store.save_outcome(key.as_bytes(), Vec::new(), Timestamp::now()).await?;
         }
         if self.replies.handled.len() >= REPLIES_REMEMBERED {
