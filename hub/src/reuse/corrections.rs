@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use indexes::{Collection, HolderToken, StoreError, StoredLicence};
+use indexes::{Collection, HolderToken, Proof, StoreError, StoredLicence};
 use jiff::{Timestamp, civil::Date};
 use licence::{CreditCode, HolderId, LicenceId, LicenceTypeCode};
 use serde::{Deserialize, Serialize};
@@ -527,6 +527,7 @@ async fn check_corrected(
             && stored.licence_type == correction.licence_type
             && stored.issuer.credit_code() == &correction.issuer
             && stored.holders.contains(&correction.token)
+            && stored.proof != Proof::Unsigned
             && said(&stored, &correction.field).is_none_or(|(_, now)| now != correction.shown)
     });
     if corrects { Ok(()) } else { Err(CorrectionError::NotACorrection) }
