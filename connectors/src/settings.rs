@@ -63,7 +63,7 @@ pub struct ConnectorSettings {
     /// PEM certificates that the counterpart's certificate must lead to.
     pub ca: Option<PathBuf>,
 
-    /// `frontdb`: `postgresql` (the default) or `mariadb`, which MySQL is too; `casebase`: `postgresql`.
+    /// `frontdb`, `casebase`: `postgresql` (the default) or `mariadb`, which MySQL is too.
     pub dialect: Option<String>,
     /// `frontdb`: a PostgreSQL connection string without a password, in place of host, port, user and database.
     pub connection: Option<String>,

@@ -5,7 +5,11 @@ mod support;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use connectors::{department_desk::DepartmentDesk, local_postgres::LocalPostgres};
+use connectors::{
+    department_desk::DepartmentDesk,
+    local_mariadb::{self, LocalMariaDb},
+    local_postgres::LocalPostgres,
+};
 use district::Story;
 use hub::{
     login::Person,
@@ -235,6 +239,59 @@ async fn the_departments_steps_come_back_once() {
     assert_eq!(desk.texts(sql).await.unwrap(), ["taken"; 3]);
     drop(desk);
     scene.end().await;
+}
+
+/// The courier does not know which database it is.
+#[actix_web::test]
+async fn a_department_with_mariadb_gets_the_case_and_its_steps_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = LocalMariaDb::find().expect("MariaDB is installed; ./dev test brings it");
+    let place = folder.path().join("mariadb");
+    let options = local_mariadb::Options::default();
+    let start = || LocalMariaDb::start(&place, &programs, &options);
+    let server = start().await.unwrap();
+    let socket = server.socket().to_owned();
+    let desk = DepartmentDesk::connect_mariadb(&socket, "mysql").await.unwrap();
+    desk.execute("CREATE DATABASE exchange").await.unwrap();
+    let settings = casebase("cases", "", &services()).replace(
+        "connection = \"\"\n",
+        &format!(
+            "dialect = \"mariadb\"\nhost = \"{}\"\nuser = \"root\"\ndatabase = \"exchange\"\n",
+            socket.display()
+        ),
+    );
+    let hub = TestHub::start_with(&settings).await;
+    let mut scene = Scene { hub, province: None, folder };
+    let who = scene.applicant().await;
+    let case = scene.hand_in(&who).await;
+    scene.until(&case.id, |case| delivered(case) == 1).await;
+    server.stop().await;
+    scene.until_state(|state| !state["next_attempt"].is_null()).await;
+    let server = start().await.unwrap();
+    scene.hub.restart().await;
+
+    let desk = DepartmentDesk::connect_mariadb(&socket, "exchange").await.unwrap();
+    let sql = "SELECT CONCAT(project_no, ' ', cd_operation) FROM up_pro_accept";
+    assert_eq!(desk.texts(sql).await.unwrap(), [format!("{} I", case.id)]);
+    desk.write_step("a-1", &case.id, "grant", "", "", None).await.unwrap();
+    scene.until_state(|state| state["steps_refused"] == 1).await;
+    desk.write_step("a-2", &case.id, "accept", "", "", None).await.unwrap();
+    desk.write_step("a-3", &case.id, "grant", "同意", "", None).await.unwrap();
+    let case = scene.until(&case.id, |case| case.state == CaseState::Granted).await;
+    assert_eq!(count(&case, |what| matches!(what, StepKind::Accepted)), 1);
+    scene.until_state(|state| state["steps"] == 2).await;
+    let sql = "SELECT coalesce(taken_code, 'taken') FROM dn_pro_step ORDER BY row_guid";
+    assert_eq!(desk.texts(sql).await.unwrap(), ["case_state", "taken", "taken"]);
+
+    let refuse = "INSERT INTO dn_pro_error (row_guid, error_remark)
+                  SELECT row_guid, '申请人证件 11010519491231002X 查无此人' FROM up_pro_accept";
+    desk.execute(refuse).await.unwrap();
+    scene.until_state(|state| state["set_aside"] == 1).await;
+    let listed = scene.hub.office().get("/v1/connectors/cases/set-aside").await;
+    assert_eq!(listed.json["set_aside"][0]["remark"], "申请人证件 *** 查无此人");
+    drop(desk);
+    scene.end().await;
+    server.stop().await;
 }
 
 #[actix_web::test]

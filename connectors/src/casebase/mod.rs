@@ -8,6 +8,8 @@
 
 mod client;
 mod encode;
+mod mariadb;
+mod postgresql;
 mod reply;
 mod settings;
 
@@ -179,7 +181,7 @@ pub struct Refusal {
     pub remark: String,
 }
 
-/// The case tables of an exchange database in PostgreSQL.
+/// The case tables of an exchange database in PostgreSQL or MariaDB.
 pub struct CaseBase {
     settings: Settings,
     client: client::Client,

@@ -36,10 +36,6 @@ impl Settings {
                 }
             }
         }
-        if raw.dialect.as_deref().is_some_and(|dialect| dialect != "postgresql") {
-            let form = "`postgresql`: case tables are in PostgreSQL only";
-            problems.push(SettingsProblem::Form { setting: "dialect", form });
-        }
         let database = frontdb::Settings::check_database(raw, "casebase", name, problems)?;
         (problems.len() == before).then_some(Self { database, departments })
     }
