@@ -304,6 +304,11 @@ impl Hub {
         self.couriers.get_or_init(Couriers::new)
     }
 
+    /// The settings of counterparts, files by their full paths.
+    pub(crate) fn connector_settings(&self) -> &[connectors::ConnectorSettings] {
+        &self.settings.connectors
+    }
+
     /// Where rows are fetched from, by name.
     #[must_use]
     pub fn inbound(&self) -> &Sources {

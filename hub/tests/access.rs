@@ -113,6 +113,7 @@ const TABLE: &[(&str, &str)] = &[
     ("PUT /v1/connectors/{name}/code-map", "s"),
     ("POST /connectors/{name}/code-map", "o"),
     ("POST /connectors/{name}/pause", "o"),
+    ("POST /connectors/{name}/preview", "o"),
     ("POST /connectors/{name}/reconcile", "o"),
     ("POST /connectors/{name}/replay", "o"),
     ("POST /connectors/{name}/resume", "o"),

@@ -1,6 +1,10 @@
 //! Settings of sources, `[[inbound]]`, checked.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use licence::{CreditCode, IssuerId};
 use serde::Deserialize;
@@ -159,6 +163,14 @@ impl Checked {
     pub fn kind(&self) -> &'static str {
         match self.source {
             SourceKind::Exchange { .. } => "exchange",
+        }
+    }
+
+    /// The file of the certificate that the department's key service is shown, if there is one.
+    pub fn certificate(&self) -> Option<&Path> {
+        match &self.signatures {
+            Signatures::KeyService(settings) => Some(&settings.certificate),
+            _ => None,
         }
     }
 

@@ -817,6 +817,8 @@ impl Task {
             .set(lag_seconds as f64);
         metrics::gauge!("yihao_connector_paused", "connector" => self.name.clone())
             .set(f64::from(u8::from(paused)));
+        metrics::gauge!("yihao_connector_set_aside_open", "connector" => self.name.clone())
+            .set(self.state.borrow().set_aside as f64);
         self.state.send_modify(|state| {
             state.head = head;
             state.cursor = cursor;
@@ -863,6 +865,10 @@ fn describe_metrics() {
         "Records the counterpart took, repeats included"
     );
     metrics::describe_counter!("yihao_connector_set_aside_total", "Records set aside");
+    metrics::describe_gauge!(
+        "yihao_connector_set_aside_open",
+        "Records set aside and not settled, counted up to 10,000"
+    );
     metrics::describe_counter!("yihao_connector_failures_total", "Failed attempts, by code");
     metrics::describe_histogram!(
         "yihao_connector_delivery_seconds",

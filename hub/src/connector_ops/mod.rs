@@ -4,6 +4,7 @@
 //! Both the interface and the pages come through here; who may operate is theirs to ask. Comparing both sides keeps its
 //! reports in files ([`reconciliations`]); [`schedule`] does it every night.
 
+pub(crate) mod certificates;
 mod code_map;
 mod reports;
 pub mod schedule;
@@ -12,18 +13,20 @@ mod trace;
 use std::sync::Arc;
 
 use connectors::{DeliveryError, Preview, ReconcileError, RunnerError, RunnerHandle};
-use indexes::{Operator, SetAside, SettledSetAside, StoreError};
+use indexes::{NewUse, Operator, SetAside, SettledSetAside, Shown, StoreError, UseAct};
 use jiff::{Timestamp, civil::Date, tz::Offset};
-use licence::{CreditCode, HolderId, Seq};
+use licence::{CreditCode, HolderId, Seq, Sha256Digest};
 use serde::Serialize;
 use serde_json::json;
 
+pub use certificates::certificate_ends;
 pub use code_map::{CodeMapText, code_map, replace_code_map};
 pub use reports::{Report, Trigger, reconciliation, reconciliations};
 pub use trace::{Action, actions};
 
 use crate::{
     Hub,
+    judge::{Judge, face},
     reuse::courier::{Courier, CourierError},
 };
 
@@ -445,4 +448,44 @@ pub async fn preview(hub: &Hub, name: &str, seq: Seq, by: &By) -> Result<Preview
         preview.ok_or(OpsError::NotShared)?.map_err(OpsError::Preview)
     })
     .await
+}
+
+/// Records that whoever sees what would be sent sees the licence: before it is shown.
+///
+/// * `certificate`: the caller's; zeros of a person at a page.
+///
+/// # Errors
+/// The store's.
+pub async fn record_view(
+    hub: &Hub,
+    seq: Seq,
+    certificate: Sha256Digest,
+    by: &By,
+) -> Result<(), StoreError> {
+    let changes = hub.store.changes(seq, 1).await?;
+    let Some(change) = changes.first() else { return Ok(()) };
+    let Some(stored) = hub.store.licence(change.identifier()).await? else { return Ok(()) };
+    let verification = Judge::new(hub).licence(&stored, face(&stored.document).as_ref()).await?;
+    let shown = Shown {
+        identifier: stored.identifier.clone(),
+        result: verification.result.word().to_owned(),
+    };
+    let new = NewUse {
+        at: hub.clock.now(),
+        caller: by.department.clone(),
+        certificate,
+        operator: by.operator.clone(),
+        matter: None,
+        case: None,
+        basis: None,
+        reason: by.why().to_owned(),
+        holder: stored.holders.first().copied(),
+        also: stored.holders.clone(),
+        project: None,
+        shown: vec![shown],
+        grant: None,
+        act: UseAct::View,
+    };
+    hub.store.record_use(new).await?;
+    Ok(())
 }

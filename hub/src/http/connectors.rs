@@ -1,7 +1,6 @@
 //! Operating the connectors: what [`crate::connector_ops`] does, over HTTP.
 
 use actix_web::{HttpRequest, HttpResponse, get, http::StatusCode, post, put, web};
-use indexes::{NewUse, Shown, UseAct};
 use jiff::{Timestamp, civil::Date};
 use licence::{Seq, Sha256Digest};
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,6 @@ use super::{
 use crate::{
     Hub,
     connector_ops::{self as ops, By, OpsError, ReplayFrom, Retry},
-    judge::{Judge, face},
     policy::Act,
     reuse::courier::{Courier, CourierState},
     tls::Caller,
@@ -429,7 +427,7 @@ pub async fn preview(
     let (asked, _): (PreviewRequest, _) = body::json(&request, payload, SMALL).await?;
     let by = by(&caller, &asked.why)?;
     let preview = ops::preview(&hub, &name, Seq(asked.seq), &by).await?;
-    record_view(&hub, &caller, Seq(asked.seq), &by).await?;
+    ops::record_view(&hub, Seq(asked.seq), caller.certificate, &by).await?;
     let part = |part: connectors::PreviewPart| PreviewPart { title: part.title, text: part.text };
     let refused = |refused: connectors::Refused| RefusedRecord {
         seq: refused.seq.0,
@@ -440,36 +438,6 @@ pub async fn preview(
         parts: preview.parts.into_iter().map(part).collect(),
         refused: preview.refused.into_iter().map(refused).collect(),
     }))
-}
-
-/// Whoever sees what would be sent sees the licence.
-async fn record_view(hub: &Hub, caller: &Caller, seq: Seq, by: &By) -> Result<(), Problem> {
-    let changes = hub.store.changes(seq, 1).await?;
-    let Some(change) = changes.first() else { return Ok(()) };
-    let Some(stored) = hub.store.licence(change.identifier()).await? else { return Ok(()) };
-    let verification = Judge::new(hub).licence(&stored, face(&stored.document).as_ref()).await?;
-    let shown = Shown {
-        identifier: stored.identifier.clone(),
-        result: verification.result.word().to_owned(),
-    };
-    let new = NewUse {
-        at: hub.clock.now(),
-        caller: caller.department,
-        certificate: caller.certificate,
-        operator: None,
-        matter: None,
-        case: None,
-        basis: None,
-        reason: by.why().to_owned(),
-        holder: stored.holders.first().copied(),
-        also: stored.holders.clone(),
-        project: None,
-        shown: vec![shown],
-        grant: None,
-        act: UseAct::View,
-    };
-    hub.store.record_use(new).await?;
-    Ok(())
 }
 
 /// The connector's code map, as its file has it.

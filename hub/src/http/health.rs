@@ -156,6 +156,7 @@ pub async fn show_metrics(
         metrics::gauge!("yihao_stamps_due_oldest_seconds").set(age.max(0) as f64);
     }
     count_trust(&hub);
+    crate::connector_ops::certificates::measure(&hub);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(handle.render())
 }
 

@@ -9,6 +9,7 @@ mod record;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -106,6 +107,7 @@ impl Kept for Defects {
 /// A running source. Dropping it stops it.
 pub struct Inbound {
     state: watch::Receiver<InboundState>,
+    certificate: Option<PathBuf>,
     wake: Arc<tokio::sync::Notify>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -132,6 +134,7 @@ impl Inbound {
             last_error: None,
         });
         let (stop, wake) = (CancellationToken::new(), Arc::new(tokio::sync::Notify::new()));
+        let certificate = settings.certificate().map(Path::to_owned);
         let worker = Worker {
             source: settings.open(),
             keys: settings.signatures.open(),
@@ -143,13 +146,19 @@ impl Inbound {
         let task = tokio::spawn(async move {
             let _ = until.run_until_cancelled(task.run()).await;
         });
-        Self { state: watched, wake, stop, task: Mutex::new(Some(task)) }
+        Self { state: watched, certificate, wake, stop, task: Mutex::new(Some(task)) }
     }
 
     /// How it is doing.
     #[must_use]
     pub fn state(&self) -> InboundState {
         self.state.borrow().clone()
+    }
+
+    /// The file of the certificate that the department's key service is shown, if there is one.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Path> {
+        self.certificate.as_deref()
     }
 
     /// Has it look now.

@@ -10,22 +10,23 @@ use connectors::{
     TypeCount,
 };
 use jiff::{SignedDuration, Timestamp};
-use licence::Seq;
+use licence::{HolderId, HolderKind, Seq};
 
 use super::{
     home::number,
     posted::Posted,
     search::type_name,
-    texts::{Texts, connector_error, fill},
+    texts::{Texts, connector_error, fill, holder_kind},
     verification::moment,
     views::{
-        self, ActionForm, ActionRow, Badge, Chart, ConnectorError, CountRow, DifferenceRow, Fact,
-        HourRow, Notice, ReportRow, Section, SetAsideRow, SettledRow, Tone,
+        self, ActionForm, ActionRow, Asks, Badge, Chart, Choice, ConnectorError, CountRow,
+        DifferenceRow, Fact, HourRow, Notice, ReportRow, Section, SetAsideRow, SettledRow, Tone,
     },
-    visitor::{Failure, Visitor},
+    visitor::{Failure, NO_CERTIFICATE, Visitor},
 };
 use crate::{
     connector_ops::{self, By, OpsError, ReplayFrom, Report, Retry},
+    inbound::InboundState,
     policy::Act,
     reuse::courier::{Courier, CourierState},
 };
@@ -113,14 +114,59 @@ pub(crate) async fn replay(
     let done = async {
         let by = by(&visitor, &name, &form)?;
         let unknown = || Failure::bad_request("unknown_change", |t| t.say_replay_from);
-        let from = match (form.text("from"), form.text("day")) {
-            (seq, "") => ReplayFrom::Seq(Seq(seq.parse().map_err(|_| unknown())?)),
-            ("", day) => ReplayFrom::Day(day.parse().map_err(|_| unknown())?),
+        let from = match (form.text("from"), form.text("day"), form.text("number")) {
+            (seq, "", "") => ReplayFrom::Seq(Seq(seq.parse().map_err(|_| unknown())?)),
+            ("", day, "") => ReplayFrom::Day(day.parse().map_err(|_| unknown())?),
+            ("", "", holder) => ReplayFrom::Holder(holder_of(form.text("kind"), holder)?),
             _ => return Err(unknown()),
         };
         connector_ops::replay(&visitor.hub, &name, &from, &by).await.map(drop).map_err(failed)
     };
     back(&visitor, &name, done.await)
+}
+
+fn holder_of(kind: &str, number: &str) -> Result<HolderId, Failure> {
+    let wrong = || Failure::bad_request("holder", |t| t.say_holder_number);
+    let kind = HolderKind::from_code(kind).map_err(|_| wrong())?;
+    HolderId::parse(kind, number).map_err(|_| wrong())
+}
+
+/// `POST /connectors/{name}/preview`: what would be sent for a change. No address has it, since it shows a licence.
+pub(crate) async fn preview(
+    visitor: Visitor,
+    name: web::Path<String>,
+    form: Posted,
+) -> HttpResponse {
+    visitor.show(would_send(&visitor, &name, &form).await)
+}
+
+async fn would_send(
+    visitor: &Visitor,
+    name: &str,
+    form: &Posted,
+) -> Result<(StatusCode, views::Preview), Failure> {
+    let by = by(visitor, name, form)?;
+    let no_change = || Failure::not_found("unknown_change", |t| t.say_no_change);
+    let seq = Seq(form.text("seq").parse().map_err(|_| no_change())?);
+    let preview = connector_ops::preview(&visitor.hub, name, seq, &by).await.map_err(|error| {
+        let code = error.code();
+        match error {
+            OpsError::UnknownChange { .. } => no_change(),
+            OpsError::NotShared => Failure::not_found(code, |t| t.say_not_shared),
+            OpsError::Preview(_) => Failure::unavailable(code, |t| t.say_no_preview),
+            error => failed(error),
+        }
+    })?;
+    connector_ops::record_view(&visitor.hub, seq, NO_CERTIFICATE, &by).await?;
+    let t = visitor.t();
+    let page = views::Preview {
+        page: visitor.frame(Section::Connectors, fill(t.preview_title, &[("name", &name)])),
+        name: name.to_owned(),
+        lead: fill(t.preview_lead, &[("seq", &seq)]),
+        parts: preview.parts.into_iter().map(|part| (part.title, part.text)).collect(),
+        refused: preview.refused.into_iter().map(|one| (one.code, one.remark)).collect(),
+    };
+    Ok((StatusCode::OK, page))
 }
 
 /// `POST /connectors/{name}/retry`: what is set aside, once more; the chosen ones, or all.
@@ -254,11 +300,13 @@ async fn all(visitor: &Visitor, renew: bool) -> Result<(StatusCode, views::Conne
     let mut connectors = Vec::new();
     for runner in visitor.hub.connectors.values() {
         let samples = runner.history(a_day_ago()).await?;
-        connectors.push(card(visitor, &runner.state(), &samples));
+        connectors.push(card(visitor, &runner.state(), &samples, false));
     }
     let cases = visitor.hub.couriers().values().map(|one| courier_card(visitor, &one.state()));
     connectors.extend(cases);
-    Ok((StatusCode::OK, views::Connectors { page, renew, connectors }))
+    let sources = visitor.hub.inbound().values();
+    let sources = sources.map(|source| source_card(visitor, &source.state())).collect();
+    Ok((StatusCode::OK, views::Connectors { page, renew, connectors, sources }))
 }
 
 /// By the machine's clock, as samples are.
@@ -273,7 +321,7 @@ async fn detail(
 ) -> Result<(StatusCode, views::ConnectorPage), Failure> {
     may_operate(visitor)?;
     let t = visitor.t();
-    let form = |act, button, hint| ActionForm { act, button, hint, from: false };
+    let form = |act, button, hint| ActionForm { act, button, hint, id: act, asks: Asks::Why };
     let switch = |paused| match paused {
         true => form("resume", t.resume, t.act_resume),
         false => form("pause", t.pause, t.act_pause),
@@ -291,12 +339,17 @@ async fn detail(
         let runner = visitor.hub.connectors.get(name).ok_or_else(unknown)?;
         let state = runner.state();
         samples = runner.history(a_day_ago()).await?;
-        connector = card(visitor, &state, &samples);
+        connector = card(visitor, &state, &samples, true);
         forms = vec![switch(state.paused), form("reconcile", t.reconcile, t.act_reconcile)];
         if state.set_aside > 0 {
             forms.push(form("retry", t.retry_all, t.act_retry));
         }
-        forms.push(ActionForm { act: "replay", button: t.replay, hint: t.act_replay, from: true });
+        let replay = form("replay", t.replay, t.act_replay);
+        let holder = form("replay", t.replay_holder, t.act_replay_holder);
+        let preview = form("preview", t.act_preview, t.act_preview_hint);
+        forms.push(ActionForm { asks: Asks::From, ..replay });
+        forms.push(ActionForm { id: "replay-holder", asks: Asks::Holder, ..holder });
+        forms.push(ActionForm { asks: Asks::Change, ..preview });
         reports =
             connector_ops::reconciliations(&visitor.hub, name, REPORTS).await.map_err(failed)?;
         code_map = connector_ops::code_map(&visitor.hub, name)
@@ -311,12 +364,25 @@ async fn detail(
         connector,
         who: fill(t.acts_by, &[("who", &who)]),
         forms,
+        kinds: kinds(visitor),
         code_map,
-        hours: hours(&samples),
+        hours: hours(t, &samples),
         reports: reports.iter().map(|report| report_row(t, name, report)).collect(),
         actions: actions.iter().map(|action| action_row(visitor, action)).collect(),
     };
     Ok((StatusCode::OK, page))
+}
+
+/// Kinds of holders, those met most first.
+fn kinds(visitor: &Visitor) -> Vec<Choice> {
+    let first = [HolderKind::Citizen, HolderKind::Organisation];
+    let rest = HolderKind::ALL.into_iter().filter(|kind| !first.contains(kind));
+    let choice = |kind: HolderKind| Choice {
+        value: kind.code().to_owned(),
+        label: holder_kind(visitor.language, kind).to_owned(),
+        selected: kind == first[0],
+    };
+    first.into_iter().chain(rest).map(choice).collect()
 }
 
 fn report_row(t: &Texts, name: &str, report: &Report) -> ReportRow {
@@ -380,35 +446,97 @@ fn action_row(visitor: &Visitor, action: &connector_ops::Action) -> ActionRow {
 }
 
 /// The last 24 hours, newest first; hours without a sample are left out.
-fn hours(samples: &[Sample]) -> Vec<HourRow> {
+fn hours(t: &Texts, samples: &[Sample]) -> Vec<HourRow> {
     let hour = |sample: &Sample| sample.at.as_second().div_euclid(3_600);
     samples
         .chunk_by(|one, next| hour(one) == hour(next))
         .rev()
         .map(|hour| HourRow {
-            hour: hour.first().map(|sample| moment(sample.at)).unwrap_or_default(),
+            hour: hour.first().map(|sample| hour_of(sample.at)).unwrap_or_default(),
             lag: number(hour.iter().map(|sample| sample.lag).max().unwrap_or(0)),
-            seconds: number(hour.iter().map(|sample| sample.lag_seconds).max().unwrap_or(0)),
+            seconds: span(t, hour.iter().map(|sample| sample.lag_seconds).max().unwrap_or(0)),
             delivered: number(hour.iter().map(|sample| sample.delivered).sum()),
             failures: number(hour.iter().map(|sample| sample.failures).sum()),
         })
         .collect()
 }
 
-fn charts(t: &Texts, state: &ConnectorState, samples: &[Sample]) -> Vec<Chart> {
-    let chart = |title: &str, now: u64, value: fn(&Sample) -> u64| {
-        let most = samples.iter().map(value).max().unwrap_or(0).max(now);
-        let says = fill(t.chart_says, &[("most", &number(most)), ("now", &number(now))]);
-        Chart {
-            title: title.to_owned(),
-            says: if samples.is_empty() { t.chart_none.to_owned() } else { says },
-            path: path(samples, Timestamp::now(), most, value),
-        }
+/// The day and the hour, such as `2026-03-02 09:00`.
+fn hour_of(at: Timestamp) -> String {
+    let mut text = moment(at);
+    text.truncate("2026-03-02 09".len());
+    text + ":00"
+}
+
+/// The time of day, such as `09:30`.
+fn time_of_day(at: Timestamp) -> String {
+    moment(at).chars().skip("2026-03-02 ".len()).take("09:30".len()).collect()
+}
+
+/// A length of time in the largest unit of which there are two or more.
+fn span(t: &Texts, seconds: u64) -> String {
+    let (unit, form) = match seconds {
+        0..120 => (1, t.seconds),
+        120..7_200 => (60, t.minutes),
+        7_200..172_800 => (3_600, t.hours),
+        _ => (86_400, t.days),
     };
-    vec![
-        chart(t.chart_lag, state.lag, |sample| sample.lag),
-        chart(t.chart_seconds, state.lag_seconds, |sample| sample.lag_seconds),
-    ]
+    fill(form, &[("n", &number(seconds / unit))])
+}
+
+/// * `all`: also what was delivered.
+fn charts(t: &Texts, state: &ConnectorState, samples: &[Sample], all: bool) -> Vec<Chart> {
+    let at = Timestamp::now();
+    let failed: u64 = samples.iter().map(|sample| sample.failures).sum();
+    let hours_ago = |hours| at.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(at);
+    let mut times: Vec<String> =
+        [24, 18, 12, 6].map(|hours| time_of_day(hours_ago(hours))).to_vec();
+    times.push(t.chart_now.to_owned());
+    let count: fn(&Texts, u64) -> String = |_, value| number(value);
+    let chart =
+        |title: &str, now: u64, word: fn(&Texts, u64) -> String, value: fn(&Sample) -> u64| {
+            let most = samples.iter().map(value).max().unwrap_or(0).max(now);
+            let says = fill(t.chart_says, &[("most", &word(t, most)), ("now", &word(t, now))]);
+            Chart {
+                title: title.to_owned(),
+                says: if samples.is_empty() { t.chart_none.to_owned() } else { says },
+                path: path(samples, at, most, value),
+                failures: String::new(),
+                most: word(t, most),
+                times: times.clone(),
+            }
+        };
+    let mut lag = chart(t.chart_lag, state.lag, count, |sample| sample.lag);
+    if failed > 0 {
+        lag.says.push_str(&fill(t.chart_failed, &[("n", &number(failed))]));
+        lag.failures = marks(samples, at);
+    }
+    let mut charts =
+        vec![lag, chart(t.chart_seconds, state.lag_seconds, span, |sample| sample.lag_seconds)];
+    if all {
+        let now = samples.last().map_or(0, |sample| sample.delivered);
+        charts.push(chart(t.chart_delivered, now, count, |sample| sample.delivered));
+    }
+    charts
+}
+
+/// Where a sample stands in a day that ends now, in minutes.
+fn minute_of(sample: &Sample, now: Timestamp) -> i64 {
+    let minutes = DAY_MINUTES - (now.as_second() - sample.at.as_second()).div_euclid(60);
+    minutes.clamp(0, DAY_MINUTES)
+}
+
+/// How far right a minute of the day stands; the line stays inside.
+fn right(minute: i64) -> i64 {
+    (minute * 600 / DAY_MINUTES).min(598)
+}
+
+/// Strokes at the bottom where attempts failed.
+fn marks(samples: &[Sample], now: Timestamp) -> String {
+    let failed = samples.iter().filter(|sample| sample.failures > 0);
+    let mut places: Vec<i64> = failed.map(|sample| right(minute_of(sample, now))).collect();
+    places.dedup();
+    places.iter().map(|x| format!("M{x} 100v-14")).collect()
 }
 
 /// A path in 600 by 100 over the last 24 hours: the highest value of each five minutes. Where there is no sample, the
@@ -416,29 +544,31 @@ fn charts(t: &Texts, state: &ConnectorState, samples: &[Sample]) -> Vec<Chart> {
 fn path(samples: &[Sample], now: Timestamp, most: u64, value: fn(&Sample) -> u64) -> String {
     use std::fmt::Write;
     const STEP: i64 = 5;
-    let step = |sample: &Sample| {
-        let minutes = DAY_MINUTES - (now.as_second() - sample.at.as_second()).div_euclid(60);
-        minutes.clamp(0, DAY_MINUTES) / STEP
-    };
+    let step = |sample: &Sample| minute_of(sample, now) / STEP;
     let mut path = String::new();
     let mut before = None;
     for chunk in samples.chunk_by(|one, next| step(one) == step(next)) {
         let Some(at) = chunk.first().map(step) else { continue };
         let high = chunk.iter().map(value).max().unwrap_or(0);
-        let x = at * STEP * 600 / DAY_MINUTES;
+        let x = right(at * STEP);
         let y = 98 - u64::try_from(u128::from(high) * 96 / u128::from(most.max(1))).unwrap_or(96);
         let letter = if before.is_some_and(|before| at - before <= 2) { 'L' } else { 'M' };
         // Writing into a text never fails.
         let _ = write!(path, "{letter}{x} {y}");
         if letter == 'M' {
-            let _ = write!(path, "h1"); // a sample that stands alone is seen too
+            let _ = write!(path, "h2"); // a sample that stands alone is seen too
         }
         before = Some(at);
     }
     path
 }
 
-fn card(visitor: &Visitor, state: &ConnectorState, samples: &[Sample]) -> views::Connector {
+fn card(
+    visitor: &Visitor,
+    state: &ConnectorState,
+    samples: &[Sample],
+    all_charts: bool,
+) -> views::Connector {
     let t = visitor.t();
     let named = |text| fill(text, &[("name", &state.name)]);
     let records = |n| fill(t.records, &[("n", &number(n))]);
@@ -464,7 +594,7 @@ fn card(visitor: &Visitor, state: &ConnectorState, samples: &[Sample]) -> views:
         badge: badge(t, state.paused, state.is_failing(), state.lag),
         facts: vec![
             Fact::new(t.lag_records, records(state.lag)),
-            Fact::new(t.lag_seconds, fill(t.seconds, &[("n", &number(state.lag_seconds))])),
+            Fact::new(t.lag_seconds, span(t, state.lag_seconds)),
             Fact::new(t.delivered, records(state.delivered)),
             Fact::new(t.throughput, throughput),
             Fact::new(t.set_aside, records(state.set_aside)),
@@ -474,11 +604,13 @@ fn card(visitor: &Visitor, state: &ConnectorState, samples: &[Sample]) -> views:
         error: state.last_error.as_ref().map(|error| error_of(visitor, state.next_attempt, error)),
         set_aside: (state.set_aside > 0)
             .then(|| fill(t.show_set_aside, &[("n", &number(state.set_aside))])),
-        charts: charts(t, state, samples),
+        charts: charts(t, state, samples, all_charts),
         operate_label: named(t.operate_of),
+        id: state.name.clone(),
         name: state.name.clone(),
     };
     connector.facts.extend(resending.into_iter().chain(opens));
+    connector.facts.extend(certificate(visitor, &state.name));
     connector
 }
 
@@ -498,7 +630,7 @@ fn courier_card(visitor: &Visitor, state: &CourierState) -> views::Connector {
         badge: badge(t, state.paused, state.next_attempt.is_some(), state.waiting),
         facts: vec![
             Fact::new(t.lag_records, cases(state.waiting)),
-            Fact::new(t.lag_seconds, fill(t.seconds, &[("n", &number(state.waiting_seconds))])),
+            Fact::new(t.lag_seconds, span(t, state.waiting_seconds)),
             Fact::new(t.delivered, cases(state.delivered)),
             Fact::new(t.set_aside, cases(state.set_aside)),
             Fact::new(t.steps_taken, steps),
@@ -510,8 +642,64 @@ fn courier_card(visitor: &Visitor, state: &CourierState) -> views::Connector {
             .then(|| fill(t.show_set_aside, &[("n", &number(state.set_aside))])),
         charts: Vec::new(),
         operate_label: named(t.operate_of),
+        id: state.name.clone(),
         name: state.name.clone(),
     }
+}
+
+fn source_card(visitor: &Visitor, state: &InboundState) -> views::Connector {
+    let t = visitor.t();
+    let records = |n| fill(t.records, &[("n", &number(n))]);
+    let signatures = match state.signatures {
+        "brought" => t.signatures_brought,
+        "key_service" => t.signatures_key_service,
+        _ => t.signatures_unsigned,
+    };
+    let time = |at: Option<Timestamp>| at.map_or_else(|| t.never.to_owned(), moment);
+    let last_row = i64::try_from(state.position_micros).ok().filter(|micros| *micros > 0);
+    let last_row = last_row.and_then(|micros| Timestamp::from_microsecond(micros).ok());
+    let fails = |error: &LastError| state.last_success.is_none_or(|success| error.at > success);
+    let failing = state.last_error.as_ref().is_some_and(fails);
+    let error = state.last_error.as_ref().map(|error| {
+        let words = error_of(visitor, None, error);
+        match failing {
+            true => ConnectorError { title: t.source_error_now, tone: Tone::Bad, ..words },
+            false => words,
+        }
+    });
+    let mut connector = views::Connector {
+        // No name of a counterpart has a full stop.
+        id: format!("from.{}", state.name),
+        name: state.name.clone(),
+        kind: t.connector_kind(state.kind).to_owned(),
+        badge: badge(t, false, failing, 0),
+        facts: vec![
+            Fact::new(t.source_taken, records(state.taken)),
+            Fact::new(t.source_refused, records(state.refused)),
+            Fact::new(t.source_department, department_of(visitor, &state.department)),
+            Fact::new(t.source_signatures, signatures),
+            Fact::new(t.source_position, time(last_row)),
+            Fact::new(t.source_asked, time(state.last_success)),
+        ],
+        error,
+        set_aside: None,
+        charts: Vec::new(),
+        operate_label: String::new(),
+    };
+    connector.facts.extend(certificate(visitor, &state.name));
+    connector
+}
+
+/// When the certificate ends that this one is shown.
+fn certificate(visitor: &Visitor, name: &str) -> Option<Fact> {
+    let ends = connector_ops::certificate_ends(&visitor.hub);
+    let (_, at) = ends.into_iter().find(|(one, _)| one == name)?;
+    Some(Fact::new(visitor.t().certificate_ends, moment(at)))
+}
+
+fn department_of(visitor: &Visitor, code: &str) -> String {
+    let known = code.parse().ok();
+    known.map_or_else(|| code.to_owned(), |code| visitor.hub.department_name(&code).to_owned())
 }
 
 fn badge(t: &Texts, paused: bool, failing: bool, waiting: u64) -> Badge {
@@ -745,6 +933,7 @@ fn count_row(name: String, ours: u64, theirs: u64, difference: i64) -> CountRow 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::texts::Language;
 
     fn sample(at: Timestamp, lag: u64) -> Sample {
         Sample { at, lag, lag_seconds: 0, delivered: 1, failures: 0 }
@@ -761,7 +950,27 @@ mod tests {
             sample(now, 0),
         ];
         let path = path(&samples, now, 100, |sample| sample.lag);
-        assert_eq!(path, "M0 98h1L2 50M300 2h1M600 98h1");
-        assert_eq!(hours(&samples).len(), 3);
+        assert_eq!(path, "M0 98h2L2 50M300 2h2M598 98h2");
+        assert_eq!(hours(Language::English.texts(), &samples).len(), 3);
+        assert_eq!(
+            (time_of_day(now).as_str(), hour_of(now).as_str()),
+            ("20:00", "2026-03-02 20:00")
+        );
+    }
+
+    #[test]
+    fn failed_attempts_leave_a_stroke_each_minute() {
+        let now: Timestamp = "2026-03-02T12:00:00Z".parse().unwrap();
+        let samples = [sample(now - SignedDuration::from_mins(720), 0), sample(now, 0)];
+        let [first, last] = samples;
+        let failed = [Sample { failures: 2, ..first }, last];
+        assert_eq!(marks(&failed, now), "M300 100v-14");
+    }
+
+    #[test]
+    fn a_length_of_time_is_told_in_a_unit_of_its_size() {
+        let t = Language::English.texts();
+        let told = [0, 119, 120, 7_199, 7_200, 2_592_002].map(|seconds| span(t, seconds));
+        assert_eq!(told, ["0 s", "119 s", "2 min", "119 min", "2 h", "30 d"]);
     }
 }

@@ -81,6 +81,7 @@ fn pages() -> Scope {
         .service(page("/connectors/{name}/pause", web::post().to(connectors::pause)))
         .service(page("/connectors/{name}/resume", web::post().to(connectors::resume)))
         .service(page("/connectors/{name}/replay", web::post().to(connectors::replay)))
+        .service(page("/connectors/{name}/preview", web::post().to(connectors::preview)))
         .service(page("/connectors/{name}/retry", web::post().to(connectors::retry)))
         .service(page("/connectors/{name}/send-again", web::post().to(connectors::send_again)))
         .service(page("/connectors/{name}/reconcile", web::post().to(connectors::reconcile)))

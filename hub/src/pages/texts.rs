@@ -332,6 +332,19 @@ texts! { Texts;
 
     // Connectors.
     connectors_lead: "登记日志的每条变更按顺序推送给每个对象，直到对方收下为止。", "Every change of the registry log goes to every counterpart, in order, until it is taken.";
+    sources: "收取来源", "Sources";
+    sources_lead: "系统不能直接调用本库的部门，由本库到这些来源收取。", "Rows of departments whose systems cannot call this hub are fetched from here.";
+    kind_exchange: "交换库", "Exchange database";
+    source_department: "来源部门", "Department";
+    source_signatures: "签名", "Signatures";
+    signatures_brought: "随数据提供", "come with the rows";
+    signatures_key_service: "由部门的签名服务签", "by the department's key service";
+    signatures_unsigned: "无签名，不作为可信证照", "none: nothing from here is shown as trusted";
+    source_taken: "已收取", "Taken";
+    source_refused: "已退回来源", "Refused";
+    source_position: "最后一条数据的时间", "Last row is of";
+    source_asked: "最近收取", "Last asked";
+    source_error_now: "收取受阻", "Fetching is held up";
     connectors_none: "没有配置推送对象", "No counterpart is set up";
     connectors_none_hint: "在配置文件中增加 [[connectors]] 后重新启动。", "Add a [[connectors]] table to the settings and start again.";
     refresh_on: "本页每 2 秒自动更新。", "This page renews itself every 2 seconds.";
@@ -352,6 +365,9 @@ texts! { Texts;
     records: "{n} 条", "{n} records";
     lag_seconds: "延迟", "Lag";
     seconds: "{n} 秒", "{n} s";
+    minutes: "{n} 分钟", "{n} min";
+    hours: "{n} 小时", "{n} h";
+    days: "{n} 天", "{n} d";
     delivered: "已送达", "Delivered";
     set_aside: "退回待处理", "Set aside";
     position: "进度", "Position";
@@ -390,12 +406,16 @@ texts! { Texts;
     reconcile_theirs: "对方", "There";
     reconcile_difference: "差", "Difference";
     reconcile_sum: "合计", "Sum";
-    chart_lag: "待推送条数（过去 24 小时）", "Records waiting, last 24 hours";
-    chart_seconds: "延迟秒数（过去 24 小时）", "Seconds behind, last 24 hours";
-    chart_says: "最高 {most}，现在 {now}", "at most {most}, now {now}";
+    chart_lag: "待推送条数", "Records waiting";
+    chart_seconds: "延迟时间", "Time behind";
+    chart_delivered: "每分钟送达条数", "Records delivered a minute";
+    chart_says: "过去 24 小时最高 {most}，现在 {now}", "at most {most} in 24 hours, now {now}";
+    chart_failed: "；红线处有失败，共 {n} 次", "; {n} attempts failed, where the marks are";
+    chart_now: "现在", "now";
     chart_none: "尚无数据", "no figures yet";
     throughput: "近一小时送达", "Delivered in the last hour";
     throughput_of: "{n} 条（每分钟最多 {most} 条）", "{n} records (at most {most} a minute)";
+    certificate_ends: "本库出示的证书到期", "Our certificate ends";
     resending: "补发中", "Being sent again";
     opens_at: "推送时段开始", "Sends again from";
     operate: "操作与记录", "Operate, figures, trace";
@@ -406,7 +426,21 @@ texts! { Texts;
     act_pause: "停止推送，直到恢复；重启后仍停止。", "Stops sending until resumed, also across restarts.";
     act_resume: "立即继续推送。", "Goes on sending at once.";
     act_reconcile: "与对方核对；对不上的记录自动补发。", "Compares with the counterpart; records that differ are sent again.";
-    act_replay: "从某个序号或某一天起重新推送，对方已有的会自动忽略。", "Sends everything again from a number or a day on; the counterpart drops what it has.";
+    act_replay: "从某个序号或某一天起重新推送，两项填一项。对方已有的会自动忽略。", "Sends everything again from a number or a day on: fill in one. The counterpart drops what it has.";
+    act_replay_holder: "重新推送一个持证主体的全部证照。号码不写入记录和网址。", "Sends all licences of one holder again. The number goes into no trace and no address.";
+    replay_holder: "重新推送该主体", "Replay this holder";
+    holder_number: "证件号码", "Number";
+    holder_number_kind: "证件类型", "Kind of number";
+    act_preview_hint: "查看某条变更会推送什么内容，不实际推送。会看到证照内容，计入用证日志。", "Shows exactly what would be sent for one change, and sends nothing. It shows a licence: that is recorded as a use.";
+    preview_title: "预览：{name}", "Preview: {name}";
+    preview_lead: "第 {seq} 条变更将推送的内容；没有实际推送。本次查看已记入用证日志。", "What would be sent for change {seq}; nothing was sent. This look is recorded as a use.";
+    preview_nothing: "这条变更不会推送任何内容", "Nothing would be sent for this change";
+    preview_refused: "这条变更会被退回", "This change would be set aside";
+    seq_field: "日志序号", "Log entry";
+    say_not_shared: "按配置，这条变更不推送给该对象。", "By its settings, this change does not go to this counterpart.";
+    say_no_change: "没有这个序号的变更。", "There is no change with this number.";
+    say_no_preview: "现在不能生成推送内容，请查看代码和日志。", "What would be sent cannot be made now: see the code and the log.";
+    say_holder_number: "号码与证件类型不符。没有执行。", "This is no number of that kind. Nothing was done.";
     act_retry: "再次发送全部退回记录。", "Sends everything that is set aside once more.";
     act_send_again: "再次发送对方没有收下的办件。", "Sends the cases again that the counterpart did not take.";
     act_code_map: "修改代码映射", "Edit the code map";
@@ -420,7 +454,7 @@ texts! { Texts;
     figures: "逐小时数据", "Figures by the hour";
     figure_hour: "时段", "Hour";
     figure_lag: "最多待推送", "Most waiting";
-    figure_seconds: "最大延迟（秒）", "Longest lag (s)";
+    figure_seconds: "最大延迟", "Longest lag";
     figure_failures: "失败次数", "Failures";
     reports: "对账报告", "Comparisons";
     reports_none: "尚未对账", "None yet";
@@ -507,6 +541,7 @@ impl Texts {
             "push" => self.kind_push,
             "files" => self.kind_files,
             "casebase" => self.kind_casebase,
+            "exchange" => self.kind_exchange,
             other => other,
         }
     }

@@ -334,10 +334,14 @@ pub(crate) struct Connectors {
     pub(crate) page: Frame,
     pub(crate) renew: bool,
     pub(crate) connectors: Vec<Connector>,
+    /// Where rows are fetched from.
+    pub(crate) sources: Vec<Connector>,
 }
 
 /// One counterpart.
 pub(crate) struct Connector {
+    /// Tells it apart from the others of a page.
+    pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) badge: Badge,
@@ -355,6 +359,12 @@ pub(crate) struct Chart {
     pub(crate) says: String,
     /// An SVG path in 600 by 100.
     pub(crate) path: String,
+    /// The minutes in which an attempt failed, as another.
+    pub(crate) failures: String,
+    /// What the top of it stands for.
+    pub(crate) most: String,
+    /// Five times of day, from left to right.
+    pub(crate) times: Vec<String>,
 }
 
 /// One counterpart, and what can be done with it.
@@ -366,6 +376,8 @@ pub(crate) struct ConnectorPage {
     /// Who would do it.
     pub(crate) who: String,
     pub(crate) forms: Vec<ActionForm>,
+    /// Kinds of holders, for the form that asks whose.
+    pub(crate) kinds: Vec<Choice>,
     pub(crate) code_map: Option<String>,
     pub(crate) hours: Vec<HourRow>,
     pub(crate) reports: Vec<ReportRow>,
@@ -377,8 +389,37 @@ pub(crate) struct ActionForm {
     pub(crate) act: &'static str,
     pub(crate) button: &'static str,
     pub(crate) hint: &'static str,
-    /// Asks from where.
-    pub(crate) from: bool,
+    /// Tells its fields apart from those of the others.
+    pub(crate) id: &'static str,
+    /// What it asks beside the reason.
+    pub(crate) asks: Asks,
+}
+
+/// What a form asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Only why.
+    Why,
+    /// From where on.
+    From,
+    /// Whose.
+    Holder,
+    /// Which change.
+    Change,
+}
+
+/// What would be sent for one change.
+#[derive(Template)]
+#[template(path = "preview.html")]
+pub(crate) struct Preview {
+    pub(crate) page: Frame,
+    pub(crate) name: String,
+    /// Which change.
+    pub(crate) lead: String,
+    /// Title and text of each piece.
+    pub(crate) parts: Vec<(String, String)>,
+    /// Code and remark of what would be set aside.
+    pub(crate) refused: Vec<(String, String)>,
 }
 
 /// One hour.
