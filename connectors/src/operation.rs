@@ -53,6 +53,11 @@ impl Operation {
         }
     }
 
+    /// The operation of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Insert, Self::Update, Self::Delete].into_iter().find(|one| one.word() == word)
+    }
+
     /// The column `cd_operation` of exchange databases.
     pub fn code(self) -> &'static str {
         match self {

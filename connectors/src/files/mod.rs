@@ -22,6 +22,7 @@ use std::{
 use async_trait::async_trait;
 use licence::{LicenceId, LicenceTypeCode, Seq};
 
+pub(crate) use settings::check_folder;
 pub use settings::{Settings, encoding};
 
 use crate::{

@@ -110,7 +110,8 @@ pub fn encoding(name: &str) -> Option<&'static Encoding> {
     }
 }
 
-fn check_folder(
+/// A folder over there, without a slash at its end.
+pub(crate) fn check_folder(
     setting: &'static str,
     value: Option<&str>,
     problems: &mut Vec<SettingsProblem>,

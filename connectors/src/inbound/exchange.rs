@@ -2,13 +2,11 @@
 //! not taken are told in its error table. Tables as in standards.md section 3; any other table that has `row_guid` and
 //! `cd_time` will do.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
-use super::{Answer, Page, Position, Row, Source};
+use super::{Answer, NO_TIME, Page, Position, Row, Source, texts};
 use crate::{
     DeliveryError, Problem,
     frontdb::{
@@ -19,8 +17,6 @@ use crate::{
 
 /// A row that is larger is refused, in bytes of JSON.
 const ROW_LIMIT: i32 = 1 << 20;
-/// The time of rows without a usable one: they stand after all others.
-pub const NO_TIME: u64 = 9_000_000_000_000_000_000;
 
 /// A front-end exchange database in PostgreSQL that rows are fetched from.
 pub struct Exchange {
@@ -165,14 +161,7 @@ fn row(key: String, micros: u64, json: Option<String>) -> Row {
     let elements = match json.map(|json| serde_json::from_str::<serde_json::Map<_, _>>(&json)) {
         None => Err("row_too_large"),
         Some(Err(_)) => Err("row_unreadable"),
-        Some(Ok(found)) => Ok(found
-            .into_iter()
-            .map(|(name, value)| match value {
-                serde_json::Value::Null => (name, String::new()),
-                serde_json::Value::String(text) => (name, text),
-                other => (name, other.to_string()),
-            })
-            .collect::<BTreeMap<_, _>>()),
+        Some(Ok(found)) => Ok(texts(found)),
     };
     Row { position: Position { micros, key: key.clone() }, key, elements }
 }

@@ -1,10 +1,13 @@
 //! Rows that come in from departments whose systems cannot call us, and from the province.
 //!
 //! A [`Source`] is where they are fetched from and where it is told what became of them; it knows nothing of licences.
+//! A [`FileDrop`] is a folder where batches of them are dropped as files.
 //! [`crate::code_map`] says what a row means, the hub makes a licence of it, [`KeyService`] has it signed. The formats:
 //! `docs/formats/inbound.md`.
 
+mod batch;
 mod exchange;
+mod file_drop;
 mod key_service;
 mod settings;
 
@@ -13,11 +16,16 @@ use std::{collections::BTreeMap, fmt};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub use exchange::{Exchange, NO_TIME};
+pub use batch::{BATCH_BYTES, BATCH_RECORDS, BatchRefused, FileBatch};
+pub use exchange::Exchange;
+pub use file_drop::{Aside, Conclusion, DropSettings, FileDrop, Found, Marker};
 pub use key_service::{Content, KeyService, NotSigned};
-pub use settings::{Checked, Defects, Issuers, Signatures, SourceKind, check, check_all};
+pub use settings::{Checked, Defects, Issuers, Opened, Signatures, SourceKind, check, check_all};
 
 use crate::DeliveryError;
+
+/// The time of rows without a usable one: they stand after all others.
+pub const NO_TIME: u64 = 9_000_000_000_000_000_000;
 
 /// Where a row stands among those of its source: by time, then by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -96,4 +104,16 @@ pub trait Source: Send + Sync + 'static {
 
     /// Tells what was not taken, and why. The same again changes nothing.
     async fn answer(&self, answers: &[Answer]) -> Result<(), DeliveryError>;
+}
+
+/// The elements of a JSON object: texts as they are, everything else as JSON has it, nothing for null.
+fn texts(found: serde_json::Map<String, serde_json::Value>) -> BTreeMap<String, String> {
+    found
+        .into_iter()
+        .map(|(name, value)| match value {
+            serde_json::Value::Null => (name, String::new()),
+            serde_json::Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        })
+        .collect()
 }

@@ -9,11 +9,12 @@ use std::{
 use licence::{CreditCode, IssuerId};
 use serde::Deserialize;
 
-use super::{Exchange, KeyService, Source};
+use super::{DropSettings, Exchange, FileDrop, KeyService, Source};
 use crate::{
     ConnectorSettings, RunnerSettings, SettingsError, SettingsProblem,
     code_map::{CodeMap, CodeMapFile},
-    frontdb, http,
+    files, frontdb, http,
+    sftp::{self, Target},
 };
 
 /// The settings that only sources have.
@@ -38,6 +39,12 @@ struct Raw {
     error_table: Option<String>,
     /// How long after its `cd_time` a row may become visible, in seconds; 120.
     overlap_seconds: Option<u64>,
+    /// The file server's key, a file as `known_hosts`.
+    host_key: Option<PathBuf>,
+    /// Where batches of files come.
+    folder: Option<String>,
+    /// Where answers to them go; `answers` below `folder`.
+    answers: Option<String>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -88,6 +95,16 @@ pub enum SourceKind {
         /// The table for errors.
         error_table: String,
     },
+    /// A folder on a file server.
+    Files(DropSettings),
+}
+
+/// A source that can be asked.
+pub enum Opened {
+    /// Rows are fetched from it.
+    Rows(Box<dyn Source>),
+    /// Batches of files are dropped there.
+    Files(FileDrop),
 }
 
 /// Whose licences a source may bring.
@@ -151,11 +168,12 @@ pub enum Defects {
 
 impl Checked {
     /// Makes the source. It connects when something is fetched.
-    pub fn open(&self) -> Box<dyn Source> {
+    pub fn open(&self) -> Opened {
         match &self.source {
             SourceKind::Exchange { database, table, error_table } => {
-                Box::new(Exchange::new(database.clone(), table, error_table))
+                Opened::Rows(Box::new(Exchange::new(database.clone(), table, error_table)))
             }
+            SourceKind::Files(settings) => Opened::Files(FileDrop::new(settings.clone())),
         }
     }
 
@@ -163,6 +181,7 @@ impl Checked {
     pub fn kind(&self) -> &'static str {
         match self.source {
             SourceKind::Exchange { .. } => "exchange",
+            SourceKind::Files(_) => "files",
         }
     }
 
@@ -249,8 +268,10 @@ fn check_into(raw: &ConnectorSettings, problems: &mut Vec<SettingsProblem>) -> O
     }
     let source = match raw.kind.as_str() {
         "exchange" => exchange(&common, &own, &name, problems),
+        "files" => file_drop(&common, &own, &name, problems),
         _ => {
-            problems.push(SettingsProblem::Form { setting: "kind", form: "`exchange`" });
+            let form = "`exchange` or `files`";
+            problems.push(SettingsProblem::Form { setting: "kind", form });
             None
         }
     };
@@ -347,12 +368,61 @@ fn signatures(
     }
 }
 
+/// Names a setting of the other kind of source that is given all the same.
+fn not_of_kind(
+    given: &[(&'static str, bool)],
+    kind: &'static str,
+    problems: &mut Vec<SettingsProblem>,
+) {
+    for (setting, _) in given.iter().filter(|(_, given)| *given) {
+        problems.push(SettingsProblem::NotOfKind { setting, kind });
+    }
+}
+
+fn file_drop(
+    common: &ConnectorSettings,
+    own: &Raw,
+    name: &str,
+    problems: &mut Vec<SettingsProblem>,
+) -> Option<SourceKind> {
+    let others = [
+        ("table", own.table.is_some()),
+        ("error_table", own.error_table.is_some()),
+        ("overlap_seconds", own.overlap_seconds.is_some()),
+    ];
+    not_of_kind(&others, "files", problems);
+    // Only names what is of no use here: what this kind has of its own is in `own`.
+    let none: Option<serde_json::Map<String, serde_json::Value>> =
+        common.of_kind("files", &sftp::SHARED_SETTINGS, problems);
+    let host_key = own.host_key.as_ref().map(|path| common.folder.join(path));
+    let target = Target::check(common, host_key.as_deref(), problems);
+    let folder = files::check_folder("folder", own.folder.as_deref(), problems);
+    let beside = folder.as_deref().map(|folder| sftp::join(folder, "answers"));
+    let answers = match own.answers.as_deref() {
+        None => beside,
+        given => files::check_folder("answers", given, problems),
+    };
+    none?;
+    Some(SourceKind::Files(DropSettings {
+        name: name.to_owned(),
+        target: target?,
+        folder: folder?,
+        answers: answers?,
+    }))
+}
+
 fn exchange(
     common: &ConnectorSettings,
     own: &Raw,
     name: &str,
     problems: &mut Vec<SettingsProblem>,
 ) -> Option<SourceKind> {
+    let others = [
+        ("host_key", own.host_key.is_some()),
+        ("folder", own.folder.is_some()),
+        ("answers", own.answers.is_some()),
+    ];
+    not_of_kind(&others, "exchange", problems);
     let mut table = |setting, value: &Option<String>, default: &str| {
         let table = value.clone().unwrap_or_else(|| default.to_owned());
         if !frontdb::settings::is_schema(&table) {
@@ -431,6 +501,32 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_files_needs_its_server_and_its_key() {
+        let drop = |more: serde_json::Value| {
+            let mut all = json!({
+                "name": "civil", "kind": "files", "host": "files.example", "user": "hub", "key": "hub.key",
+                "host_key": "known", "folder": "/in/", "department": "91350100M000100Y43",
+                "signatures": "unsigned",
+            });
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            all.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            serde_json::from_value::<ConnectorSettings>(all).unwrap()
+        };
+        let codes = |more| {
+            check(&drop(more)).err().map_or_else(Vec::new, |error| {
+                error.problems.iter().map(SettingsProblem::code).collect()
+            })
+        };
+        let checked = check(&drop(json!({}))).unwrap();
+        let SourceKind::Files(settings) = &checked.source else { panic!("{}", checked.kind()) };
+        assert_eq!((settings.folder.as_str(), settings.answers.as_str()), ("/in", "/in/answers"));
+        assert_eq!(codes(json!({ "host_key": null })), ["setting_missing"]);
+        assert_eq!(codes(json!({ "folder": "../in" })), ["setting_form"]);
+        assert_eq!(codes(json!({ "table": "x" })), ["setting_not_of_kind"]);
+        assert_eq!(codes(json!({ "database": "x" })), ["setting_not_of_kind"]);
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
         assert_eq!(codes(json!({ "department": "1" })), ["setting_form"]);
         assert_eq!(codes(json!({ "signatures": "mine" })), ["setting_form"]);
@@ -438,6 +534,7 @@ mod tests {
         assert_eq!(codes(json!({ "table": "a; drop" })), ["setting_form"]);
         assert_eq!(codes(json!({ "kind": "fax" })), ["setting_form"]);
         assert_eq!(codes(json!({ "tabel": "x" })), ["setting_unknown"]);
+        assert_eq!(codes(json!({ "folder": "x" })), ["setting_not_of_kind"]);
         assert_eq!(codes(json!({ "host": "db.example" })), ["plaintext_to_other_machine"]);
         let twice = [settings(json!({})), settings(json!({}))];
         assert_eq!(check_all(&twice).unwrap_err()[0].problems, [SettingsProblem::NameTaken]);

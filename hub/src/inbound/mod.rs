@@ -5,6 +5,7 @@
 //! are; a row that comes again finds the same bytes held. Where this hub numbers the versions of a licence itself, the
 //! number is written down before the licence is taken in (`Dealt`).
 
+mod files;
 mod record;
 
 use std::{
@@ -17,7 +18,10 @@ use bytes::Bytes;
 use connectors::{
     DeliveryError, LastError, Operation,
     code_map::{CodeMap, CodeMapFile, Incoming},
-    inbound::{Answer, Checked, Content, KeyService, NotSigned, Position, Row, Signatures, Source},
+    inbound::{
+        Answer, Checked, Conclusion, Content, KeyService, NotSigned, Opened, Position, Row,
+        Signatures, Source,
+    },
 };
 use futures_util::{StreamExt, stream};
 use indexes::{Collection, Proof, StoreError, StoredLicence};
@@ -48,7 +52,7 @@ const VERSIONS: usize = 1_000;
 pub struct InboundState {
     /// Its name in the settings.
     pub name: String,
-    /// `exchange`.
+    /// `exchange` or `files`.
     pub kind: &'static str,
     /// The department that rows come from.
     pub department: String,
@@ -72,6 +76,12 @@ struct Place {
     position: Position,
     taken: u64,
     refused: u64,
+    /// Files: the batch that was worked through and is not answered and moved aside yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    concluding: Option<Box<Conclusion>>,
+    /// Files: the batch that is being worked through, and the time that its last row has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun: Option<(String, u64)>,
 }
 
 impl Kept for Place {
@@ -251,7 +261,7 @@ fn told(trouble: &Trouble, at: Timestamp) -> LastError {
 }
 
 struct Worker {
-    source: Box<dyn Source>,
+    source: Opened,
     keys: Option<KeyService>,
     map_file: Option<CodeMapFile>,
     settings: Checked,
@@ -285,15 +295,21 @@ impl Worker {
             .map(|held| held.value)
             .unwrap_or_default();
         state.send_modify(|state| state.show(&place));
+        let source = match &self.source {
+            Opened::Rows(source) => source,
+            Opened::Files(folder) => {
+                return self.batches(hub, &map, folder, &mut place, state).await;
+            }
+        };
         let overlap = u64::try_from(self.settings.overlap.as_micros()).unwrap_or(u64::MAX);
         // Rows can become visible after later ones: what is younger than the overlap is looked at again.
         let mut after =
             Position { micros: place.position.micros.saturating_sub(overlap), key: String::new() };
         for _ in 0..PAGES {
-            let page = self.source.fetch(&after, self.settings.pace.batch, &elements).await?;
+            let page = source.fetch(&after, self.settings.pace.batch, &elements).await?;
             let Some(last) = page.rows.last() else { break };
             after = last.position.clone();
-            self.page(hub, &map, page.rows, page.now_micros, &mut place).await?;
+            self.page(hub, &**source, &map, page.rows, page.now_micros, &mut place).await?;
             state.send_modify(|state| state.show(&place));
             if !page.more {
                 break;
@@ -306,14 +322,15 @@ impl Worker {
     async fn page(
         &self,
         hub: &Hub,
+        source: &dyn Source,
         map: &CodeMap,
         rows: Vec<Row>,
         now_micros: u64,
         place: &mut Place,
     ) -> Result<(), Trouble> {
-        let mut lanes: BTreeMap<String, Vec<New>> = BTreeMap::new();
         let mut draft = Draft::new();
         let mut written = BTreeSet::new();
+        let mut new = Vec::new();
         for row in rows {
             let key = self.row_key(&row);
             let dealt = records::read::<Dealt>(&*hub.store, &key).await?.map(|held| held.value);
@@ -324,33 +341,15 @@ impl Worker {
             if row.position.micros <= now_micros && row.position > place.position {
                 place.position = row.position.clone();
             }
-            let said = self.understood(map, &row);
-            let lane = match &said {
-                Ok((_, Subject::Given(identifier))) => identifier.to_string(),
-                Ok((_, Subject::Numbered { licence_type, issuer, number })) => {
-                    format!("{licence_type}.{issuer}.{number}")
-                }
-                Err(_) => row.key.clone(),
-            };
             written.insert(key.clone());
-            lanes.entry(lane).or_default().push(New { row, key, said, planned: dealt });
+            new.push(self.read(map, row, key, dealt));
         }
-        if lanes.is_empty() {
+        if new.is_empty() {
             return Ok(());
         }
-        let mut answers = Vec::new();
-        let mut taken = 0;
-        let mut lanes = stream::iter(lanes.into_values())
-            .map(|lane| self.lane(hub, lane))
-            .buffer_unordered(LANES);
-        while let Some(lane) = lanes.next().await {
-            let (refused, of_lane) = lane?;
-            answers.extend(refused);
-            taken += of_lane;
-        }
-        drop(lanes);
+        let (mut answers, taken) = self.deal(hub, new).await?;
         answers.sort_by(|left, right| left.key.cmp(&right.key));
-        self.source.answer(&answers).await?;
+        source.answer(&answers).await?;
         for key in &written {
             let dealt = records::read::<Dealt>(&*hub.store, key).await?.map(|held| held.value);
             draft.put(key, &Dealt { done: true, ..dealt.unwrap_or_default() });
@@ -361,14 +360,47 @@ impl Worker {
         self.forget(hub, place, &written, &mut draft).await?;
         // It expects nothing of what is there and cannot be stale.
         let _ = draft.commit(&*hub.store).await?;
-        let name = self.settings.name.clone();
-        let count = |outcome: &'static str, rows: u64| {
-            metrics::counter!("yihao_inbound_rows_total", "source" => name.clone(), "outcome" => outcome)
-                .increment(rows);
-        };
-        count("taken", taken);
-        count("refused", answers.len() as u64);
+        self.count(taken, answers.len() as u64);
         Ok(())
+    }
+
+    fn count(&self, taken: u64, refused: u64) {
+        for (outcome, rows) in [("taken", taken), ("refused", refused)] {
+            let source = self.settings.name.clone();
+            metrics::counter!("yihao_inbound_rows_total", "source" => source, "outcome" => outcome)
+                .increment(rows);
+        }
+    }
+
+    /// A row with what it says.
+    fn read(&self, map: &CodeMap, row: Row, key: Vec<u8>, planned: Option<Dealt>) -> New {
+        let said = self.understood(map, &row);
+        New { row, key, said, planned }
+    }
+
+    /// Takes rows in or refuses them: those of one licence in order, licences beside each other.
+    async fn deal(&self, hub: &Hub, rows: Vec<New>) -> Result<(Vec<Answer>, u64), Trouble> {
+        let mut lanes: BTreeMap<String, Vec<New>> = BTreeMap::new();
+        for new in rows {
+            let lane = match &new.said {
+                Ok((_, Subject::Given(identifier))) => identifier.to_string(),
+                Ok((_, Subject::Numbered { licence_type, issuer, number })) => {
+                    format!("{licence_type}.{issuer}.{number}")
+                }
+                Err(_) => new.row.key.clone(),
+            };
+            lanes.entry(lane).or_default().push(new);
+        }
+        let (mut answers, mut taken) = (Vec::new(), 0);
+        let mut lanes = stream::iter(lanes.into_values())
+            .map(|lane| self.lane(hub, lane))
+            .buffer_unordered(LANES);
+        while let Some(lane) = lanes.next().await {
+            let (refused, of_lane) = lane?;
+            answers.extend(refused);
+            taken += of_lane;
+        }
+        Ok((answers, taken))
     }
 
     /// Takes what was written down of rows out again that cannot come any more.
@@ -409,10 +441,12 @@ impl Worker {
     }
 
     fn understood(&self, map: &CodeMap, row: &Row) -> Result<(Incoming, Subject), Refused> {
-        let elements = row
-            .elements
-            .as_ref()
-            .map_err(|code| Refused::new(code, "the row cannot be read, or has more than 1 MiB"))?;
+        let elements = row.elements.as_ref().map_err(|code| {
+            Refused::new(
+                code,
+                "the row cannot be read, is not in the encoding, or has more than 1 MiB",
+            )
+        })?;
         let incoming =
             map.decode(elements).map_err(|error| Refused::new(error.code(), error.to_string()))?;
         let subject = record::subject(&self.settings, &incoming)?;
