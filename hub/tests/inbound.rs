@@ -22,7 +22,7 @@ use support::{NOW, TestHub, subject};
 const TABLES: &str = "
     CREATE TABLE rows_out (row_guid varchar(50) PRIMARY KEY, zzbs text, zzmc text, lx text, zzbh text, czzt text,
         czztdm text, czztlx text, fzjg text, fzjgdm text, fzrq text, qsrq text, jzrq text, zt text, op text,
-        clrq text, jyfw text, cd_time timestamp(0) NOT NULL);
+        clrq text, jyfw text, wj text, qm text, cd_time timestamp(0) NOT NULL);
     CREATE TABLE dn_lic_data_error (row_guid varchar(50), certificate_source_id varchar(128), error_remark text,
         error_time timestamp);";
 
@@ -44,6 +44,8 @@ fn code_map() -> Value {
         ("op", "operation"),
         ("clrq", "fields.established_on"),
         ("jyfw", "fields.business_scope"),
+        ("wj", "document"),
+        ("qm", "signature"),
         ("cd_time", "changed_at"),
     ];
     let fields: Vec<Value> =
@@ -463,4 +465,80 @@ async fn the_departments_key_service_signs_what_comes_in_as_rows() {
     scene.row("r3", 3, &[("zzbh", "NEW1"), ("jyfw", "禁止签名")]);
     scene.until(2, 1).await;
     assert_eq!(scene.errors(), "r3|not_signed");
+}
+
+#[actix_web::test]
+async fn a_row_that_brings_its_signature_is_as_good_as_a_licence_that_was_handed_in() {
+    let scene = Scene::set("signatures = \"brought\"").await;
+    let (licence, pull) = scene.business_licence();
+    let (issuer, document) = (scene.hub.issuer(), licence.to_bytes());
+    let text = String::from_utf8(document.clone()).unwrap();
+    let signed = STANDARD.encode(issuer.sign(&document));
+    scene.row("r1", 1, &[("wj", &text), ("qm", &signed)]);
+    scene.until(1, 0).await;
+    let held = scene.hub.hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+    assert_eq!(held.document, document, "byte for byte");
+    let answer = scene.hub.puller(&pull).pull(&pull).await;
+    assert_eq!(answer.json["licences"][0]["verification"]["result"], "trusted", "{}", answer.text);
+
+    // No signature, one of other bytes, one of another department, and what is none.
+    let other = Licence { number: "NEW1".to_owned(), ..licence.clone() };
+    let serial = other.identifier.serial().to_owned();
+    let identifier =
+        licence::LicenceId::build(&other.licence_type, &other.issuer, &serial, 77).unwrap();
+    let other = Licence { identifier, ..other };
+    let bytes = other.to_bytes();
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    let elsewhere = district::issuing_departments()
+        .into_iter()
+        .find(|one| one.slug != "market-regulation")
+        .unwrap();
+    let stranger = STANDARD.encode(scene.hub.issuing(elsewhere.slug).sign(&bytes));
+    scene.row("r2", 2, &[("wj", &text)]);
+    scene.row("r3", 3, &[("wj", &text), ("qm", &signed)]);
+    scene.row("r4", 4, &[("wj", &text), ("qm", &stranger)]);
+    scene.row("r5", 5, &[("wj", &text), ("qm", "***")]);
+    scene.until(1, 4).await;
+    assert_eq!(scene.held().await.len(), 1);
+    let errors = scene.errors();
+    let codes: Vec<_> = errors.lines().collect();
+    assert_eq!(codes[0], "r2|signature_missing");
+    assert_eq!(codes[1], "r3|signature_digest_mismatch");
+    assert_eq!(codes[2], "r4|signer_not_issuer");
+    assert_eq!(codes[3], "r5|signature_not_base64");
+    scene.row("r6", 6, &[("wj", &text), ("qm", &STANDARD.encode(issuer.sign(&bytes)))]);
+    scene.until(2, 4).await;
+}
+
+#[actix_web::test]
+async fn what_comes_back_from_the_province_is_passed_over_and_what_is_new_from_there_is_held() {
+    let scene = Scene::set(&format!("{UNSIGNED}\nreturn_flow = true\nissuers = [\"*\"]")).await;
+    let (licence, _) = scene.business_licence();
+    let answer = scene.hub.issuer().issue(&licence).await;
+    assert_eq!(answer.json["verdict"]["result"], "trusted", "{}", answer.text);
+    let entries = scene.hub.registry_entries().await;
+    let ours = licence.identifier.to_string();
+    // As the province wrote it down, and ended it: neither is more than what the issuer signed.
+    scene.row("r1", 1, &[("zzbs", &ours), ("jyfw", "省里改写的经营范围")]);
+    scene.row("r2", 2, &[("zzbs", &ours), ("op", "D"), ("zt", "07")]);
+    scene.until(2, 0).await;
+    assert_eq!(scene.hub.registry_entries().await, entries);
+    assert_eq!(
+        scene.held().await,
+        [(licence.identifier.version(), LicenceStatus::Valid, "signed")]
+    );
+
+    let above = licence::LicenceId::build(&licence.licence_type, &licence.issuer, "ABOVE0001", 3);
+    let above = above.unwrap().to_string();
+    scene.row("r3", 3, &[("zzbs", &above), ("zzbh", "ABOVE1")]);
+    scene.until(3, 0).await;
+    scene.row("r4", 4, &[("zzbs", &above), ("zzbh", "ABOVE1"), ("op", "U"), ("zt", "02")]);
+    scene.until(4, 0).await;
+    let held = scene.held().await;
+    assert_eq!(held.len(), 2);
+    assert!(held.contains(&(3, LicenceStatus::Suspended, "unsigned")), "{held:?}");
+    // Any issuer means any that policies let issue the type.
+    scene.row("r5", 5, &[("fzjgdm", "91350100M000100Y43"), ("zzbh", "NEW1")]);
+    scene.until(4, 1).await;
+    assert_eq!(scene.errors(), "r5|not_permitted");
 }
