@@ -1,5 +1,7 @@
 //! Batches of files that departments drop on a file server: taken in once, answered with line numbers, moved aside.
 
+#[path = "../../connectors/tests/support/relay.rs"]
+mod relay;
 mod support;
 
 use std::{
@@ -14,6 +16,7 @@ use connectors::{
     local_sshd::{LocalSshd, Options},
 };
 use licence::{Licence, LicenceStatus};
+use relay::{Relay, Weather};
 use serde_json::{Value, json};
 use support::TestHub;
 
@@ -55,6 +58,7 @@ fn code_map() -> Value {
 struct Scene {
     hub: TestHub,
     server: Option<LocalSshd>,
+    relay: Option<Relay>,
     folder: tempfile::TempDir,
 }
 
@@ -74,13 +78,18 @@ fn market() -> licence::CreditCode {
 
 impl Scene {
     async fn set(more: &str) -> Self {
+        Self::set_through(more, false).await
+    }
+
+    async fn set_through(more: &str, relayed: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = server_in(folder.path(), None).await;
         let files = server.files();
         fs::create_dir(files.join("in")).unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("map.json"), code_map().to_string()).unwrap();
-        let port = server.address().port();
+        let relay = if relayed { Some(Relay::to(server.address()).await) } else { None };
+        let port = relay.as_ref().map_or(server.address(), Relay::address).port();
         fs::write(path("known_hosts"), server.known_host("127.0.0.1", port).unwrap()).unwrap();
         let settings = format!(
             "[[inbound]]\nname = \"market\"\nkind = \"files\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"{}\"\n\
@@ -95,7 +104,7 @@ impl Scene {
             path("map.json").display(),
         );
         let hub = TestHub::start_prepared("127.0.0.1:0", |_| settings).await;
-        Self { hub, server: Some(server), folder }
+        Self { hub, server: Some(server), relay, folder }
     }
 
     fn inbox(&self) -> PathBuf {
@@ -493,4 +502,59 @@ async fn a_server_that_is_away_without_its_folder_or_another_one_is_waited_for()
     scene.server = Some(server_in(scene.folder.path(), Some(port)).await);
     assert_eq!(scene.answer("b2").await, ["taken"]);
     assert_eq!(scene.held().await.len(), 2);
+}
+
+#[actix_web::test]
+async fn a_network_that_fails_loses_nothing_and_doubles_nothing() {
+    let scene = Scene::set_through("", true).await;
+    let relay = scene.relay.as_ref().unwrap();
+    let mut records = 0;
+    for (step, weather) in [
+        Weather::Refuse,
+        Weather::Hang,
+        Weather::Slow(40_000),
+        Weather::CutSending(6_000),
+        Weather::CutAnswer(9_000),
+        Weather::CutAnswer(12_000),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        relay.set(weather);
+        let number = format!("W{step}");
+        let stem = format!("b{step}");
+        scene.put_ndjson(
+            &stem,
+            &[&[("zzbh", &number)], &[("zt", "55")], &[("zzbh", &number), ("zt", "02")]],
+        );
+        if !matches!(weather, Weather::Slow(_)) {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            relay.set(Weather::Fair);
+        }
+        assert_eq!(scene.answer(&stem).await, ["taken", "2 value_unmapped"], "{weather:?}");
+        relay.set(Weather::Fair);
+        records += 1;
+        let held = scene.held().await;
+        assert_eq!(held, vec![(1, LicenceStatus::Suspended); records], "{weather:?}");
+        assert_eq!(scene.hub.registry_entries().await, 2 * records as u64, "{weather:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_server_whose_clock_is_wrong_hides_no_batch() {
+    let scene = Scene::set("").await;
+    for (step, seconds) in [(0_u32, 4_070_908_800_u64), (1, 86_400), (2, 4_070_908_800)] {
+        let (stem, number) = (format!("b{step}"), format!("C{step}"));
+        let data = scene.ndjson(&[&[("zzbh", &number)]]).into_bytes();
+        let manifest = Scene::manifest(&stem, Content::Ndjson, "utf-8", 1, &data);
+        let marker = fs::File::create(scene.inbox().join("marker")).unwrap();
+        let at = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+        marker.set_modified(at).unwrap();
+        let path = |end: &str| scene.inbox().join(format!("{stem}{end}"));
+        fs::write(path(".ndjson"), &data).unwrap();
+        fs::write(path(".manifest.json"), manifest.to_bytes()).unwrap();
+        fs::rename(scene.inbox().join("marker"), path(".done")).unwrap();
+        assert_eq!(scene.answer(&stem).await, ["taken"]);
+    }
+    assert_eq!(scene.held().await.len(), 3);
 }
