@@ -54,6 +54,9 @@ pub struct Options {
     pub tls: Option<(String, String)>,
     /// Keep the databases here in place of `data` in the folder: a small file system, for instance.
     pub data: Option<PathBuf>,
+    /// Copy the empty databases from this folder in place of making them, which takes seconds. The first who wants them
+    /// makes them there; the folder is kept.
+    pub prepared: Option<PathBuf>,
     /// Further options of the server, such as `--max-allowed-packet=1M`.
     pub more: Vec<String>,
 }
@@ -146,7 +149,7 @@ impl LocalMariaDb {
         let place = Place::prepare(folder, programs, options)?;
         let lock = place.lock()?;
         place.stop_abandoned().await;
-        place.initialise(programs).await?;
+        place.initialise(programs, options).await?;
         let keeper = place.run(programs, options)?;
         let mut server = Self { socket: place.socket.clone(), keeper, _lock: lock };
         server.wait_until_ready(&place).await?;
@@ -316,7 +319,11 @@ impl Place {
     }
 
     /// Makes the database unless that was done completely before.
-    async fn initialise(&self, programs: &Programs) -> Result<(), LocalMariaDbError> {
+    async fn initialise(
+        &self,
+        programs: &Programs,
+        options: &Options,
+    ) -> Result<(), LocalMariaDbError> {
         let done = self.folder.join("initialised");
         if done.exists() && self.data.join("mysql").exists() {
             return Ok(());
@@ -332,16 +339,60 @@ impl Place {
         }
         programs.own_folder(&self.data)?;
         programs.own_folder(&self.temporary())?;
+        match &options.prepared {
+            None => self.install(&self.data, programs).await?,
+            Some(prepared) => {
+                self.prepare_once(prepared, programs).await?;
+                copy(&prepared.join("data"), &self.data, programs)?;
+            }
+        }
+        File::create(&done).map_err(|source| folder_error(&done, source))?;
+        Ok(())
+    }
+
+    /// Makes empty databases in a folder.
+    async fn install(&self, data: &Path, programs: &Programs) -> Result<(), LocalMariaDbError> {
         let mut install = programs.command(INSTALL);
         install.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
         install.args(["--skip-test-db", "--skip-name-resolve", "--innodb-log-file-size=8M"]);
-        install.arg(self.data_argument()).arg(format!("--tmpdir={}", self.temporary().display()));
+        install
+            .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--tmpdir={}", self.temporary().display()));
         let output = output(install)
             .await
             .map_err(|source| LocalMariaDbError::Program { program: INSTALL, source })?;
         if !output.status.success() {
             return Err(LocalMariaDbError::Init { said: tail(&output.stderr) });
         }
+        Ok(())
+    }
+
+    /// Makes the databases that are copied, unless that was done completely before. One process at a time.
+    async fn prepare_once(
+        &self,
+        prepared: &Path,
+        programs: &Programs,
+    ) -> Result<(), LocalMariaDbError> {
+        fs::create_dir_all(prepared).map_err(|source| folder_error(prepared, source))?;
+        let path = prepared.join("lock");
+        let lock = File::create(&path).map_err(|source| folder_error(&path, source))?;
+        let deadline = Instant::now() + START_LIMIT;
+        while let Err(error) = lock.try_lock() {
+            match error {
+                TryLockError::WouldBlock if Instant::now() < deadline => {
+                    time::sleep(Duration::from_millis(20)).await;
+                }
+                TryLockError::WouldBlock => return Err(LocalMariaDbError::InUse { path }),
+                TryLockError::Error(source) => return Err(folder_error(&path, source)),
+            }
+        }
+        let done = prepared.join("initialised");
+        if done.exists() {
+            return Ok(());
+        }
+        // In our own folder first: the server's user may not reach the other.
+        self.install(&self.data, programs).await?;
+        copy(&self.data, &prepared.join("data"), programs)?;
         File::create(&done).map_err(|source| folder_error(&done, source))?;
         Ok(())
     }
@@ -446,6 +497,23 @@ impl Programs {
             None => Ok(()),
         }
     }
+}
+
+/// Copies a folder with what is in it; what is there already is overwritten. It belongs to the server's user.
+fn copy(from: &Path, to: &Path, programs: &Programs) -> Result<(), LocalMariaDbError> {
+    programs.own_folder(to)?;
+    let entries = fs::read_dir(from).map_err(|source| folder_error(from, source))?;
+    for entry in entries {
+        let entry = entry.map_err(|source| folder_error(from, source))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &target, programs)?;
+        } else {
+            let copied = fs::copy(&path, &target).and_then(|_| programs.give(&target));
+            copied.map_err(|source| folder_error(&target, source))?;
+        }
+    }
+    Ok(())
 }
 
 fn folder_error(path: &Path, source: io::Error) -> LocalMariaDbError {

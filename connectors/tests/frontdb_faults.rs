@@ -62,7 +62,12 @@ impl Peer {
             Server::Postgres(None, local_postgres::Options { tls })
         } else {
             let tls = Some((certificate, key));
-            let options = local_mariadb::Options { port: Some(port), tls, ..Default::default() };
+            let options = local_mariadb::Options {
+                port: Some(port),
+                tls,
+                prepared: maria::prepared(),
+                ..Default::default()
+            };
             Server::Maria(None, options)
         };
         let relay = Relay::to(([127, 0, 0, 1], port).into()).await;

@@ -38,12 +38,18 @@ pub fn programs() -> Programs {
     LocalMariaDb::find().expect("MariaDB's programs: the Debian package `mariadb-server`")
 }
 
+/// Empty databases in the build folder: the first test makes them, the others copy them.
+pub fn prepared() -> Option<PathBuf> {
+    Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("mariadb"))
+}
+
 impl Maria {
     pub async fn start() -> Self {
         Self::start_with(Options::default()).await
     }
 
-    pub async fn start_with(options: Options) -> Self {
+    pub async fn start_with(mut options: Options) -> Self {
+        options.prepared = prepared();
         let folder = TempDir::new().unwrap();
         let server = LocalMariaDb::start(folder.path(), &programs(), &options).await.unwrap();
         let socket = server.socket().to_owned();
