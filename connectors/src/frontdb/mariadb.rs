@@ -9,6 +9,7 @@ use std::{
 };
 
 use mysql_async::{Conn, Params, Row as SqlRow, TxOpts, Value, prelude::Queryable};
+use tokio::time;
 
 use super::{
     client::{Counted, ERRORS_LIMIT, ErrorRow, Held},
@@ -22,6 +23,9 @@ use crate::{DeliveryError, Problem, ReplyPosition};
 
 /// ER_LOCK_DEADLOCK: the transaction was rolled back, and can be made again.
 const DEADLOCK: u16 = 1213;
+/// How long to wait before a transaction is made again: several that were broken off may be rolled back one after
+/// the other, each in the way of the next attempt.
+const DEADLOCK_PAUSES_MS: [u64; 6] = [1, 10, 30, 100, 200, 300];
 /// Rows of one INSERT.
 const ROWS: usize = 250;
 /// Placeholders that a statement can have. Source: the protocol counts them in two bytes.
@@ -110,11 +114,12 @@ impl Client {
             let connection = &mut session.connection;
             let mut written = write(connection, &columns, rows).await;
             // What a connection that was broken off wrote is being rolled back meanwhile, and in the way.
-            for _ in 0..3 {
+            for pause_ms in DEADLOCK_PAUSES_MS {
                 if !matches!(&written, Err(mysql_async::Error::Server(error)) if error.code == DEADLOCK)
                 {
                     break;
                 }
+                time::sleep(Duration::from_millis(pause_ms)).await;
                 written = write(connection, &columns, rows).await;
             }
             Ok(written)
