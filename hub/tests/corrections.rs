@@ -80,11 +80,14 @@ async fn a_disputed_licence_says_so_until_its_issuer_has_answered() {
     let own = person.call(Method::GET, "/v1/holders/me/licences", None).await;
     assert_eq!(own.json["licences"][0]["disputed"]["fields"], json!(["address"]));
 
-    // A corrected licence has to be one: not the disputed one, not one that says the same.
+    // A corrected licence has to be one: not the disputed one, not one that says the same, not one that nobody signed.
     let same = corrected(&card, card.fields["address"].as_str().unwrap());
     assert_eq!(police.issue(&same).await.status, 201);
     let unknown = corrected(&same, "澜溪区松风路18号");
-    for licence in [&card, &same, &unknown] {
+    let unsigned = corrected(&unknown, "澜溪区松风路20号");
+    let document = unsigned.to_bytes().into();
+    hub::intake::take_in_unsigned(&hub.hub, &police.department.code, document).await.unwrap();
+    for licence in [&card, &same, &unknown, &unsigned] {
         let outcome = json!({ "outcome": "corrected", "licence": licence.identifier });
         let refused = answer(&police, id, outcome).await;
         assert_eq!((refused.status, refused.code()), (422, "not_a_correction"), "{}", refused.text);

@@ -23,7 +23,7 @@ const TABLES: &str = "
     CREATE TABLE rows_out (row_guid varchar(50) PRIMARY KEY, zzbs text, zzmc text, lx text, zzbh text, czzt text,
         czztdm text, czztlx text, fzjg text, fzjgdm text, fzrq text, qsrq text, jzrq text, zt text, op text,
         clrq text, jyfw text, wj text, qm text, cd_time timestamp(0) NOT NULL);
-    CREATE TABLE dn_lic_data_error (row_guid varchar(50), certificate_source_id varchar(128), error_remark text,
+    CREATE TABLE dn_lic_data_error (row_guid varchar(200), certificate_source_id varchar(128), error_remark text,
         error_time timestamp);";
 
 fn code_map() -> Value {
@@ -346,6 +346,24 @@ async fn a_row_with_the_identifier_of_anothers_licence_does_nothing_to_it() {
     let codes = scene.errors();
     assert_eq!(codes.matches("issuer_not_of_source").count(), 3, "{codes}");
     assert_eq!(scene.held().await, [(1, LicenceStatus::Valid, "unsigned")]);
+}
+
+#[actix_web::test]
+async fn rows_come_in_pages_of_bounded_size_and_none_is_passed_over() {
+    let scene = Scene::set(UNSIGNED).await;
+    let guid = "g".repeat(50);
+    scene.sql(&format!(
+        "ALTER TABLE rows_out ALTER row_guid TYPE text;
+         INSERT INTO rows_out (row_guid, zzmc, cd_time)
+         SELECT '{guid}' || n, repeat('x', 900000), '2026-03-01 08:00:00' FROM generate_series(10, 34) AS n;
+         INSERT INTO rows_out (row_guid, zzmc, cd_time) VALUES (repeat('k', 1000), 'x', '2026-03-01 08:00:01'),
+             ('large', repeat('x', 2000000), '2026-03-01 08:00:02')"
+    ));
+    scene.row("r1", 1, &[]);
+    scene.until(1, 27).await;
+    let told =
+        scene.sql("SELECT count(DISTINCT row_guid), max(length(row_guid)) FROM dn_lic_data_error");
+    assert_eq!(told, "27|200", "{}", scene.errors());
 }
 
 #[actix_web::test]

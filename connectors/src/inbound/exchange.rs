@@ -17,6 +17,10 @@ use crate::{
 
 /// A row that is larger is refused, in bytes of JSON.
 const ROW_LIMIT: i32 = 1 << 20;
+/// Rows that are fetched at a time have no more together, or it is one.
+const PAGE_LIMIT: i32 = 8 << 20;
+/// Characters of `row_guid` that count; the standard's column has 50.
+const KEY_LIMIT: i32 = 200;
 
 /// A front-end exchange database in PostgreSQL that rows are fetched from.
 pub struct Exchange {
@@ -38,17 +42,27 @@ impl Exchange {
     /// * `table`, `error_table`: names that need no quoting.
     pub fn new(settings: frontdb::Settings, table: &str, error_table: &str) -> Self {
         let fetch = format!(
-            "SELECT row_guid, micros, CASE WHEN octet_length(row) <= {ROW_LIMIT} THEN row END,
-                    (extract(epoch FROM localtimestamp) * 1000000)::bigint
+            "SELECT row_guid, micros, row, (extract(epoch FROM localtimestamp) * 1000000)::bigint, found
              FROM (
-                 SELECT row_guid::text COLLATE \"C\" AS row_guid, row_to_json(up)::text AS row,
-                        CASE WHEN isfinite(cd_time)
-                             THEN (least(greatest(extract(epoch FROM cd_time), 0), 9000000000000) * 1000000)::bigint
-                             ELSE {NO_TIME} END AS micros
-                 FROM {table} AS up
-             ) AS rows
-             WHERE row_guid IS NOT NULL AND (micros, row_guid) > ($1, $2)
-             ORDER BY micros, row_guid LIMIT $3"
+                 SELECT row_guid, micros, row, count(*) OVER () AS found,
+                        row_number() OVER (ORDER BY micros, row_guid) AS place,
+                        sum(coalesce(octet_length(row), 0)) OVER (ORDER BY micros, row_guid) AS bytes
+                 FROM (
+                     SELECT row_guid, micros, CASE WHEN octet_length(row) <= {ROW_LIMIT} THEN row END AS row
+                     FROM (
+                         SELECT left(row_guid::text, {KEY_LIMIT}) COLLATE \"C\" AS row_guid,
+                                row_to_json(up)::text AS row,
+                                CASE WHEN isfinite(cd_time)
+                                     THEN (least(greatest(extract(epoch FROM cd_time), 0), 9000000000000) * 1000000)::bigint
+                                     ELSE {NO_TIME} END AS micros
+                         FROM {table} AS up
+                     ) AS rows
+                     WHERE row_guid IS NOT NULL AND (micros, row_guid) > ($1, $2)
+                     ORDER BY micros, row_guid LIMIT $3
+                 ) AS page
+             ) AS page
+             WHERE place = 1 OR bytes <= {PAGE_LIMIT}
+             ORDER BY micros, row_guid"
         );
         let answer = format!(
             "INSERT INTO {error_table} (row_guid, certificate_source_id, error_remark, error_time)
@@ -115,6 +129,9 @@ impl Source for Exchange {
         };
         let now = found.first().map(|one| one.try_get::<_, i64>(3)).transpose();
         let now = now.map_err(|error| self.database.not_a_record(&error))?;
+        let whole = found.first().map_or(Ok(0), |one| one.try_get::<_, i64>(4));
+        let whole = whole.map_err(|error| self.database.not_a_record(&error))?;
+        let whole = usize::try_from(whole).unwrap_or(usize::MAX);
         let now_micros = now.and_then(|now| u64::try_from(now).ok()).unwrap_or(0);
         let mut rows = Vec::with_capacity(found.len());
         for one in &found {
@@ -129,7 +146,7 @@ impl Source for Exchange {
             let sqlstate = "42703".to_owned();
             return Err(DeliveryError::Configuration(Problem::TableDiffers { sqlstate }));
         }
-        Ok(Page { more: rows.len() >= limit, rows, now_micros })
+        Ok(Page { more: whole >= limit || rows.len() < whole, rows, now_micros })
     }
 
     async fn answer(&self, answers: &[Answer]) -> Result<(), DeliveryError> {

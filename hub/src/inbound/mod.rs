@@ -305,11 +305,18 @@ impl Worker {
         // Rows can become visible after later ones: what is younger than the overlap is looked at again.
         let mut after =
             Position { micros: place.position.micros.saturating_sub(overlap), key: String::new() };
-        for _ in 0..PAGES {
+        // Only pages with something new count: else more old rows of one moment than that would bar the way.
+        let mut pages = 0;
+        while pages < PAGES {
             let page = source.fetch(&after, self.settings.pace.batch, &elements).await?;
             let Some(last) = page.rows.last() else { break };
+            if last.position <= after {
+                break;
+            }
             after = last.position.clone();
-            self.page(hub, &**source, &map, page.rows, page.now_micros, &mut place).await?;
+            let new =
+                self.page(hub, &**source, &map, page.rows, page.now_micros, &mut place).await?;
+            pages += usize::from(new);
             state.send_modify(|state| state.show(&place));
             if !page.more {
                 break;
@@ -318,7 +325,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Deals with the rows of a page, then writes down that it did.
+    /// Deals with the rows of a page, then writes down that it did. Whether there were any that were not dealt with before.
     async fn page(
         &self,
         hub: &Hub,
@@ -327,7 +334,7 @@ impl Worker {
         rows: Vec<Row>,
         now_micros: u64,
         place: &mut Place,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let mut draft = Draft::new();
         let mut written = BTreeSet::new();
         let mut new = Vec::new();
@@ -345,7 +352,7 @@ impl Worker {
             new.push(self.read(map, row, key, dealt));
         }
         if new.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let (mut answers, taken) = self.deal(hub, new).await?;
         answers.sort_by(|left, right| left.key.cmp(&right.key));
@@ -361,7 +368,7 @@ impl Worker {
         // It expects nothing of what is there and cannot be stale.
         let _ = draft.commit(&*hub.store).await?;
         self.count(taken, answers.len() as u64);
-        Ok(())
+        Ok(true)
     }
 
     fn count(&self, taken: u64, refused: u64) {
