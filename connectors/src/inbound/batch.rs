@@ -114,9 +114,10 @@ impl FileBatch {
         let digest = sha256(&data);
         let batch = Self { data, digest, encoding, content, names, records };
         if content == Content::Csv {
-            let lacking = map.fields.iter().find(|field| {
-                field.from.is_some() && !batch.names.iter().any(|name| *name == field.name)
-            });
+            let lacking = map
+                .fields
+                .iter()
+                .find(|field| field.from.is_some() && !batch.names.contains(&field.name));
             if let Some(lacking) = lacking {
                 let why = format!("the line of names lacks {}", lacking.name);
                 return Err(BatchRefused::new("columns_missing", why));

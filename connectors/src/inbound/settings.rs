@@ -104,7 +104,7 @@ pub enum Opened {
     /// Rows are fetched from it.
     Rows(Box<dyn Source>),
     /// Batches of files are dropped there.
-    Files(FileDrop),
+    Files(Box<FileDrop>),
 }
 
 /// Whose licences a source may bring.
@@ -173,7 +173,7 @@ impl Checked {
             SourceKind::Exchange { database, table, error_table } => {
                 Opened::Rows(Box::new(Exchange::new(database.clone(), table, error_table)))
             }
-            SourceKind::Files(settings) => Opened::Files(FileDrop::new(settings.clone())),
+            SourceKind::Files(settings) => Opened::Files(Box::new(FileDrop::new(settings.clone()))),
         }
     }
 
