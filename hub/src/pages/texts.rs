@@ -419,7 +419,7 @@ texts! { Texts;
     resending: "补发中", "Being sent again";
     opens_at: "推送时段开始", "Sends again from";
     operate: "操作与记录", "Operate, figures, trace";
-    operate_of: "操作与记录：{name}", "Operate {name}";
+    operate_of: "操作与记录：{name}", "Operate, figures, trace: {name}";
     acts: "操作", "Actions";
     acts_by: "操作人：{who}。每次操作都要写明原因，并留下记录。", "You act as {who}. Each action asks why and leaves a trace.";
     why: "原因（1 至 200 字）", "Why (1 to 200 characters)";
