@@ -472,7 +472,7 @@ pub async fn record_view(
     };
     let new = NewUse {
         at: hub.clock.now(),
-        caller: by.department.clone(),
+        caller: by.department,
         certificate,
         operator: by.operator.clone(),
         matter: None,
