@@ -209,6 +209,9 @@ pub enum Problem {
         /// The column, if the database told.
         column: Option<String>,
     },
+    /// A record is larger than what the database takes at once: MariaDB's `max_allowed_packet`.
+    #[error("the exchange database takes no record as large as this (max_allowed_packet)")]
+    RecordTooLarge,
     /// The server is starting, stopping, full or too busy.
     #[error("the exchange database cannot work now (SQLSTATE {sqlstate})")]
     DatabaseFailing {
@@ -377,6 +380,7 @@ impl Problem {
             Self::LoginImpossible => "login_impossible",
             Self::DatabaseMissing { .. } => "database_missing",
             Self::ValueRefused { .. } => "value_refused",
+            Self::RecordTooLarge => "record_too_large",
             Self::DatabaseFailing { .. } => "database_failing",
             Self::HostKeyUnknown { .. } => "host_key_unknown",
             Self::HostKeyDiffers { .. } => "host_key_differs",
@@ -461,6 +465,9 @@ impl Problem {
             Self::DatabaseMissing { .. } => "Check `database`.",
             Self::ValueRefused { .. } => {
                 "See what was set aside; compare the columns with docs/formats/frontdb.md."
+            }
+            Self::RecordTooLarge => {
+                "Have `max_allowed_packet` raised on the server, then retry what was set aside."
             }
             Self::DatabaseFailing { .. } => {
                 "Tell whoever runs the exchange database; sending goes on by itself when it works again."

@@ -460,7 +460,7 @@ async fn large_packages_arrive_and_those_that_are_too_large_stop_no_other() {
         if let Peer::Maria(_) = peer {
             let error = casebase.deliver(&large("20260302-8K3QM9XW2F", 40)).await.unwrap_err();
             assert!(
-                matches!(error, DeliveryError::Refused(_)) && error.code() == "value_refused",
+                matches!(error, DeliveryError::Refused(_)) && error.code() == "record_too_large",
                 "{error}"
             );
         }

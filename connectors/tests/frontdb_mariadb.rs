@@ -312,3 +312,77 @@ async fn a_number_that_was_given_out_twice_is_refused_and_overwrites_nothing() {
     let held = database.texts("SELECT certificate_source_id FROM up_lic_data").await;
     assert_eq!(held, [samples::issued(0).identifier().to_string()]);
 }
+
+/// A licence with names of so many bytes.
+fn large(number: u64, bytes: usize) -> licence::Licence {
+    let mut licence = samples::licence(number, samples::types()[0]);
+    let holder = |place: usize| licence::Holder {
+        name: "x".repeat(256.min(bytes - place * 256)),
+        id: licence::HolderId::parse(
+            licence::HolderKind::from_code("099").unwrap(),
+            &format!("H{place:03}"),
+        )
+        .unwrap(),
+    };
+    licence.holders = (0..bytes.div_ceil(256)).map(holder).collect();
+    licence
+}
+
+/// The server closes the connection on whatever is larger, and would do so again and again.
+#[tokio::test]
+async fn batches_are_cut_to_what_the_server_takes_at_once_and_a_record_that_never_fits_is_set_aside()
+ {
+    let more = vec!["--max-allowed-packet=8K".to_owned(), "--net-buffer-length=4K".to_owned()];
+    let maria = Maria::start_with(Options { more, ..Options::default() }).await;
+    let database = maria.database().await;
+    let store = memory();
+    for number in 0..40 {
+        support::issue_this(&*store, &large(number, 1_500)).await;
+    }
+    // From what fits with room to what never fits.
+    for number in 40..80 {
+        support::issue_this(&*store, &large(number, 6_800 + (number as usize - 40) * 35)).await;
+    }
+    support::issue_this(&*store, &large(80, 16_000)).await;
+    support::issue_this(&*store, &large(81, 1_500)).await;
+    let runner = Runner::start(store.clone(), database.connector(), quick());
+    let state = caught_up(&runner, &*store).await;
+    assert!(state.last_error.is_none(), "no connection was lost for it: {state:?}");
+    let refused = set_asides(&*store, "province").await;
+    let first = refused[0].0;
+    assert!((50..75).contains(&first), "{first}");
+    let expected: Vec<_> = (first..81).map(|seq| (seq, "record_too_large".to_owned())).collect();
+    assert_eq!(refused, expected);
+    assert_eq!(database.count().await, 82 - expected.len() as i64);
+    let remarks = runner.set_asides(1).await.unwrap();
+    assert!(remarks[0].remark.contains("max_allowed_packet"), "{}", remarks[0].remark);
+
+    // Raised, as the advice says, it arrives when it is retried; connections that are open keep what they had.
+    database.execute("SET GLOBAL max_allowed_packet = 1048576").await;
+    runner.stop().await;
+    let runner = Runner::start(store.clone(), database.connector(), quick());
+    runner.resend(refused.iter().map(|(seq, _)| licence::Seq(*seq)).collect()).await.unwrap();
+    until(&runner, |state| state.set_aside == 0 && state.resending == 0).await;
+    assert_eq!(database.count().await, 82);
+}
+
+/// A limit that not even the statement's text keeps is not the records' fault.
+#[tokio::test]
+async fn a_server_that_takes_no_statement_at_all_sets_nothing_aside() {
+    let maria = Maria::start().await;
+    let database = maria.database().await;
+    database.ready().await;
+    database.execute("SET GLOBAL max_allowed_packet = 1024").await;
+    let store = memory();
+    issue(&*store, 0, 5).await;
+    let settings = ConnectorSettings { create_tables: None, ..database.settings() };
+    let runner = Runner::start(store.clone(), open(&settings), quick());
+    let state = until(&runner, |state| state.is_failing()).await;
+    assert_eq!(state.last_error.unwrap().code, "record_too_large");
+    assert!(set_asides(&*store, "province").await.is_empty());
+    database.execute("SET GLOBAL max_allowed_packet = 16777216").await;
+    runner.stop().await;
+    let runner = Runner::start(store.clone(), open(&settings), quick());
+    caught_up(&runner, &*store).await;
+    assert_eq!(database.count().await, 5);
+}

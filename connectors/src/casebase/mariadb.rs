@@ -25,6 +25,9 @@ const DEADLOCK: u16 = 1213;
 /// How often a transaction is made at most.
 const ATTEMPTS: usize = 4;
 
+/// A server that takes less than this takes no row at all: that is no case's fault.
+const LEAST_BYTES: usize = 4_096;
+
 /// A step without a time comes after all others, as PostgreSQL's `NULLS LAST` has it.
 const STEPS: &str = "
     SELECT CONVERT(row_guid USING utf8mb4), CONVERT(project_no USING utf8mb4), CONVERT(step USING utf8mb4),
@@ -81,11 +84,12 @@ impl Client {
         let mut session = self.ready(kept.take()).await?;
         let larger = |row: &Row| bytes(row) > session.most_bytes;
         if rows.iter().any(larger) {
+            let any = session.most_bytes < LEAST_BYTES;
             *kept = Some(session);
-            // As MariaDB answers, but often it closes the connection before its answer is read.
-            let column = Some("package".to_owned());
-            let problem = Problem::ValueRefused { sqlstate: "08S01/1153".to_owned(), column };
-            return Err(DeliveryError::Refused(problem));
+            return Err(match any {
+                true => DeliveryError::Configuration(Problem::RecordTooLarge),
+                false => DeliveryError::Refused(Problem::RecordTooLarge),
+            });
         }
         let work = async {
             for row in rows {
@@ -208,13 +212,7 @@ impl Client {
             }
         }
         let mut connection = self.database.within(self.database.connect()).await?;
-        let most = async { Ok(connection.query_first("SELECT @@max_allowed_packet").await) };
-        let most: Option<usize> = self
-            .database
-            .within(most)
-            .await?
-            .map_err(|error| self.database.not_a_record(&error))?;
-        let most_bytes = most.unwrap_or(usize::MAX);
+        let most_bytes = self.database.most_bytes(&mut connection).await?;
         Ok(Session { connection, with_key: BTreeSet::new(), most_bytes })
     }
 }

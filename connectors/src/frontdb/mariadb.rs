@@ -30,6 +30,10 @@ const DEADLOCK_PAUSES_MS: [u64; 6] = [1, 10, 30, 100, 200, 300];
 const ROWS: usize = 250;
 /// Placeholders that a statement can have. Source: the protocol counts them in two bytes.
 const PLACEHOLDERS: usize = 65_535;
+/// Bytes of a value beside itself: its length (9 at most), its type (2), its bit among those that are NULL.
+const BYTES_OF_A_VALUE: usize = 12;
+/// Bytes of a statement's values beside them: command, number of the statement, flags, count; 12, and a few more.
+const BYTES_OF_VALUES: usize = 64;
 /// Connections kept for the next batch: as many as batches were under way at a time, at most.
 const KEPT: usize = 64;
 /// Counting takes longer than writing a batch.
@@ -84,6 +88,8 @@ struct Session {
     connection: Conn,
     /// The table was looked at.
     has_key: bool,
+    /// `max_allowed_packet`: bytes of a statement that the server takes.
+    most_bytes: usize,
 }
 
 impl Client {
@@ -107,12 +113,19 @@ impl Client {
         let columns: Vec<&str> = layout.columns().collect();
         // Taken out while in use: when this future is dropped midway, the connection goes with it.
         let mut session = self.ready(self.take()).await?;
+        let pieces = match pieces(&columns, rows, session.most_bytes) {
+            Ok(pieces) => pieces,
+            Err(error) => {
+                self.keep(session);
+                return Err(error);
+            }
+        };
         let work = async {
             if !session.has_key {
                 self.look_at_the_table(&mut session).await?;
             }
             let connection = &mut session.connection;
-            let mut written = write(connection, &columns, rows).await;
+            let mut written = write(connection, &columns, &pieces).await;
             // What a connection that was broken off wrote is being rolled back meanwhile, and in the way.
             for pause_ms in DEADLOCK_PAUSES_MS {
                 if !matches!(&written, Err(mysql_async::Error::Server(error)) if error.code == DEADLOCK)
@@ -120,7 +133,7 @@ impl Client {
                     break;
                 }
                 time::sleep(Duration::from_millis(pause_ms)).await;
-                written = write(connection, &columns, rows).await;
+                written = write(connection, &columns, &pieces).await;
             }
             Ok(written)
         };
@@ -335,21 +348,59 @@ impl Client {
                 return Ok(session);
             }
         }
-        let connection = self.database.within(self.database.connect()).await?;
-        Ok(Session { connection, has_key: false })
+        let mut connection = self.database.within(self.database.connect()).await?;
+        let most_bytes = self.database.most_bytes(&mut connection).await?;
+        Ok(Session { connection, has_key: false, most_bytes })
     }
+}
+
+/// The rows in pieces of which each is one statement.
+///
+/// * `most_bytes`: of a statement; the protocol sends it once as text and then its values.
+///
+/// # Errors
+/// `Refused`: a row fits no statement. `Configuration`: no row would, as the text does not.
+fn pieces<'a>(
+    columns: &[&str],
+    rows: &'a [Row],
+    most_bytes: usize,
+) -> Result<Vec<&'a [Row]>, DeliveryError> {
+    let places = columns.len() + 1;
+    // The command's byte, and what is rounded.
+    let text = insert(columns, 1).len() + 16;
+    // `,(?,?,…)`
+    let text_of_a_row = 2 * places + 2;
+    if text > most_bytes {
+        return Err(DeliveryError::Configuration(Problem::RecordTooLarge));
+    }
+    let most_rows = ROWS.min(PLACEHOLDERS / places).min((most_bytes - text) / text_of_a_row + 1);
+    let (mut pieces, mut start, mut bytes) = (Vec::new(), 0, BYTES_OF_VALUES);
+    for (end, row) in rows.iter().enumerate() {
+        let more = row.values.iter().map(|value| value.len() + BYTES_OF_A_VALUE).sum::<usize>()
+            + BYTES_OF_A_VALUE
+            + row.cd_time_text().len();
+        if BYTES_OF_VALUES + more > most_bytes {
+            return Err(DeliveryError::Refused(Problem::RecordTooLarge));
+        }
+        if bytes + more > most_bytes || end - start >= most_rows.max(1) {
+            pieces.push(&rows[start..end]);
+            (start, bytes) = (end, BYTES_OF_VALUES);
+        }
+        bytes += more;
+    }
+    pieces.push(&rows[start..]);
+    Ok(pieces)
 }
 
 async fn write(
     connection: &mut Conn,
     columns: &[&str],
-    rows: &[Row],
+    pieces: &[&[Row]],
 ) -> Result<(), mysql_async::Error> {
-    let most = ROWS.min(PLACEHOLDERS / (columns.len() + 1)).max(1);
     let mut transaction = connection.start_transaction(TxOpts::default()).await?;
-    for rows in rows.chunks(most) {
+    for rows in pieces {
         let mut values = Vec::with_capacity(rows.len() * (columns.len() + 1));
-        for row in rows {
+        for row in *rows {
             values.extend(row.values.iter().map(Value::from));
             values.push(Value::from(row.cd_time_text()));
         }
@@ -393,4 +444,40 @@ fn mark(layout: &Layout) -> String {
         "CAST(CONV(LEFT(SHA2(CONVERT(CONCAT_WS('|', {}) USING utf8mb4), 256), 15), 16, 10) AS UNSIGNED)",
         columns.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    fn rows(sizes: &[usize]) -> Vec<Row> {
+        let row = |size: &usize| Row { values: vec!["x".repeat(*size); 2], cd_time: UNIX_EPOCH };
+        sizes.iter().map(row).collect()
+    }
+
+    fn cut(sizes: &[usize], most_bytes: usize) -> Result<Vec<usize>, DeliveryError> {
+        let rows = rows(sizes);
+        let pieces = pieces(&["row_guid", "cd_batch"], &rows, most_bytes)?;
+        Ok(pieces.into_iter().map(<[Row]>::len).collect())
+    }
+
+    #[test]
+    fn a_batch_is_cut_by_rows_and_by_what_the_server_takes_at_once() {
+        assert_eq!(cut(&[10; 600], usize::MAX).unwrap(), [250, 250, 100]);
+        assert_eq!(cut(&[4_000; 5], 20_000).unwrap(), [2, 2, 1]);
+        assert_eq!(cut(&[4_000, 9_000, 4_000, 1, 1], 20_000).unwrap(), [1, 1, 3]);
+        // The statement's text has to fit too.
+        let text = insert(&["row_guid", "cd_batch"], 3).len() + 16;
+        assert_eq!(cut(&[1; 7], text).unwrap(), [3, 3, 1]);
+    }
+
+    #[test]
+    fn what_fits_no_statement_is_told_apart_from_a_server_that_takes_none() {
+        let error = cut(&[10, 10_000, 10], 20_000).unwrap_err();
+        assert!(matches!(error, DeliveryError::Refused(Problem::RecordTooLarge)), "{error}");
+        let error = cut(&[10], 256).unwrap_err();
+        assert!(matches!(error, DeliveryError::Configuration(Problem::RecordTooLarge)), "{error}");
+    }
 }

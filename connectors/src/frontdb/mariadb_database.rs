@@ -97,6 +97,15 @@ impl MariaDatabase {
         Ok(())
     }
 
+    /// `max_allowed_packet`: the largest statement that the server takes on this connection, in bytes. What is larger
+    /// ends the connection, often before the server's answer is read.
+    pub(crate) async fn most_bytes(&self, connection: &mut Conn) -> Result<usize, DeliveryError> {
+        let most = async { Ok(connection.query_first("SELECT @@max_allowed_packet").await) };
+        let most: Option<usize> =
+            self.within(most).await?.map_err(|error| self.not_a_record(&error))?;
+        Ok(most.unwrap_or(usize::MAX))
+    }
+
     /// Limits how long a statement may take, and how long it may wait for a lock.
     pub(crate) async fn limit(
         &self,

@@ -32,10 +32,8 @@ pub(crate) fn failure(
             server_error(schema, tables, address, timeout, (server.code, &server.state), column)
         }
         Error::Driver(DriverError::ConnectionClosed) => Unreachable(Problem::ConnectionLost { to }),
-        // As MariaDB answers to a statement that is larger than it takes.
-        Error::Driver(DriverError::PacketTooLarge) => {
-            Refused(Problem::ValueRefused { sqlstate: "08S01/1153".to_owned(), column: None })
-        }
+        // A smaller batch may pass.
+        Error::Driver(DriverError::PacketTooLarge) => Refused(Problem::RecordTooLarge),
         Error::Driver(DriverError::NoClientSslFlagFromServer) => {
             let said = "the server does not offer TLS".to_owned();
             Configuration(Problem::Tls { to, said })
@@ -103,7 +101,7 @@ fn server_error(
             Unreachable(Problem::TimedOut { to: address.to_owned(), after: timeout })
         }
         // ER_NET_PACKET_TOO_LARGE: a smaller batch may pass
-        (1153, _) => Refused(Problem::ValueRefused { sqlstate, column: None }),
+        (1153, _) => Refused(Problem::RecordTooLarge),
         // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, ER_WARN_DATA_OUT_OF_RANGE, WARN_DATA_TRUNCATED, ER_CHECK_CONSTRAINT
         (1366 | 1264 | 1265 | 3819 | 4025, _) | (_, "22" | "23" | "45") => {
             Refused(Problem::ValueRefused { sqlstate, column })
@@ -157,7 +155,7 @@ mod tests {
             (1062, "23000", "refused", "value_refused"),
             (4025, "23000", "refused", "value_refused"),
             (1644, "45000", "refused", "value_refused"),
-            (1153, "08S01", "refused", "value_refused"),
+            (1153, "08S01", "refused", "record_too_large"),
             (1969, "70100", "unreachable", "timed_out"),
             (1205, "HY000", "unreachable", "timed_out"),
             (1213, "40001", "unreachable", "database_failing"),

@@ -771,6 +771,13 @@ static CONNECTOR_ERRORS: &[ErrorRow] = &[
         "See what was set aside, and compare the columns with the counterpart.",
     ),
     (
+        "record_too_large",
+        "记录超过前置库一次可接收的大小（max_allowed_packet）。",
+        "请对方调大 max_allowed_packet，再重试退回的记录。",
+        "A record is larger than the exchange database takes at once (max_allowed_packet).",
+        "Have max_allowed_packet raised over there, then retry what was set aside.",
+    ),
+    (
         "database_failing",
         "前置库暂时不能工作。",
         "通知前置库管理方；恢复后自动续推。",
