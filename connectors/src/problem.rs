@@ -344,6 +344,13 @@ pub enum Problem {
     #[error("the counterpart does not tell what it holds")]
     CountsNotTold,
 
+    /// What a department's key service answered is not the issuer's signature over what it was sent.
+    #[error("what the department's key service signed does not hold: {code}")]
+    KeyServiceWrong {
+        /// What is wrong with the signature, a code of `docs/formats/errors.md`.
+        code: &'static str,
+    },
+
     /// One record after the other was refused, which is rarely the records' fault.
     #[error("{in_a_row} records in a row were refused, none was taken (last: {last})")]
     EveryRecordRefused {
@@ -403,6 +410,7 @@ impl Problem {
             Self::CountsOutdated { .. } => "counts_outdated",
             Self::UnknownTypeCounted => "unknown_type_counted",
             Self::CountsNotTold => "counts_not_told",
+            Self::KeyServiceWrong { .. } => "key_service_wrong",
             Self::EveryRecordRefused { .. } => "every_record_refused",
         }
     }
@@ -532,6 +540,10 @@ impl Problem {
             }
             Self::CountsOutdated { .. } => {
                 "Compare again when the counterpart has worked through what was sent."
+            }
+            Self::KeyServiceWrong { .. } => {
+                "Ask the department: its key service must sign the very bytes it is sent, with the issuer's valid \
+                 certificate, by an authority whose anchor this hub has. The rows wait, and go on by themselves."
             }
             Self::EveryRecordRefused { .. } => {
                 "Something is wrong between the two systems rather than with the records: ask the counterpart. Until \

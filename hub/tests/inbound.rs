@@ -3,7 +3,13 @@
 
 mod support;
 
-use std::{net::TcpListener, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -73,8 +79,7 @@ async fn register_in(folder: &Path) -> LocalPostgres {
 }
 
 fn market() -> licence::CreditCode {
-    let mut all = district::issuing_departments().into_iter();
-    all.find(|one| one.slug == "market-regulation").unwrap().code
+    market_department().code
 }
 
 impl Scene {
@@ -175,7 +180,8 @@ impl Scene {
 
     async fn until_code(&self, code: &str) {
         for _ in 0..500 {
-            if self.state().last_error.is_some_and(|error| error.code == code) {
+            let state = self.state();
+            if state.is_failing() && state.last_error.is_some_and(|error| error.code == code) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -411,12 +417,29 @@ async fn a_register_that_is_away_or_without_its_table_is_waited_for() {
     scene.until_code("table_differs").await;
 }
 
+/// How a key service signs.
+#[derive(Clone)]
+enum Manner {
+    Right,
+    OtherBytes,
+    As(Arc<SigningIdentity>),
+}
+
+fn market_department() -> district::Department {
+    let mut all = district::issuing_departments().into_iter();
+    all.find(|one| one.slug == "market-regulation").unwrap()
+}
+
 /// The department's key service: HTTPS with client certificates, on the listener, with the department's key.
-fn key_service(scene: &TestHub, listener: TcpListener, refuses: &'static str) {
-    let department =
-        district::issuing_departments().into_iter().find(|one| one.slug == "market-regulation");
-    let identity: Arc<SigningIdentity> =
-        Arc::new(scene.signing_identity(&department.expect("it is there")));
+///
+/// * `manner`: how it signs now.
+fn key_service(
+    scene: &TestHub,
+    listener: TcpListener,
+    refuses: &'static str,
+    manner: Arc<Mutex<Manner>>,
+) {
+    let identity = Arc::new(scene.signing_identity(&market_department()));
     let path = |name: &str| scene.folder.path().join(name);
     let chain: Vec<CertificateDer<'static>> =
         CertificateDer::pem_file_iter(path("server.pem")).unwrap().map(Result::unwrap).collect();
@@ -429,12 +452,21 @@ fn key_service(scene: &TestHub, listener: TcpListener, refuses: &'static str) {
     let tls = ServerConfig::builder().with_client_cert_verifier(clients);
     let tls = tls.with_single_cert(chain, key).unwrap();
     let server = HttpServer::new(move || {
-        let identity = identity.clone();
+        let (identity, manner) = (identity.clone(), manner.clone());
         let sign = move |asked: web::Json<Value>| {
-            let identity = identity.clone();
+            let manner = manner.lock().unwrap().clone();
+            let right = identity.clone();
             async move {
                 assert_eq!(asked["format"], "yihao-sign-1");
-                let content = STANDARD.decode(asked["content"].as_str().unwrap()).unwrap();
+                let mut content = STANDARD.decode(asked["content"].as_str().unwrap()).unwrap();
+                let identity = match manner {
+                    Manner::Right => right,
+                    Manner::OtherBytes => {
+                        content.push(b' ');
+                        right
+                    }
+                    Manner::As(other) => other,
+                };
                 if !refuses.is_empty() && String::from_utf8_lossy(&content).contains(refuses) {
                     return HttpResponse::UnprocessableEntity().finish();
                 }
@@ -448,18 +480,18 @@ fn key_service(scene: &TestHub, listener: TcpListener, refuses: &'static str) {
     actix_web::rt::spawn(server.run());
 }
 
-#[actix_web::test]
-async fn the_departments_key_service_signs_what_comes_in_as_rows() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// A scene whose department has its rows signed at this listener.
+async fn signed_at(listener: &TcpListener) -> Scene {
     let port = listener.local_addr().unwrap().port();
     let settings = format!(
         "signatures = \"key_service\"\n[inbound.key_service]\nurl = \"https://localhost:{port}/sign\"\n\
          ca = \"ca.pem\"\ncertificate = \"caller.pem\"\nkey = \"caller.key\"\n"
     );
-    let scene = Scene::set(&settings).await;
-    scene.row("r1", 1, &[]);
-    // Until the hub's own certificate is there nothing is asked, and nothing is taken.
-    scene.until_code("file_unreadable").await;
+    Scene::set(&settings).await
+}
+
+/// The certificate that the hub shows to key services.
+fn admit(scene: &Scene) {
     let services = district::consuming_departments().swap_remove(0);
     let from = "2025-01-01T00:00:00Z".parse().unwrap();
     let (certificate, key) = scene
@@ -467,10 +499,20 @@ async fn the_departments_key_service_signs_what_comes_in_as_rows() {
         .authority
         .issue(Suite::EcdsaP256Sha256, Profile::Client, &subject(&services), from, 3_000)
         .unwrap();
-    key_service(&scene.hub, listener, "禁止签名");
     let folder = scene.hub.folder.path();
     std::fs::write(folder.join("caller.key"), key.to_pkcs8_pem()).unwrap();
     std::fs::write(folder.join("caller.pem"), certificate.to_pem()).unwrap();
+}
+
+#[actix_web::test]
+async fn the_departments_key_service_signs_what_comes_in_as_rows() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let scene = signed_at(&listener).await;
+    scene.row("r1", 1, &[]);
+    // Until the hub's own certificate is there nothing is asked, and nothing is taken.
+    scene.until_code("file_unreadable").await;
+    key_service(&scene.hub, listener, "禁止签名", Arc::new(Mutex::new(Manner::Right)));
+    admit(&scene);
     scene.until(1, 0).await;
     assert_eq!(scene.held().await, [(1, LicenceStatus::Valid, "signed")]);
     let (_, pull) = scene.business_licence();
@@ -483,6 +525,79 @@ async fn the_departments_key_service_signs_what_comes_in_as_rows() {
     scene.row("r3", 3, &[("zzbh", "NEW1"), ("jyfw", "禁止签名")]);
     scene.until(2, 1).await;
     assert_eq!(scene.errors(), "r3|not_signed");
+}
+
+#[actix_web::test]
+async fn a_key_service_that_signs_wrongly_is_waited_for_and_refuses_no_row() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let scene = signed_at(&listener).await;
+    let manner = Arc::new(Mutex::new(Manner::Right));
+    key_service(&scene.hub, listener, "禁止签名", manner.clone());
+    admit(&scene);
+    let elsewhere = district::issuing_departments()
+        .into_iter()
+        .find(|one| one.slug != "market-regulation")
+        .unwrap();
+    let founded = "2020-01-01T00:00:00Z".parse().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let root = subject(&elsewhere);
+    let stranger =
+        hub::command::demo::authority::Authority::open(other.path(), &root, founded).unwrap();
+    let (certificate, key) = stranger
+        .issue(
+            Suite::EcdsaP256Sha256,
+            Profile::LicenceIssuer,
+            &subject(&market_department()),
+            founded,
+            3_000,
+        )
+        .unwrap();
+    let stranger = SigningIdentity::new(vec![certificate], Box::new(key)).unwrap();
+    let from = |profile, from: &str, days| {
+        let from = from.parse().unwrap();
+        scene.hub.signing_identity_from(&market_department(), profile, from, days)
+    };
+    let ended = from(Profile::LicenceIssuer, "2025-01-01T00:00:00Z", 30);
+    let client = from(Profile::Client, "2025-01-01T00:00:00Z", 1_000);
+    let acting = |identity| Manner::As(Arc::new(identity));
+    let mut taken = 0;
+    for (wrong, code) in [
+        (Manner::OtherBytes, "signature_digest_mismatch"),
+        (acting(scene.hub.signing_identity(&elsewhere)), "signer_not_issuer"),
+        (acting(stranger), "certificate_unknown_issuer"),
+        (acting(ended), "certificate_expired"),
+        (acting(client), "certificate_wrong_usage"),
+    ] {
+        *manner.lock().unwrap() = wrong;
+        let (number, second) = (format!("N{taken}"), u32::try_from(taken).unwrap() + 1);
+        // What is wrong in the row is told all the same, when the page goes through.
+        scene.row(&format!("a{taken}"), second, &[("zt", "55")]);
+        scene.row(&format!("b{taken}"), second, &[("zzbh", &number)]);
+        scene.until_code("key_service_wrong").await;
+        let error = scene.state().last_error.unwrap();
+        assert!(error.message.contains(code), "{code}: {}", error.message);
+        assert!(scene.state().is_failing() && error.advice.contains("Ask the department"));
+        assert_eq!(scene.state().taken, taken);
+        let ready = scene.hub.issuer().get("/readyz").await;
+        assert_eq!(ready.json["inbound"]["market"], "key_service_wrong", "{}", ready.text);
+        assert_eq!(ready.json["ready"], true);
+
+        *manner.lock().unwrap() = Manner::Right;
+        taken += 1;
+        scene.until(taken, taken).await;
+        let held = scene.held().await;
+        assert_eq!(held, vec![(1, LicenceStatus::Valid, "signed"); taken as usize], "{code}");
+    }
+    // The orders that it signs are held to the same.
+    *manner.lock().unwrap() = Manner::OtherBytes;
+    scene.row("c", 30, &[("zzbh", "N0"), ("op", "U"), ("zt", "02")]);
+    scene.until_code("key_service_wrong").await;
+    *manner.lock().unwrap() = Manner::Right;
+    scene.until(taken + 1, taken).await;
+    assert_eq!(scene.errors().matches("value_unmapped").count(), 5, "{}", scene.errors());
+    assert_eq!(scene.errors().lines().count(), 5);
+    assert!(scene.held().await.contains(&(1, LicenceStatus::Suspended, "signed")));
+    assert_eq!(scene.hub.issuer().get("/readyz").await.json["inbound"]["market"], "ok");
 }
 
 #[actix_web::test]

@@ -26,6 +26,8 @@ struct Readiness {
     time_stamps: &'static str,
     /// Connectors with an error or a lag, by name; they do not make the hub unready.
     connectors: std::collections::BTreeMap<String, &'static str>,
+    /// Sources of rows, by name: `ok`, `paused`, or the code of what stands in the way; they do not make the hub unready.
+    inbound: std::collections::BTreeMap<String, String>,
     /// Anchors, revocation lists and where they come from; what is wrong here does not make the hub unready.
     trust: Trust,
 }
@@ -115,6 +117,7 @@ pub async fn readyz(hub: web::Data<Hub>) -> Result<HttpResponse, Problem> {
         trust_sweep: sweep_word(&hub),
         time_stamps: hub.stamps().map_or("off", |stamps| stamps.word()),
         connectors,
+        inbound: hub.inbound().iter().map(|(name, one)| (name.clone(), one.word())).collect(),
         trust: trust(&hub),
     };
     let mut answer =

@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use connectors::{
-    DeliveryError, LastError, Operation,
+    DeliveryError, LastError, Operation, Problem,
     code_map::{CodeMap, CodeMapFile, Incoming},
     inbound::{
         Answer, Checked, Conclusion, Content, KeyService, NotSigned, Opened, Position, Row,
@@ -24,7 +24,7 @@ use connectors::{
     },
 };
 use futures_util::{StreamExt, stream};
-use indexes::{Collection, Proof, StoreError, StoredLicence};
+use indexes::{BlobError, Collection, Proof, StoreError, StoredLicence};
 use jiff::Timestamp;
 use licence::{Licence, LicenceId, StatusChange, StatusOrder};
 use serde::{Deserialize, Serialize};
@@ -66,8 +66,18 @@ pub struct InboundState {
     pub position_micros: u64,
     /// When it was last asked for all it has.
     pub last_success: Option<Timestamp>,
-    /// The last failure, also when it is over: compare its time with `last_success`.
+    /// The last failure, also when it is over.
     pub last_error: Option<LastError>,
+    /// While it fails: when it is asked again.
+    pub next_attempt: Option<Timestamp>,
+}
+
+impl InboundState {
+    /// Whether the last attempt failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.next_attempt.is_some()
+    }
 }
 
 /// The place in a source, and what was done so far.
@@ -142,6 +152,7 @@ impl Inbound {
             position_micros: 0,
             last_success: None,
             last_error: None,
+            next_attempt: None,
         });
         let (stop, wake) = (CancellationToken::new(), Arc::new(tokio::sync::Notify::new()));
         let certificate = settings.certificate().map(Path::to_owned);
@@ -163,6 +174,16 @@ impl Inbound {
     #[must_use]
     pub fn state(&self) -> InboundState {
         self.state.borrow().clone()
+    }
+
+    /// `ok`, `paused`, or the code of what stands in the way.
+    #[must_use]
+    pub fn word(&self) -> String {
+        let state = self.state.borrow();
+        match &state.last_error {
+            Some(error) if state.is_failing() => error.code.clone(),
+            _ => "ok".to_owned(),
+        }
     }
 
     /// The file of the certificate that the department's key service is shown, if there is one.
@@ -199,6 +220,7 @@ pub type Sources = BTreeMap<String, Inbound>;
 enum Trouble {
     Counterpart(DeliveryError),
     Store(StoreError),
+    Files(BlobError),
 }
 
 impl From<DeliveryError> for Trouble {
@@ -233,14 +255,21 @@ impl Task {
             let pause = match round {
                 Ok(()) => {
                     failures = 0;
-                    self.state.send_modify(|state| state.last_success = Some(at));
+                    self.state.send_modify(|state| {
+                        (state.last_success, state.next_attempt) = (Some(at), None);
+                    });
                     pace.poll
                 }
                 Err(trouble) => {
                     failures += 1;
-                    self.state.send_modify(|state| state.last_error = Some(told(&trouble, at)));
                     let doubled = pace.backoff_min.saturating_mul(1 << (failures - 1).min(20));
-                    doubled.min(pace.backoff_max)
+                    let pause = doubled.min(pace.backoff_max);
+                    let error = told(&self.worker.settings.name, &trouble, at);
+                    self.state.send_modify(|state| {
+                        state.last_error = Some(error);
+                        state.next_attempt = Some(at.checked_add(pause).unwrap_or(at));
+                    });
+                    pause
                 }
             };
             tokio::select! {
@@ -251,12 +280,20 @@ impl Task {
     }
 }
 
-fn told(trouble: &Trouble, at: Timestamp) -> LastError {
+fn told(source: &str, trouble: &Trouble, at: Timestamp) -> LastError {
     let (code, message, advice) = match trouble {
         Trouble::Counterpart(error) => (error.code(), error.to_string(), error.advice()),
         Trouble::Store(error) => (error.code(), error.to_string(), "see the hub's log and disk"),
+        Trouble::Files(error) => (error.code(), error.to_string(), "see the hub's log and disk"),
     };
-    tracing::warn!(error.code = code, error = message, "a source of rows cannot be read now");
+    tracing::warn!(
+        inbound = source,
+        error.code = code,
+        error = message,
+        "a source of rows cannot be read now"
+    );
+    metrics::counter!("yihao_inbound_failures_total", "source" => source.to_owned(), "code" => code)
+        .increment(1);
     LastError { at, code: code.to_owned(), message, advice: advice.to_owned() }
 }
 
@@ -658,26 +695,24 @@ impl Worker {
     ) -> Result<(), Stop> {
         let department = &self.settings.department;
         let issuer = licence.issuer.to_string();
-        let signature = match (&incoming.signature, &self.settings.signatures) {
+        match (&incoming.signature, &self.settings.signatures) {
             (Some(brought), _) => {
                 use base64::{Engine, engine::general_purpose::STANDARD};
                 let no_base64 =
                     |_| Refused::new("signature_not_base64", "the signature is not base64");
-                Some(STANDARD.decode(brought).map_err(no_base64)?)
+                let cms = STANDARD.decode(brought).map_err(no_base64)?;
+                intake::take_in(hub, department, document, cms.into(), Vec::new()).await?;
             }
             (None, Signatures::KeyService(_)) => {
-                Some(self.sign(Content::Licence, &issuer, &document).await?)
+                let cms = self.sign(Content::Licence, &issuer, &document).await?;
+                let taken =
+                    intake::take_in(hub, department, document, cms.into(), Vec::new()).await;
+                taken.map_err(signed_for_the_row)?;
             }
             (None, Signatures::Brought) => {
                 return Err(Refused::new("signature_missing", "the row brings no signature").into());
             }
-            (None, _) => None,
-        };
-        match signature {
-            Some(cms) => {
-                intake::take_in(hub, department, document, cms.into(), Vec::new()).await?;
-            }
-            None => {
+            (None, _) => {
                 intake::take_in_unsigned(hub, department, document).await?;
             }
         }
@@ -753,11 +788,24 @@ impl Worker {
         if self.keys.is_some() {
             let issuer = held.issuer.to_string();
             let cms = self.sign(Content::Status, &issuer, &document).await?;
-            intake::change_status(hub, department, identifier, document, cms.into()).await?;
+            let changed =
+                intake::change_status(hub, department, identifier, document, cms.into()).await;
+            changed.map_err(signed_for_the_row)?;
         } else {
             intake::change_status_unsigned(hub, department, identifier, document).await?;
         }
         Ok(())
+    }
+}
+
+/// Why what the key service signed was not taken in: the signature is not the row's fault, which waits then.
+fn signed_for_the_row(error: IntakeError) -> Stop {
+    match &error {
+        IntakeError::Signature(_) | IntakeError::SignerNotIssuer { .. } => {
+            let wrong = Problem::KeyServiceWrong { code: error.code() };
+            Stop::Trouble(DeliveryError::Configuration(wrong).into())
+        }
+        _ => error.into(),
     }
 }
 
@@ -803,6 +851,7 @@ impl From<IntakeError> for Stop {
     fn from(error: IntakeError) -> Self {
         match error {
             IntakeError::Store(error) => error.into(),
+            IntakeError::Files(error) => Self::Trouble(Trouble::Files(error)),
             error => Refused::new(error.code(), error.to_string()).into(),
         }
     }

@@ -658,10 +658,9 @@ fn source_card(visitor: &Visitor, state: &InboundState) -> views::Connector {
     let time = |at: Option<Timestamp>| at.map_or_else(|| t.never.to_owned(), moment);
     let last_row = i64::try_from(state.position_micros).ok().filter(|micros| *micros > 0);
     let last_row = last_row.and_then(|micros| Timestamp::from_microsecond(micros).ok());
-    let fails = |error: &LastError| state.last_success.is_none_or(|success| error.at > success);
-    let failing = state.last_error.as_ref().is_some_and(fails);
+    let failing = state.is_failing();
     let error = state.last_error.as_ref().map(|error| {
-        let words = error_of(visitor, None, error);
+        let words = error_of(visitor, state.next_attempt, error);
         match failing {
             true => ConnectorError { title: t.source_error_now, tone: Tone::Bad, ..words },
             false => words,

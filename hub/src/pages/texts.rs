@@ -932,6 +932,13 @@ static CONNECTOR_ERRORS: &[ErrorRow] = &[
         "Nothing is wrong: a counterpart of this kind tells no counts. Compare by other means.",
     ),
     (
+        "key_service_wrong",
+        "部门签名服务返回的签名不成立。",
+        "请部门检查签名服务：须用颁发机构的有效证书对收到的原文签名，其根证书须在本平台的信任列表中。数据行原地等候，恢复后自动继续。",
+        "What the department's key service signed does not hold.",
+        "Ask the department: its service must sign the very bytes it is sent, with the issuer's valid certificate, by an authority whose anchor this hub has. The rows wait, and go on by themselves.",
+    ),
+    (
         "every_record_refused",
         "连续多条记录都被退回，没有一条收下。",
         "多半是两个系统之间的问题，而不是记录的问题，请询问对方。在对方收下一条之前，每次只试一条。",
