@@ -32,6 +32,9 @@ pub struct Shared {
     pub proof: Proof,
     /// With a change of status: the signed order.
     pub order: Option<Arc<StoredOrder>>,
+    /// The orders before this change that the status rests on, oldest first: those since the licence was last valid, so a
+    /// few at most. For counterparts that follow orders, and may not have got these.
+    pub earlier: Vec<StoredOrder>,
 }
 
 impl Shared {

@@ -268,6 +268,7 @@ pub mod samples {
             trust: Trust::Trusted,
             proof: Proof::Signature(Bytes::new()),
             order: None,
+            earlier: Vec::new(),
         }
     }
 

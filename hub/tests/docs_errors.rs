@@ -23,9 +23,10 @@ const CONSTRUCTED: [(&str, &str, &str); 4] = [
 ];
 
 /// Codes that are written without an error type: where, and what stands before the first text.
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 7] = [
     ("connectors/src/files/encode.rs", "code: "),
     ("connectors/src/runner/feed.rs", "unreadable("),
+    ("connectors/src/push/mod.rs", "STATUS_UNSIGNED: &str = "),
     ("connectors/src/frontdb/reply.rs", "REFUSED_LATER: &str = "),
     ("connectors/src/remark.rs", "} else { "),
     ("indexes/src/rocks/check.rs", ".defect("),

@@ -249,6 +249,130 @@ async fn the_signature_of_a_licence_that_nobody_had_signed_comes_from_next_door_
 }
 
 #[actix_web::test]
+async fn a_status_that_nobody_signed_does_not_arrive_as_valid() {
+    let second = TestHub::start().await;
+    let files = second.client_files(&second.office().department);
+    let more = connector(second.address.port(), "https://first.example", &files);
+    let first = TestHub::start_beside(&second, "127.0.0.1:0", &more).await;
+    let issuer = first.issuer();
+    let all = licences(&first, 4);
+    let [ended, over, told, back] = &all[..] else { panic!("four") };
+    for licence in &all {
+        let document = licence.to_bytes().into();
+        hub::intake::take_in_unsigned(&first.hub, &issuer.department.code, document).await.unwrap();
+    }
+    let says = async |licence: &Licence, change: StatusChange| {
+        let order = StatusOrder {
+            identifier: licence.identifier.clone(),
+            change,
+            reason: "按来源系统的登记变更".to_owned(),
+            ordered_at: NOW.parse().unwrap(),
+        };
+        let (department, document) = (&issuer.department.code, order.to_bytes().into());
+        let changed = hub::intake::change_status_unsigned(
+            &first.hub,
+            department,
+            &licence.identifier,
+            document,
+        );
+        changed.await.unwrap();
+    };
+    let revoke = || StatusChange::Revoke { cause: RevocationCause::Deregistered };
+    // By the register's word alone: ended, and suspended. By the issuer's signature: suspended. By the register: there and back.
+    says(ended, revoke()).await;
+    says(over, StatusChange::Suspend).await;
+    assert_eq!(issuer.order(&told.identifier, StatusChange::Suspend).await.status, 200);
+    says(back, StatusChange::Suspend).await;
+    says(back, StatusChange::Restore).await;
+    for licence in &all {
+        assert_eq!(issuer.issue(licence).await.status, 201);
+    }
+    let there = async |licence: &Licence| {
+        let settled = async || {
+            let state = first.office().get("/v1/connectors").await.json["connectors"][0].clone();
+            state["cursor"] == json!(first.registry_entries().await)
+        };
+        for _ in 0..600 {
+            if settled().await {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let held = second.hub.store.licence(&licence.identifier).await.unwrap();
+        held.map(|held| format!("{} {}", held.status.word(), held.trust_now().word()))
+    };
+    let said = |word: &str| Some(format!("{word} trusted"));
+    assert_eq!(there(ended).await, None, "it is held back");
+    assert_eq!(there(over).await, None, "it is held back");
+    assert_eq!(there(told).await, said("suspended"), "the order came along");
+    assert_eq!(there(back).await, said("valid"));
+    let aside = first.office().get("/v1/connectors/neighbour/set-aside").await;
+    assert_eq!(aside.text.matches("\"status_unsigned\"").count(), 2, "{}", aside.text);
+
+    // Signed orders lead both sides to the same again.
+    assert_eq!(issuer.order(&over.identifier, StatusChange::Restore).await.status, 200);
+    assert_eq!(there(over).await, said("valid"));
+    assert_eq!(issuer.order(&over.identifier, StatusChange::Suspend).await.status, 200);
+    assert_eq!(issuer.order(&told.identifier, revoke()).await.status, 200);
+    assert_eq!(there(over).await, said("suspended"));
+    assert_eq!(there(told).await, said("revoked"));
+    let aside = first.office().get("/v1/connectors/neighbour/set-aside").await;
+    assert_eq!(aside.text.matches("\"code\"").count(), 2, "nothing more: {}", aside.text);
+}
+
+#[actix_web::test]
+async fn an_event_brings_the_orders_that_its_status_rests_on() {
+    let hub = TestHub::start().await;
+    let (office, issuer) = (hub.office(), hub.issuer());
+    let [licence, other] = &licences(&hub, 2)[..] else { panic!("two") };
+    let suspend = ordered(1, licence, StatusChange::Suspend, &issuer)["data"]["order"].clone();
+    let mut event = issued(2, licence, &issuer);
+    event["data"]["orders"] = json!([suspend]);
+    assert_eq!(outcome(&send(&office, &[event.clone(), event]).await), (2, vec![]));
+    let status = async || {
+        let held = hub.hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+        held.status.word()
+    };
+    assert_eq!((status().await, hub.registry_entries().await), ("suspended", 2));
+    // Of the order that it is about it is no repeat.
+    let mut restored = ordered(3, licence, StatusChange::Restore, &issuer);
+    restored["data"]["orders"] = json!([suspend]);
+    assert_eq!(outcome(&send(&office, &[restored]).await), (1, vec![]));
+    assert_eq!((status().await, hub.registry_entries().await), ("valid", 3));
+    // They are checked like any order, and they are few.
+    let forger = hub.issuing("public-security");
+    let forged = ordered(4, other, StatusChange::Suspend, &forger)["data"]["order"].clone();
+    for (orders, code) in [
+        (vec![forged], "signer_not_issuer"),
+        (vec![suspend.clone()], "order_for_another_licence"),
+        (vec![suspend; 9], "event_data"),
+    ] {
+        let mut event = issued(5, other, &issuer);
+        event["data"]["orders"] = json!(orders);
+        assert_eq!(outcome(&send(&office, &[event]).await), (0, vec![code.to_owned()]));
+    }
+    assert_eq!(hub.registry_entries().await, 3);
+}
+
+#[actix_web::test]
+async fn what_the_store_refuses_is_refused_each_time_it_comes_in_a_request() {
+    let hub = TestHub::start().await;
+    let (office, issuer) = (hub.office(), hub.issuer());
+    let licence = licences(&hub, 1).remove(0);
+    assert_eq!(issuer.issue(&licence).await.status, 201);
+    let restore = ordered(1, &licence, StatusChange::Restore, &issuer);
+    let not_allowed = "status_transition_not_allowed".to_owned();
+    let twice = [restore.clone(), restore.clone()];
+    assert_eq!(outcome(&send(&office, &twice).await), (0, vec![not_allowed.clone(); 2]));
+    // In order: what was not allowed at first is allowed later.
+    let suspend = ordered(2, &licence, StatusChange::Suspend, &issuer);
+    let between = [restore.clone(), suspend, restore];
+    assert_eq!(outcome(&send(&office, &between).await), (2, vec![not_allowed]));
+    let held = hub.hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+    assert_eq!((held.status.word(), held.orders.len()), ("valid", 2));
+}
+
+#[actix_web::test]
 async fn nothing_is_believed_because_a_hub_sent_it() {
     let hub = TestHub::start().await;
     let (office, issuer) = (hub.office(), hub.issuer());

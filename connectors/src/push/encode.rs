@@ -1,12 +1,12 @@
 //! Changes → events. Pure.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use indexes::{Proof, StoredManifest};
+use indexes::{Proof, StoredManifest, StoredOrder};
 use licence::{ChangeKind, LicenceStatus, Sha256Digest};
 use serde_json::value::RawValue;
 
 use super::wire::{
-    Event, LicenceData, MANIFEST, ManifestData, OrderData, ProofData, SPEC_VERSION, kind_of,
+    Event, LicenceData, MANIFEST, ManifestData, OrderData, ProofData, Proven, SPEC_VERSION,
 };
 use crate::Shared;
 
@@ -91,10 +91,12 @@ fn event(connector: &str, source: &str, item: &Shared) -> Event {
             ProofData::Manifest { digest: *manifest, position: *position }
         }
     };
-    let order = item.order.as_ref().map(|order| OrderData {
+    let proven = Proven::of(item);
+    let order = |order: &StoredOrder| OrderData {
         document: STANDARD.encode(&order.document),
         signature: STANDARD.encode(&order.signature),
-    });
+    };
+    let kind = proven.kind(item);
     let data = LicenceData {
         digest: item.digest,
         document: STANDARD.encode(&item.document),
@@ -104,11 +106,12 @@ fn event(connector: &str, source: &str, item: &Shared) -> Event {
         by,
         trust: item.trust,
         reason,
-        order,
+        order: proven.order.map(order),
+        orders: proven.earlier.into_iter().map(order).collect(),
     };
     Event {
         specversion: SPEC_VERSION.to_owned(),
-        kind: kind_of(item).to_owned(),
+        kind: kind.to_owned(),
         source: source.to_owned(),
         id: item.key(connector),
         subject: Some(item.identifier().to_string()),
@@ -124,7 +127,6 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use indexes::StoredOrder;
     use jiff::Timestamp;
     use licence::{RevocationCause, Seq, Trust};
 

@@ -19,8 +19,8 @@ use licence::{LicenceId, LicenceTypeCode, Sha256Digest};
 pub use settings::Settings;
 pub use wire::{
     ANSWER_FORMAT, Answer, BATCH_MEDIA_TYPE, Event, HoldingLine, Holdings, ISSUED, LicenceData,
-    MANIFEST, MANIFEST_MISSING, ManifestData, OrderData, ProofData, RefusedEvent, SPEC_VERSION,
-    STATUS_CHANGED, TRUST_CHANGED, Tallies, TallyLine, is_source, mark_of, number_of,
+    MANIFEST, MANIFEST_MISSING, MAX_ORDERS, ManifestData, OrderData, ProofData, RefusedEvent,
+    SPEC_VERSION, STATUS_CHANGED, TRUST_CHANGED, Tallies, TallyLine, is_source, mark_of, number_of,
 };
 
 use crate::{
@@ -36,6 +36,9 @@ fn check(raw: &ConnectorSettings, problems: &mut Vec<SettingsProblem>) -> Option
     Some(Opener::new(move |_| Box::new(Push::new(settings.clone()))))
 }
 
+/// A record that is held back.
+const STATUS_UNSIGNED: &str = "status_unsigned";
+
 /// A receiver of events.
 pub struct Push {
     client: client::Client,
@@ -49,6 +52,30 @@ impl Push {
 
     fn settings(&self) -> &Settings {
         self.client.settings()
+    }
+
+    /// What goes to the receiver, and what is held back. A hub believes signed orders alone: of a status that rests on an
+    /// order that nobody signed it would hold another.
+    fn sendable<'a>(&self, batch: &'a Batch) -> (Vec<&'a Shared>, Vec<Refused>) {
+        let (mut items, mut held_back) = (Vec::with_capacity(batch.items.len()), Vec::new());
+        for item in &batch.items {
+            let proven = wire::Proven::of(item).status;
+            if !self.settings().is_hub || proven == item.status() {
+                items.push(item);
+                continue;
+            }
+            held_back.push(Refused {
+                seq: item.seq(),
+                code: STATUS_UNSIGNED.to_owned(),
+                remark: format!(
+                    "here it is {} by an order that nobody signed; the other hub, which follows signed orders alone, would \
+                     hold it as {}",
+                    item.status().word(),
+                    proven.word()
+                ),
+            });
+        }
+        (items, held_back)
     }
 
     /// Sends these events once. What waits for manifests is in the outcome.
@@ -146,8 +173,7 @@ impl Connector for Push {
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivered, DeliveryError> {
-        let items: Vec<&Shared> = batch.items.iter().collect();
-        let mut refused = Vec::new();
+        let (items, mut refused) = self.sendable(batch);
         let mut rest = &items[..];
         while !rest.is_empty() {
             let (body, count) = encode::events(self.name(), &self.settings().source, rest);
@@ -171,8 +197,8 @@ impl Connector for Push {
     }
 
     fn preview(&self, batch: &Batch) -> Result<Preview, DeliveryError> {
-        let items: Vec<&Shared> = batch.items.iter().collect();
-        let mut preview = Preview::default();
+        let (items, refused) = self.sendable(batch);
+        let mut preview = Preview { refused, ..Preview::default() };
         let mut rest = &items[..];
         while !rest.is_empty() {
             let (body, count) = encode::events(self.name(), &self.settings().source, rest);

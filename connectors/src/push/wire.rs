@@ -3,8 +3,12 @@
 
 use std::fmt;
 
+use indexes::StoredOrder;
 use jiff::{Timestamp, civil::Date};
-use licence::{LicenceId, LicenceTypeCode, Sha256Digest, Trust, TrustReason};
+use licence::{
+    ChangeKind, LicenceId, LicenceStatus, LicenceTypeCode, Sha256Digest, StatusOrder, Trust,
+    TrustReason,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -24,6 +28,8 @@ pub const STATUS_CHANGED: &str = "cn.yihao.licence.status_changed.v1";
 pub const TRUST_CHANGED: &str = "cn.yihao.licence.trust_changed.v1";
 /// The `type` of an event: a signed batch manifest that proofs of licences name.
 pub const MANIFEST: &str = "cn.yihao.licence.manifest.v1";
+/// Most orders before the one that an event is about.
+pub const MAX_ORDERS: usize = 8;
 /// Most bytes of `source`.
 pub const MAX_SOURCE: usize = 120;
 
@@ -93,6 +99,9 @@ pub struct LicenceData {
     /// With a change of status: the issuer's signed order.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub order: Option<OrderData>,
+    /// The signed orders before it that the status rests on, oldest first, at most [`MAX_ORDERS`].
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub orders: Vec<OrderData>,
 }
 
 impl fmt::Debug for LicenceData {
@@ -218,16 +227,67 @@ pub fn is_source(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte))
 }
 
-/// The `type` of the event that an item becomes.
-pub(crate) fn kind_of(item: &Shared) -> &'static str {
-    match item.change.kind {
-        licence::ChangeKind::Issued { .. }
-        | licence::ChangeKind::Unsigned { .. }
-        // It was never told of before.
-        | licence::ChangeKind::TrustChanged { reason: licence::TrustReason::Signed, .. } => ISSUED,
-        licence::ChangeKind::StatusChanged { .. } => STATUS_CHANGED,
-        licence::ChangeKind::TrustChanged { .. } => TRUST_CHANGED,
+/// What of an item's status can be proven to a receiver that follows signed orders alone.
+pub(crate) struct Proven<'a> {
+    /// The status that such a receiver comes to.
+    pub(crate) status: LicenceStatus,
+    /// The signed orders before this change that lead there.
+    pub(crate) earlier: Vec<&'a StoredOrder>,
+    /// The signed order that this change is.
+    pub(crate) order: Option<&'a StoredOrder>,
+}
+
+impl<'a> Proven<'a> {
+    /// Of this item.
+    pub(crate) fn of(item: &'a Shared) -> Self {
+        let all_signed = item.earlier.iter().chain(item.order.as_deref()).all(is_signed);
+        let (mut status, mut earlier, mut order) = (LicenceStatus::Valid, Vec::new(), None);
+        if all_signed {
+            // The log says where they led.
+            return Self {
+                status: item.status(),
+                earlier: item.earlier.iter().collect(),
+                order: item.order.as_deref(),
+            };
+        }
+        // An order that leads nowhere without one that nobody signed is left out: a restoration where nothing was suspended.
+        let mut leads = |order: &StoredOrder| {
+            let next = StatusOrder::parse(&order.document).ok();
+            let next = next.and_then(|parsed| status.apply(&parsed.change).ok());
+            next.filter(|_| is_signed(order)).map(|next| status = next).is_some()
+        };
+        for one in &item.earlier {
+            if leads(one) {
+                earlier.push(one);
+            }
+        }
+        if let Some(one) = item.order.as_deref()
+            && leads(one)
+        {
+            order = Some(one);
+        }
+        Self { status, earlier, order }
     }
+
+    /// The `type` of the event that the item becomes.
+    pub(crate) fn kind(&self, item: &Shared) -> &'static str {
+        match item.change.kind {
+            // Its order is left out.
+            ChangeKind::StatusChanged { .. } if item.order.is_some() && self.order.is_none() => {
+                ISSUED
+            }
+            ChangeKind::StatusChanged { .. } => STATUS_CHANGED,
+            ChangeKind::Issued { .. }
+            | ChangeKind::Unsigned { .. }
+            // It was never told of before.
+            | ChangeKind::TrustChanged { reason: TrustReason::Signed, .. } => ISSUED,
+            ChangeKind::TrustChanged { .. } => TRUST_CHANGED,
+        }
+    }
+}
+
+fn is_signed(order: &StoredOrder) -> bool {
+    !order.signature.is_empty()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use indexes::{LicenceStore, Proof, StoreError, StoredLicence, StoredManifest, StoredOrder};
 use jiff::Timestamp;
-use licence::{Change, Licence, LicenceId, Seq, Sha256Digest};
+use licence::{Change, Licence, LicenceId, Seq, Sha256Digest, StatusChange, StatusOrder};
 
 use super::RunnerSettings;
 use crate::{Filter, Refused, Shared};
@@ -186,6 +186,7 @@ fn shared(
         licence: Arc::new(licence),
         trust: stored.trust_at(change.seq),
         order: order(&stored.orders, change.seq),
+        earlier: earlier(&stored.orders, change.seq),
         document: stored.document,
         digest: stored.digest,
         proof: stored.proof,
@@ -196,6 +197,17 @@ fn shared(
 /// The order that made this change; none of another kind of change.
 fn order(orders: &[StoredOrder], seq: Seq) -> Option<Arc<StoredOrder>> {
     orders.iter().find(|order| order.seq == seq).map(|order| Arc::new(order.clone()))
+}
+
+/// The orders before the change with this number, as [`Shared::earlier`] has them.
+fn earlier(orders: &[StoredOrder], seq: Seq) -> Vec<StoredOrder> {
+    let before = &orders[..orders.partition_point(|order| order.seq < seq)];
+    let restores = |order: &StoredOrder| {
+        let parsed = StatusOrder::parse(&order.document);
+        parsed.is_ok_and(|order| order.change == StatusChange::Restore)
+    };
+    let since = before.iter().rposition(restores).map_or(0, |place| place + 1);
+    before[since..].to_vec()
 }
 
 fn unreadable(change: &Change, code: &str, remark: &str) -> Refused {

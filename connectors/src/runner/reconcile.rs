@@ -309,6 +309,7 @@ impl Sides<'_> {
             trust: stored.trust_at(seq),
             proof: stored.proof.clone(),
             order: order.map(|order| Arc::new(order.clone())),
+            earlier: Vec::new(), // no mark follows from it
         };
         if Operation::of_item(&item) == Operation::Delete {
             return Ok(nothing(Some(seq)));

@@ -6,7 +6,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use certs::TrustStore;
 use connectors::push::{
-    Event, ISSUED, LicenceData, ManifestData, OrderData, ProofData, STATUS_CHANGED, TRUST_CHANGED,
+    Event, ISSUED, LicenceData, MAX_ORDERS, ManifestData, OrderData, ProofData, STATUS_CHANGED,
+    TRUST_CHANGED,
 };
 use indexes::{NewEntry, NewStatus, Proof, StoreError, StoredLicence};
 use jiff::{Timestamp, civil::Date};
@@ -34,8 +35,10 @@ struct Face {
     day: Date,
     /// Nobody signed it yet: the signature is still to come.
     unsigned: bool,
-    /// The orders that were applied.
+    /// The orders that were applied before this request.
     orders: Vec<Bytes>,
+    /// The entry of this request that brings it in, which the store may yet refuse.
+    entry: Option<usize>,
 }
 
 impl From<StoredLicence> for Face {
@@ -47,6 +50,7 @@ impl From<StoredLicence> for Face {
             day: held.issued_on,
             unsigned: held.proof == Proof::Unsigned,
             orders: held.orders.into_iter().map(|order| order.document).collect(),
+            entry: None,
         }
     }
 }
@@ -60,6 +64,8 @@ pub(super) struct Desk<'a> {
     pub(super) trust: Arc<TrustStore>,
     /// The licences that the events are about: held, or coming in with this request.
     faces: HashMap<LicenceId, Face>,
+    /// How many entries the events so far make.
+    entries: usize,
 }
 
 impl<'a> Desk<'a> {
@@ -82,7 +88,7 @@ impl<'a> Desk<'a> {
                 held.into_iter().flatten().map(|held| (held.identifier.clone(), held.into())),
             );
         }
-        Ok(Self { hub, sender, now: hub.clock.now(), trust: hub.trust(), faces })
+        Ok(Self { hub, sender, now: hub.clock.now(), trust: hub.trust(), faces, entries: 0 })
     }
 
     /// A manifest comes in.
@@ -112,7 +118,10 @@ impl<'a> Desk<'a> {
         };
         let subject = event.subject.as_deref().and_then(|subject| subject.parse().ok());
         let identifier: LicenceId = subject.ok_or(EventError::Subject)?;
-        let mut planned = Planned { entries: Vec::new(), stamp: None, came: None };
+        if data.orders.len() > MAX_ORDERS {
+            return Err(EventError::Data);
+        }
+        let mut planned = Planned::default();
         let face = match self.faces.get(&identifier) {
             Some(face) if face.digest != data.digest => {
                 self.may(Act::Exchange(face.licence_type), face.licence_type)?;
@@ -125,22 +134,22 @@ impl<'a> Desk<'a> {
             }
             unsigned => {
                 let orders = unsigned.map(|held| held.orders.clone()).unwrap_or_default();
-                let (face, entry, stamp) = self.new_licence(&identifier, &data).await?;
+                let (mut face, entry, stamp) = self.new_licence(&identifier, &data).await?;
+                face.entry = Some(self.entries);
                 planned.stamp = stamp.map(|stamp| (face.digest, stamp));
                 planned.entries.push(entry);
                 Face { orders, ..face }
             }
         };
         self.may(Act::Exchange(face.licence_type), face.licence_type)?;
-        let mut face = face;
-        if let Some(order) = order
-            && let Some((entry, document)) = self.new_order(&identifier, &face, order)?
-        {
-            planned.entries.push(entry);
-            face.orders.push(document);
+        // One that comes twice in a request is appended twice: only the store knows whether the first time counts.
+        for order in data.orders.iter().chain(order) {
+            planned.entries.extend(self.new_order(&identifier, &face, order)?);
         }
         let key = came_key(self.sender, &event.source, &face.licence_type, face.day, &identifier);
         planned.came = Some((key, number));
+        planned.rests_on = face.entry;
+        self.entries += planned.entries.len();
         // Only what is whole is known to the events after it.
         self.faces.insert(identifier, face);
         Ok(planned)
@@ -204,6 +213,7 @@ impl<'a> Desk<'a> {
             day: licence.issued_on,
             unsigned: false,
             orders: Vec::new(),
+            entry: None,
         };
         let entry = intake::new_licence(hub, &licence, document, digest, proof, &chain, self.now);
         Ok((face, entry, stamp))
@@ -215,7 +225,7 @@ impl<'a> Desk<'a> {
         identifier: &LicenceId,
         face: &Face,
         order: &OrderData,
-    ) -> Result<Option<(NewEntry, Bytes)>, EventError> {
+    ) -> Result<Option<NewEntry>, EventError> {
         let (document, signature) = (decode(&order.document)?, decode(&order.signature)?);
         if face.orders.contains(&document) {
             return Ok(None);
@@ -234,10 +244,10 @@ impl<'a> Desk<'a> {
             change: parsed.change,
             issuer: face.issuer,
             digest: certs::sha256(&document),
-            document: document.clone(),
+            document,
             signature,
         });
-        Ok(Some((entry, document)))
+        Ok(Some(entry))
     }
 }
 

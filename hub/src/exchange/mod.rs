@@ -159,6 +159,7 @@ fn came_key(
 }
 
 /// What an event comes to.
+#[derive(Default)]
 struct Planned {
     /// Entries to append: none if everything is held.
     entries: Vec<NewEntry>,
@@ -166,6 +167,8 @@ struct Planned {
     stamp: Option<(Sha256Digest, stamps::Stamp)>,
     /// Which licence came with which number; none if nothing is held of it afterwards.
     came: Option<(Vec<u8>, Seq)>,
+    /// The entry of this request that brings in the licence which the event is about: counted over all events.
+    rests_on: Option<usize>,
 }
 
 /// Takes in the events of a request, in order; one answer for all.
@@ -206,28 +209,29 @@ pub async fn take_in(
                 if let Some((digest, stamp)) = &plan.stamp {
                     stamps::file_licence(hub, digest, stamp).await?;
                 }
-                outcomes.push((id, Ok((plan.entries.len(), plan.stamp, plan.came))));
+                let own = entries.len()..entries.len() + plan.entries.len();
+                outcomes.push((id, Ok((own, plan.rests_on, plan.stamp, plan.came))));
                 entries.extend(plan.entries);
             }
             Err(refused) => outcomes.push((id, Err(refused?))),
         }
     }
-    let mut appended = if entries.is_empty() {
-        Vec::new().into_iter()
+    let appended = if entries.is_empty() {
+        Vec::new()
     } else {
-        let appended = hub.store.append(entries).await?.into_iter();
+        let appended = hub.store.append(entries).await?;
         intake::checked_by(hub, &trust);
         appended
     };
+    let refusal = |entry: usize| appended.get(entry)?.as_ref().err().cloned();
     let mut answer = Answer { format: ANSWER_FORMAT.to_owned(), accepted: 0, refused: Vec::new() };
     let mut came: HashMap<Vec<u8>, Seq> = HashMap::new();
     for (id, outcome) in outcomes {
         let outcome = match outcome {
             Err(error) => Err(error),
-            Ok((count, stamp, one)) => {
-                let appended: Vec<_> = appended.by_ref().take(count).collect();
-                keep_or_drop_stamp(hub, stamp, appended.first()).await?;
-                match appended.into_iter().find_map(Result::err) {
+            Ok((own, rests_on, stamp, one)) => {
+                keep_or_drop_stamp(hub, stamp, appended.get(own.start)).await?;
+                match rests_on.into_iter().chain(own).find_map(refusal) {
                     Some(refusal) => Err(EventError::Intake(intake::refused(refusal))),
                     None => Ok(one),
                 }
@@ -275,7 +279,7 @@ async fn plan(desk: &mut check::Desk<'_>, event: &Event) -> Result<Planned, Even
     let data = event.data.as_deref().ok_or(EventError::Data)?;
     if event.kind == MANIFEST {
         desk.manifest(data).await?;
-        return Ok(Planned { entries: Vec::new(), stamp: None, came: None });
+        return Ok(Planned::default());
     }
     let number = event.sequence.as_deref().and_then(number_of).or_else(|| number_of(&event.id));
     let number = Seq(number.ok_or(EventError::Number)?);
