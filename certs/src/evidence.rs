@@ -88,6 +88,9 @@ pub enum EvidenceError {
     /// The licence is not listed in the manifest.
     #[error("the licence is not listed in the manifest")]
     NotInManifest,
+    /// Nobody signed the licence: it was taken in from a register of its issuer.
+    #[error("the licence is not signed")]
+    Unsigned,
     /// The signature does not hold.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -155,6 +158,7 @@ impl EvidenceError {
             Self::Licence(_) => "evidence_licence",
             Self::Manifest(error) => error.code(),
             Self::NotInManifest => "not_in_manifest",
+            Self::Unsigned => "evidence_unsigned",
             Self::Signature(error) => error.code(),
             Self::SignerNotIssuer => "signer_not_issuer",
             Self::Order { source, .. } => source.code(),
@@ -165,7 +169,7 @@ impl EvidenceError {
     pub fn link(&self) -> Link {
         match self {
             Self::Malformed(_) | Self::Licence(_) | Self::Manifest(_) => Link::Format,
-            Self::NotInManifest => Link::Signature,
+            Self::NotInManifest | Self::Unsigned => Link::Signature,
             Self::Signature(error) => error.link(),
             Self::SignerNotIssuer => Link::Usage,
             Self::Order { source, .. } => source.link(),
@@ -238,6 +242,9 @@ impl Evidence {
         trust: &TrustStore,
         at: Timestamp,
     ) -> Result<EvidenceVerdict, EvidenceError> {
+        if self.signature.is_empty() {
+            return Err(EvidenceError::Unsigned);
+        }
         let digest = sha256(&self.licence);
         let (signed, manifest_position) = match &self.manifest {
             None => (&self.licence, None),

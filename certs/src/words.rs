@@ -296,6 +296,13 @@ const TABLE: &[Row] = &[
         FETCH_AGAIN.1,
     ),
     (
+        "evidence_unsigned",
+        "颁发机构没有签名：这是登记系统里的记录，不能作为凭据",
+        "nobody signed it: a record of a register, no proof",
+        ASK_ISSUER.0,
+        ASK_ISSUER.1,
+    ),
+    (
         "not_in_manifest",
         "批次清单中没有这份证照",
         "the batch manifest does not list this licence",

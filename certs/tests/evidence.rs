@@ -203,6 +203,9 @@ fn every_part_of_an_evidence_file_counts() {
     let mut without = evidence.clone();
     without.manifest = None;
     assert_eq!(refused(&without, &trust), ("signature_digest_mismatch", Link::Signature));
+    let mut unsigned = evidence.clone();
+    unsigned.signature.clear();
+    assert_eq!(refused(&unsigned, &trust), ("evidence_unsigned", Link::Signature));
     let mut absent = evidence;
     absent.licence = licence("20250301009").to_bytes();
     assert_eq!(refused(&absent, &trust), ("not_in_manifest", Link::Signature));

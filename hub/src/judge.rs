@@ -57,7 +57,8 @@ impl From<certs::Outcome> for Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RevocationLink {
     /// `good`, `revoked`, `outlived` (revoked, but the signature is proven to be older), `unknown` (to the OCSP
-    /// responder), `stale` (the list or answer is past its next update) or `no_crl`.
+    /// responder), `stale` (the list or answer is past its next update), `no_crl`, or `none` of what
+    /// nobody signed.
     pub result: &'static str,
     /// When the list that says so was made; of a revocation, its date.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,15 +229,15 @@ impl<'a> Judge<'a> {
         let intact = face.is_some() && certs::sha256(&stored.document) == stored.digest;
         let path = self.path(stored).await?;
         let unsigned = stored.proof == Proof::Unsigned;
-        let no_chain = if unsigned { "none" } else { "damaged" };
+        let (no_chain, no_signer) = if unsigned { ("none", "none") } else { ("damaged", "no_crl") };
         let chain = path.as_ref().map_or(no_chain, |path| chain_word(path.judged.chain));
-        let revocation =
-            path.as_ref().map_or(RevocationLink { result: "no_crl", as_of: None }, |path| {
-                match (path.outlived, revocation_link(&path.judged.revocation)) {
-                    (Some(at), _) => RevocationLink { result: "outlived", as_of: Some(at) },
-                    (None, link) => link,
-                }
-            });
+        let revocation = path.as_ref().map_or(
+            RevocationLink { result: no_signer, as_of: None },
+            |path| match (path.outlived, revocation_link(&path.judged.revocation)) {
+                (Some(at), _) => RevocationLink { result: "outlived", as_of: Some(at) },
+                (None, link) => link,
+            },
+        );
         let proven = path.and_then(|path| path.proven);
         let status = status_word(&stored.status);
         let validity =

@@ -35,6 +35,47 @@ async fn a_person_sees_their_licences_in_both_languages() {
 }
 
 #[actix_web::test]
+async fn what_nobody_signed_is_shown_to_its_holder_as_that_and_never_as_damaged_or_valid() {
+    let mut hub = TestHub::start().await;
+    let (holder, _) = hub.person(3);
+    let mut held: Vec<Licence> =
+        hub.licences().filter(|one| one.holders.iter().any(|one| one.id == holder)).collect();
+    let unsigned = held.swap_remove(0);
+    let issuer = unsigned.issuer.credit_code();
+    let document = unsigned.to_bytes().into();
+    hub::intake::take_in_unsigned(&hub.hub, issuer, document).await.unwrap();
+    let person = hub.applicant(3).await;
+
+    let path = format!("/me/licences/{}", unsigned.identifier);
+    for (language, word, says, wrong) in [
+        ("zh", "未签名", "颁发机构还没有签名", ["内容受损", "与颁发时不一致", "现在有效"]),
+        (
+            "en",
+            "Not signed",
+            "has not signed",
+            ["Damaged", "not what its issuer signed", "is valid"],
+        ),
+    ] {
+        let list = person.get(&format!("/me/licences?lang={language}")).await;
+        shows(&list, &[word, &unsigned.name]);
+        let page = person.get(&format!("{path}?lang={language}")).await;
+        shows(&page, &[word, says, &unsigned.holders[0].name, &unsigned.issuer_name]);
+        for page in [list, page] {
+            for wrong in wrong {
+                assert!(!page.text().contains(wrong), "{wrong}: {}", page.text());
+            }
+        }
+    }
+    // To those who ask without being its holder: not trusted, because nobody signed it; and never its content.
+    let face = hub.office().get(&format!("/v1/licences/{}", unsigned.identifier)).await;
+    let says = |member: &str| face.json[member].clone();
+    assert_eq!((says("result"), says("signature")), (json!("untrusted"), json!("unsigned")));
+    assert_eq!(face.json["revocation"], json!({ "result": "none" }), "{}", face.text);
+    assert!(!face.text.contains("damaged"), "{}", face.text);
+    hub.stop().await;
+}
+
+#[actix_web::test]
 async fn every_look_of_the_holder_is_a_use_before_it_is_shown() {
     let mut hub = TestHub::start().await;
     let held = issue_all_of(&hub, 3).await;

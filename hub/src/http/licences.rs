@@ -261,6 +261,8 @@ struct PublicFace {
     validity: &'static str,
     /// Whether it can be relied on now.
     result: Outcome,
+    /// `ok`, `unsigned`: nobody signed it, or `damaged`.
+    signature: &'static str,
     /// Revocation of the signer's certificates.
     revocation: RevocationLink,
     /// The time that this rests on, where a certificate was revoked or its anchor's time ended.
@@ -316,6 +318,7 @@ pub async fn public_face(
         superseded_by,
         validity: verdict.validity,
         result: verdict.result,
+        signature: verdict.signature,
         revocation: verdict.revocation,
         proven: verdict.proven,
         time_stamp,

@@ -89,7 +89,7 @@ fn revocation(t: &'static Texts, verification: &Verification) -> Link {
         "revoked" => (Mark::Broken, t.revocation_revoked),
         "unknown" => (Mark::Unknown, t.revocation_unknown),
         "stale" => (Mark::Unknown, t.revocation_stale),
-        _ if verification.signature == "unsigned" => (Mark::Unknown, t.revocation_none),
+        "none" => (Mark::Unknown, t.revocation_none),
         _ => (Mark::Unknown, t.revocation_no_crl),
     };
     let at = verification.revocation.as_of.map(moment).unwrap_or_default();

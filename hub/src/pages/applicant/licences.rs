@@ -119,6 +119,10 @@ fn standing(me: &Me, own: &Own) -> (Badge, String) {
         }
         _ => return said(Tone::Bad, "✗", m.licence_expired, m.licence_says_expired),
     }
+    // Whether it ended is worth more to its holder than that it proves nothing anyway.
+    if own.is_unsigned() {
+        return said(Tone::Warning, "!", m.licence_unsigned, m.licence_says_unsigned);
+    }
     match own.verification.result {
         Outcome::Trusted => match ends_soon(me, own) {
             Some(day) => {

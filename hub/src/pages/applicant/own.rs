@@ -45,12 +45,19 @@ impl Own {
 
     /// It counts today.
     pub(crate) fn is_current(&self) -> bool {
-        self.stored.status == LicenceStatus::Valid && self.verification.validity == "ok"
+        self.stored.status == LicenceStatus::Valid
+            && self.verification.validity == "ok"
+            && !self.is_unsigned()
     }
 
-    /// Nothing of it is shown: it is not what its issuer signed.
+    /// It came from its issuer's register, and nobody signed it: it is shown to its holder, as what it is.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        self.verification.signature == "unsigned"
+    }
+
+    /// Nothing of it is shown: it is not what was taken in.
     pub(crate) fn is_damaged(&self) -> bool {
-        self.verification.signature != "ok"
+        !matches!(self.verification.signature, "ok" | "unsigned")
     }
 }
 

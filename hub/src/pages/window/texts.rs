@@ -64,7 +64,7 @@ texts! { WindowTexts;
     may_follow_refused: "不能容缺：申请人在办件 {case} 中有到期未补的承诺。", "May not follow: the applicant has an unkept promise in case {case}.";
 
     // Links of a verification, as said of a licence that cannot be relied on.
-    link_signature: "签名不成立", "its signature does not hold";
+    link_signature: "没有签名或签名不成立", "it is not signed, or its signature does not hold";
     link_chain: "证书链不成立", "its certificates do not hold";
     link_revocation: "签名证书已吊销或无法判断", "its signer's certificate is revoked or cannot be judged";
     link_status: "证照已被暂扣、失效或取代", "suspended, ended or replaced";
