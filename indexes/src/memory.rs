@@ -163,6 +163,15 @@ impl LicenceStore for MemoryStore {
         Ok(state.newest(of_holder.map(|(_, identifier)| identifier), types, limit))
     }
 
+    async fn identifiers_of_holder(
+        &self,
+        holder: &HolderToken,
+        limit: usize,
+    ) -> Result<Vec<LicenceId>, StoreError> {
+        let found = self.licences_of_holder(holder, &[], limit).await?;
+        Ok(found.into_iter().map(|licence| licence.identifier).collect())
+    }
+
     async fn licences_of_project(
         &self,
         project: &ProjectCode,

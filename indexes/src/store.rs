@@ -48,6 +48,14 @@ pub trait LicenceStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<StoredLicence>, StoreError>;
 
+    /// The identifiers of the holder's licences in the same order, at most `limit`: for whoever reads many licences
+    /// page by page.
+    async fn identifiers_of_holder(
+        &self,
+        holder: &HolderToken,
+        limit: usize,
+    ) -> Result<Vec<LicenceId>, StoreError>;
+
     /// The project's licences of these types (none named: of all types), newest day of issue first, then by
     /// identifier; at most `limit`.
     async fn licences_of_project(

@@ -118,6 +118,14 @@ impl LicenceStore for FaultyStore {
         self.inner.licences_of_holder(holder, types, limit).await
     }
 
+    async fn identifiers_of_holder(
+        &self,
+        holder: &HolderToken,
+        limit: usize,
+    ) -> Result<Vec<LicenceId>, StoreError> {
+        self.inner.identifiers_of_holder(holder, limit).await
+    }
+
     async fn licences_of_project(
         &self,
         project: &ProjectCode,

@@ -13,9 +13,11 @@ mod trace;
 use std::sync::Arc;
 
 use connectors::{DeliveryError, Preview, ReconcileError, RunnerError, RunnerHandle};
-use indexes::{NewUse, Operator, SetAside, SettledSetAside, Shown, StoreError, UseAct};
+use indexes::{
+    NewUse, Operator, SetAside, SettledSetAside, Shown, StoreError, StoredLicence, UseAct,
+};
 use jiff::{Timestamp, civil::Date, tz::Offset};
-use licence::{CreditCode, HolderId, Seq, Sha256Digest};
+use licence::{CreditCode, HolderId, LicenceId, Seq, Sha256Digest};
 use serde::Serialize;
 use serde_json::json;
 
@@ -32,6 +34,8 @@ use crate::{
 
 /// Most licences of a holder that are sent again; the newest.
 const LICENCES_OF_A_HOLDER: usize = 10_000;
+/// Of so many of them the whole record is held at a time.
+const LICENCES_AT_ONCE: usize = 16;
 /// Set-asides that are read at a time.
 const RETRIED_AT_ONCE: usize = 1_000;
 
@@ -295,21 +299,32 @@ async fn resend_of_holder(
     by: &By,
 ) -> Result<Replaying, OpsError> {
     let token = hub.index_key.token(holder);
-    let licences = hub.store.licences_of_holder(&token, &[], LICENCES_OF_A_HOLDER).await?;
-    let mut seqs: Vec<Seq> = Vec::new();
-    for stored in &licences {
-        seqs.push(stored.seq);
-        seqs.extend(stored.orders.iter().map(|order| order.seq));
-        seqs.extend(stored.trust.iter().map(|mark| mark.seq));
-    }
-    seqs.sort_unstable();
-    seqs.dedup();
+    let identifiers = hub.store.identifiers_of_holder(&token, LICENCES_OF_A_HOLDER).await?;
+    let seqs = changes_of(&identifiers, async |page| hub.store.licences(page).await).await?;
     let count = seqs.len() as u64;
     trace::traced(hub, runner.name(), by, "replay", json!({ "of_a_holder": count }), async {
         runner.resend(seqs).await?;
         Ok(Replaying { from: None, sent_again: Some(count) })
     })
     .await
+}
+
+/// The numbers of all changes of these licences, by number. However many licences there are, few are held at a time.
+async fn changes_of(
+    identifiers: &[LicenceId],
+    read: impl AsyncFn(&[LicenceId]) -> Result<Vec<Option<StoredLicence>>, StoreError>,
+) -> Result<Vec<Seq>, StoreError> {
+    let mut seqs: Vec<Seq> = Vec::new();
+    for page in identifiers.chunks(LICENCES_AT_ONCE) {
+        for stored in read(page).await?.into_iter().flatten() {
+            seqs.push(stored.seq);
+            seqs.extend(stored.orders.iter().map(|order| order.seq));
+            seqs.extend(stored.trust.iter().map(|mark| mark.seq));
+        }
+    }
+    seqs.sort_unstable();
+    seqs.dedup();
+    Ok(seqs)
 }
 
 /// Sends once more what is set aside: what the counterpart takes this time is settled, and what it refuses again stays
@@ -488,4 +503,53 @@ pub async fn record_view(
     };
     hub.store.record_use(new).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use indexes::{LicenceStore, MemoryStore, NewEntry};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_holder_with_many_licences_a_few_are_held_at_a_time_and_no_change_is_missed() {
+        let district = district::District::new(
+            7,
+            district::DistrictSize { persons: 40, enterprises: 20, projects: 4, licences: 100 },
+        );
+        let store = MemoryStore::new();
+        let token = indexes::HolderToken::from_bytes([7; 16]);
+        let entries = district.licences().map(|licence| {
+            let document = bytes::Bytes::from(licence.to_bytes());
+            NewEntry::Licence(indexes::NewLicence {
+                at: Timestamp::UNIX_EPOCH,
+                identifier: licence.identifier,
+                licence_type: licence.licence_type,
+                issuer: licence.issuer,
+                holders: vec![token],
+                project: None,
+                number: licence.number,
+                issued_on: licence.issued_on,
+                digest: certs::sha256(&document),
+                document,
+                proof: indexes::Proof::Unsigned,
+                chain: indexes::ChainRecordBytes::default(),
+            })
+        });
+        let taken_in = store.append(entries.collect()).await.unwrap();
+        assert!(taken_in.len() > 5 * LICENCES_AT_ONCE && taken_in.iter().all(Result::is_ok));
+
+        let identifiers = store.identifiers_of_holder(&token, LICENCES_OF_A_HOLDER).await.unwrap();
+        let most = RefCell::new(0);
+        let seqs = changes_of(&identifiers, async |page| {
+            let most = &mut *most.borrow_mut();
+            *most = page.len().max(*most);
+            store.licences(page).await
+        });
+        let seqs = seqs.await.unwrap();
+        assert_eq!(seqs, (0..taken_in.len() as u64).map(Seq).collect::<Vec<_>>());
+        assert_eq!(most.into_inner(), LICENCES_AT_ONCE);
+    }
 }

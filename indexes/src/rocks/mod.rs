@@ -412,6 +412,16 @@ impl LicenceStore for RocksStore {
         Ok(long.unwrap_or_default())
     }
 
+    async fn identifiers_of_holder(
+        &self,
+        holder: &HolderToken,
+        limit: usize,
+    ) -> Result<Vec<LicenceId>, StoreError> {
+        let holder = *holder;
+        let all = move |db: &Db| read::identifiers_of_holder(db, &holder, &[], limit, usize::MAX);
+        Ok(self.aside(all).await?.unwrap_or_default())
+    }
+
     async fn licences_of_project(
         &self,
         project: &ProjectCode,

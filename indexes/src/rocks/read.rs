@@ -120,6 +120,18 @@ pub(super) fn of_holder(
     limit: usize,
     budget: usize,
 ) -> Result<Option<Vec<StoredLicence>>, StoreError> {
+    let identifiers = identifiers_of_holder(db, holder, types, limit, budget)?;
+    identifiers.map(|identifiers| named(db, &identifiers)).transpose()
+}
+
+/// The same, by their identifiers alone.
+pub(super) fn identifiers_of_holder(
+    db: &Db,
+    holder: &HolderToken,
+    types: &[LicenceTypeCode],
+    limit: usize,
+    budget: usize,
+) -> Result<Option<Vec<LicenceId>>, StoreError> {
     let mut prefixes = vec![holder.as_bytes().to_vec()];
     if !types.is_empty() {
         let one = |code: &LicenceTypeCode| [holder.as_bytes(), code.as_str().as_bytes()].concat();
@@ -148,8 +160,7 @@ pub(super) fn of_holder(
     }
     keys.sort_unstable_by(order);
     keys.truncate(limit);
-    let identifiers: Vec<LicenceId> = keys.into_iter().map(|key| key.identifier).collect();
-    named(db, &identifiers).map(Some)
+    Ok(Some(keys.into_iter().map(|key| key.identifier).collect()))
 }
 
 /// A project's licences, newest first.

@@ -433,6 +433,8 @@ async fn a_long_list_is_cut_to_its_newest(store: &impl LicenceStore) {
         let found = store.licences_of_holder(&token(77), &[], limit).await.unwrap();
         let found: Vec<_> = found.into_iter().map(|one| (one.issued_on, one.identifier)).collect();
         assert_eq!(found, expected[..limit.min(300)], "limit {limit}");
+        let identifiers = store.identifiers_of_holder(&token(77), limit).await.unwrap();
+        assert!(identifiers.iter().eq(found.iter().map(|(_, identifier)| identifier)));
     }
 }
 
