@@ -264,8 +264,8 @@ fn parse_moment(form: TimeForm, text: &str) -> Option<Timestamp> {
     };
     match form {
         TimeForm::Rfc3339 => text.parse().ok(),
-        // A database writes the same with a T between.
-        TimeForm::China => china("%Y-%m-%d %H:%M:%S").or_else(|| china("%Y-%m-%dT%H:%M:%S")),
+        // A database writes the same with a T between, and with fractions of the second where its column has them.
+        TimeForm::China => china("%Y-%m-%d %H:%M:%S%.f").or_else(|| china("%Y-%m-%dT%H:%M:%S%.f")),
         TimeForm::Compact => china("%Y%m%d%H%M%S"),
         TimeForm::EpochMs => Timestamp::from_millisecond(text.parse().ok()?).ok(),
     }
@@ -323,7 +323,7 @@ mod tests {
             ("JZRQ", "20991231"),
             ("XMDM", "/"),
             ("OP", "D"),
-            ("SJ", "2025-03-01 09:30:00"),
+            ("SJ", "2025-03-01T09:30:00.000"),
             ("JYFW", "零售"),
             ("else", "x"),
         ]);

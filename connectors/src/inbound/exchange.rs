@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// A row that is larger is refused, in bytes of JSON.
-const ROW_LIMIT: i32 = 1 << 20;
+pub(super) const ROW_LIMIT: usize = 1 << 20;
 /// Rows that are fetched at a time have no more together, or it is one.
-const PAGE_LIMIT: i32 = 8 << 20;
+pub(super) const PAGE_LIMIT: usize = 8 << 20;
 /// Characters of `row_guid` that count; the standard's column has 50.
-const KEY_LIMIT: i32 = 200;
+pub(super) const KEY_LIMIT: usize = 200;
 
 /// A front-end exchange database in PostgreSQL that rows are fetched from.
 pub struct Exchange {

@@ -7,6 +7,7 @@
 
 mod batch;
 mod exchange;
+mod exchange_mariadb;
 mod file_drop;
 mod key_service;
 mod settings;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use batch::{BATCH_BYTES, BATCH_RECORDS, BatchRefused, FileBatch};
 pub use exchange::Exchange;
+pub use exchange_mariadb::ExchangeMariaDb;
 pub use file_drop::{Aside, Conclusion, DropSettings, FileDrop, Found, Marker};
 pub use key_service::{Content, KeyService, NotSigned};
 pub use settings::{Checked, Defects, Issuers, Opened, Signatures, SourceKind, check, check_all};

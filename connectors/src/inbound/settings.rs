@@ -9,11 +9,13 @@ use std::{
 use licence::{CreditCode, IssuerId};
 use serde::Deserialize;
 
-use super::{DropSettings, Exchange, FileDrop, KeyService, Source};
+use super::{DropSettings, Exchange, ExchangeMariaDb, FileDrop, KeyService, Source};
 use crate::{
     ConnectorSettings, RunnerSettings, SettingsError, SettingsProblem,
     code_map::{CodeMap, CodeMapFile},
-    files, frontdb, http,
+    files,
+    frontdb::{self, settings::Server},
+    http,
     sftp::{self, Target},
 };
 
@@ -171,7 +173,13 @@ impl Checked {
     pub fn open(&self) -> Opened {
         match &self.source {
             SourceKind::Exchange { database, table, error_table } => {
-                Opened::Rows(Box::new(Exchange::new(database.clone(), table, error_table)))
+                let settings = database.clone();
+                Opened::Rows(match settings.server {
+                    Server::PostgreSql(_) => Box::new(Exchange::new(settings, table, error_table)),
+                    Server::MariaDb(_) => {
+                        Box::new(ExchangeMariaDb::new(settings, table, error_table))
+                    }
+                })
             }
             SourceKind::Files(settings) => Opened::Files(Box::new(FileDrop::new(settings.clone()))),
         }
