@@ -1,158 +1,57 @@
 //! The fault schedule of `frontdb`, on PostgreSQL and on MariaDB: after each fault the database holds exactly what the
 //! log says, and the set-aside list says the rest and why.
 //!
-//! An exchange database has no tokens that expire; a password that is changed is what comes nearest. A full disk is
-//! played by a trigger that answers as the server does then (SQLSTATE 53100, error 1114): filling a file system for
-//! real takes root.
+//! An exchange database has no tokens that expire; a password that is changed is what comes nearest. A full disk takes
+//! root, who can mount a small one; elsewhere a trigger answers as the server does then (SQLSTATE 53100, error 1114).
 
 mod support;
 
-use std::sync::Arc;
-
-use connectors::{
-    ConnectorSettings, Runner, RunnerHandle, RunnerSettings,
-    local_mariadb::{self, LocalMariaDb},
-    local_postgres::{self, LocalPostgres, TlsListener},
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
 };
+
+use connectors::{ConnectorSettings, Runner, RunnerHandle, RunnerSettings};
 use indexes::{LicenceStore, MemoryStore};
 use licence::StatusChange;
-use mysql_async::prelude::Queryable;
 use support::{
     caught_up, change,
     city::Authority,
-    issue, maria,
-    province::{open, programs},
+    exchange::{Exchange, SmallDisk},
+    issue,
+    province::open,
     quick,
-    relay::{Relay, Weather},
+    relay::Weather,
     set_asides, until,
 };
-use tempfile::TempDir;
 
-enum Server {
-    Postgres(Option<LocalPostgres>, local_postgres::Options),
-    Maria(Option<LocalMariaDb>, local_mariadb::Options),
+/// An exchange database, and a hub's log.
+struct Peer {
+    exchange: Exchange,
+    store: Arc<dyn LicenceStore>,
 }
 
-/// An exchange database behind a relay, and a hub's log.
-struct Peer {
-    server: Server,
-    relay: Relay,
-    settings: ConnectorSettings,
-    store: Arc<dyn LicenceStore>,
-    folder: TempDir,
-    data: TempDir,
+impl Deref for Peer {
+    type Target = Exchange;
+
+    fn deref(&self) -> &Exchange {
+        &self.exchange
+    }
+}
+
+impl DerefMut for Peer {
+    fn deref_mut(&mut self) -> &mut Exchange {
+        &mut self.exchange
+    }
 }
 
 impl Peer {
     async fn both() -> [Self; 2] {
-        let authority = Authority::new("province");
-        let server = authority.server("127.0.0.1");
-        [
-            Self::start(true, &authority.pem, &server.certificate, &server.key).await,
-            Self::start(false, &authority.pem, &server.certificate, &server.key).await,
-        ]
+        Exchange::both().await.map(Self::of)
     }
 
-    async fn start(postgres: bool, ca: &str, certificate: &str, key: &str) -> Self {
-        let (folder, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (certificate, key) = (certificate.to_owned(), key.to_owned());
-        let server = if postgres {
-            let tls = Some(TlsListener { port, certificate, key });
-            Server::Postgres(None, local_postgres::Options { tls })
-        } else {
-            let tls = Some((certificate, key));
-            let options = local_mariadb::Options {
-                port: Some(port),
-                tls,
-                prepared: maria::prepared(),
-                ..Default::default()
-            };
-            Server::Maria(None, options)
-        };
-        let relay = Relay::to(([127, 0, 0, 1], port).into()).await;
-        std::fs::write(folder.path().join("ca.pem"), ca).unwrap();
-        std::fs::write(folder.path().join("password"), "right\n").unwrap();
-        let settings = ConnectorSettings {
-            name: "province".to_owned(),
-            kind: "frontdb".to_owned(),
-            dialect: Some(if postgres { "postgresql" } else { "mariadb" }.to_owned()),
-            host: Some("127.0.0.1".to_owned()),
-            port: Some(relay.address().port()),
-            user: Some("hub".to_owned()),
-            database: Some("exchange".to_owned()),
-            password_file: Some(folder.path().join("password")),
-            ca: Some(folder.path().join("ca.pem")),
-            create_tables: Some(true),
-            connect_timeout_ms: Some(1_000),
-            timeout_ms: Some(1_000),
-            ..ConnectorSettings::default()
-        };
-        let store: Arc<dyn LicenceStore> = Arc::new(MemoryStore::new());
-        let mut peer = Self { server, relay, settings, store, folder, data };
-        peer.come_up().await;
-        if postgres {
-            peer.run("CREATE ROLE hub LOGIN SUPERUSER PASSWORD 'right'", "postgres").await;
-            peer.run("CREATE DATABASE exchange", "postgres").await;
-        } else {
-            peer.run("CREATE USER hub@127.0.0.1 IDENTIFIED BY 'right' REQUIRE SSL", "mysql").await;
-            peer.run("GRANT ALL ON *.* TO hub@127.0.0.1", "mysql").await;
-            peer.run("CREATE DATABASE exchange", "mysql").await;
-        }
-        peer
-    }
-
-    fn is_postgres(&self) -> bool {
-        matches!(self.server, Server::Postgres(..))
-    }
-
-    async fn come_up(&mut self) {
-        let folder = self.data.path();
-        match &mut self.server {
-            Server::Postgres(server, options) => {
-                let started = LocalPostgres::start_with(folder, &programs(), options).await;
-                *server = Some(started.unwrap());
-            }
-            Server::Maria(server, options) => {
-                let started = LocalMariaDb::start(folder, &maria::programs(), options).await;
-                *server = Some(started.unwrap());
-            }
-        }
-    }
-
-    async fn go_down(&mut self) {
-        match &mut self.server {
-            Server::Postgres(server, _) => server.take().unwrap().stop().await,
-            Server::Maria(server, _) => server.take().unwrap().stop().await,
-        }
-    }
-
-    /// Runs SQL on the server's side, and gives the first column as text.
-    async fn run(&self, sql: &str, database: &str) -> Vec<String> {
-        match &self.server {
-            Server::Postgres(server, _) => {
-                let to = server.as_ref().unwrap().connection();
-                let to = to.replace("dbname=postgres", &format!("dbname={database}"));
-                let connected = tokio_postgres::connect(&to, tokio_postgres::NoTls).await;
-                let (client, connection) = connected.unwrap();
-                tokio::spawn(connection);
-                let messages = client.simple_query(sql).await.unwrap();
-                let rows = messages.iter().filter_map(|message| match message {
-                    tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-                    _ => None,
-                });
-                rows.collect()
-            }
-            Server::Maria(server, _) => {
-                let mut client = server.as_ref().unwrap().connect().await.unwrap();
-                client.query_drop(format!("USE {database}")).await.unwrap();
-                client.query(sql).await.unwrap()
-            }
-        }
-    }
-
-    async fn sql(&self, postgres: &str, maria: &str) -> Vec<String> {
-        self.run(if self.is_postgres() { postgres } else { maria }, "exchange").await
+    fn of(exchange: Exchange) -> Self {
+        Self { exchange, store: Arc::new(MemoryStore::new()) }
     }
 
     /// 40 licences, of which one is suspended again: 41 changes.
@@ -318,20 +217,13 @@ async fn certificate_expired() {
     let authority = Authority::new("province");
     let (old, new) = (authority.expired_server("127.0.0.1"), authority.server("127.0.0.1"));
     for postgres in [true, false] {
-        let mut peer = Peer::start(postgres, &authority.pem, &old.certificate, &old.key).await;
+        let exchange = Exchange::start(postgres, &authority.pem, &old.certificate, &old.key).await;
+        let mut peer = Peer::of(exchange);
         peer.fill(0).await;
         let runner = peer.runner();
         assert_eq!(peer.fails(&runner).await, "tls_failed");
         peer.go_down().await;
-        match &mut peer.server {
-            Server::Postgres(_, options) => {
-                let tls = options.tls.as_mut().unwrap();
-                (tls.certificate, tls.key) = (new.certificate.clone(), new.key.clone());
-            }
-            Server::Maria(_, options) => {
-                options.tls = Some((new.certificate.clone(), new.key.clone()));
-            }
-        }
+        peer.show(&new.certificate, &new.key);
         peer.come_up().await;
         peer.settles(&runner, &[]).await;
     }
@@ -363,23 +255,20 @@ async fn table_missing() {
     }
 }
 
+/// The table is on a file system without room: a real one where we are root, who alone can mount one.
 #[tokio::test]
 async fn disk_full() {
     for peer in Peer::both().await {
         peer.fill(0).await;
         let runner = peer.runner();
         peer.settles(&runner, &[]).await;
-        peer.sql(
-            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'No space left on device'; END $$;
-             CREATE TRIGGER full_disk BEFORE INSERT ON up_lic_data FOR EACH ROW EXECUTE FUNCTION full_disk()",
-            "CREATE TRIGGER full_disk BEFORE INSERT ON up_lic_data FOR EACH ROW
-             SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'The table is full'",
-        )
-        .await;
-        peer.fill(100).await;
+        let disk = SmallDisk::below(&peer, "up_lic_data").await;
+        disk.fill(&peer).await;
+        // More than what is left in the pages that the table has already.
+        issue(&*peer.store, 100, 4_000).await;
         assert_eq!(peer.fails(&runner).await, "database_failing");
-        peer.sql("DROP TRIGGER full_disk ON up_lic_data", "DROP TRIGGER full_disk").await;
+        assert!(runner.state().cursor < peer.store.head().await.unwrap());
+        disk.empty(&peer).await;
         peer.settles(&runner, &[]).await;
     }
 }

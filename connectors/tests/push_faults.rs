@@ -2,8 +2,8 @@
 //! says, and what is set aside says the rest and why.
 //!
 //! Faults of the list that cannot occur here: a token that expires (there is none: mutual TLS), a table or folder that is
-//! missing (the receiver's own; an address where nothing is, is `wrong_answers`), clock skew (no time of the receiver's is read,
-//! and none of ours is compared: order is by numbers). A full disk at the receiver shows as its answer 507 or 503.
+//! missing (the receiver's own; an address where nothing is, is `wrong_answers`), clock skew (no time of the receiver's is
+//! read, and none of ours is compared: order is by numbers). A full disk at the receiver shows as its answer 507 or 503.
 
 mod support;
 
@@ -188,6 +188,72 @@ async fn the_certificate_has_expired() {
     write("client.key", &renewed.key);
     write("client.pem", &renewed.certificate);
     scene.all_is_held().await;
+}
+
+#[tokio::test]
+async fn the_receivers_certificate_has_expired() {
+    let mut scene = Scene::set().await;
+    scene.neighbour.go_down().await;
+    scene.neighbour.server = scene.neighbour.authority.expired_server("127.0.0.1");
+    scene.neighbour.come_up().await;
+    issue(&*scene.store, 0, 20).await;
+    scene.fails_with("tls_failed").await;
+    scene.neighbour.go_down().await;
+    scene.neighbour.server = scene.neighbour.authority.server("127.0.0.1");
+    scene.neighbour.come_up().await;
+    scene.all_is_held().await;
+}
+
+/// It has some of a batch from an attempt whose rest went another way: it drops those, and takes the others.
+#[tokio::test]
+async fn half_applied() {
+    let scene = Scene::set().await;
+    scene.neighbour.says(Says::Instead(503, ""));
+    issue(&*scene.store, 0, 60).await;
+    scene.fails_with("receiver_failing").await;
+    scene.neighbour.says(Says::Right);
+    // As the same connector would have sent it.
+    let some = (0..25).map(|number| {
+        let licence = samples::licence(number, samples::types()[0]);
+        samples::of_licence(number, licence)
+    });
+    let connector = scene.neighbour.connector();
+    connector.deliver(&Batch::new("neighbour", 0, some.collect())).await.unwrap();
+    scene.all_is_held().await;
+}
+
+/// An answer that names one event twice, or that takes and refuses it, is none; what it is about comes again.
+#[tokio::test]
+async fn duplicate_answer() {
+    for (accepted, code) in [(18, "answer_names_other"), (20, "answer_does_not_add_up")] {
+        let scene = Scene::set().await;
+        let one = r#"{"id":"neighbour-00000000000000000003","code":"x"}"#;
+        let refused = if accepted == 18 { format!("{one},{one}") } else { one.to_owned() };
+        let answer = format!(
+            r#"{{"format":"yihao-exchange-1","accepted":{accepted},"refused":[{refused}]}}"#
+        );
+        scene.neighbour.says(Says::AfterTaking(200, answer.leak()));
+        issue(&*scene.store, 0, 20).await;
+        scene.fails_with(code).await;
+        scene.neighbour.says(Says::Right);
+        scene.all_is_held().await;
+    }
+}
+
+/// RFC 4918, 11.5: 507 Insufficient Storage. The receiver is a program of the test's, whose disk is not filled: what it
+/// answers then is all that shows here.
+#[tokio::test]
+async fn the_disk_is_full_at_the_receiver() {
+    for status in [507, 503] {
+        let scene = Scene::set().await;
+        issue(&*scene.store, 0, 50).await;
+        caught_up(&scene.runner, &*scene.store).await;
+        scene.neighbour.says(Says::Instead(status, ""));
+        issue(&*scene.store, 50, 50).await;
+        scene.fails_with("receiver_failing").await;
+        scene.neighbour.says(Says::Right);
+        scene.all_is_held().await;
+    }
 }
 
 #[tokio::test]

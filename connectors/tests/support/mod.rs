@@ -1,8 +1,10 @@
 //! Counterparts and stores for the tests.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod cases;
 pub mod city;
 pub mod drop_box;
+pub mod exchange;
 pub mod faulty_store;
 pub mod file_server;
 pub mod gateway;

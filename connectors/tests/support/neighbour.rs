@@ -64,7 +64,8 @@ pub struct Held {
 pub struct Neighbour {
     pub folder: TempDir,
     pub authority: Authority,
-    server: Identity,
+    /// What it shows from when it comes up the next time.
+    pub server: Identity,
     pub address: SocketAddr,
     pub held: Arc<Mutex<Held>>,
     pub says: Arc<Mutex<Says>>,
