@@ -220,8 +220,11 @@ pub async fn take_in(
     }
     // A licence that is held keeps the signature that it came with.
     let stamp = match stamp {
-        Some(stamp) if hub.store.licence(&licence.identifier).await?.is_none() => Some(stamp),
-        _ => None,
+        Some(stamp) => {
+            let held = hub.store.licence(&licence.identifier).await?;
+            held.is_none_or(|held| held.proof == Proof::Unsigned).then_some(stamp)
+        }
+        None => None,
     };
     if let Some(stamp) = &stamp {
         stamps::file_licence(hub, &digest, stamp).await?;

@@ -249,6 +249,50 @@ async fn the_signature_of_a_licence_that_nobody_had_signed_comes_from_next_door_
 }
 
 #[actix_web::test]
+async fn what_nobody_signed_bars_no_licence_that_its_issuer_signed_with_other_words() {
+    let hub = TestHub::start().await;
+    let (office, issuer) = (hub.office(), hub.issuer());
+    let all = licences(&hub, 3);
+    for licence in &all {
+        let claimed = Licence { name: "登记簿所载".to_owned(), ..licence.clone() };
+        let document = claimed.to_bytes().into();
+        hub::intake::take_in_unsigned(&hub.hub, &issuer.department.code, document).await.unwrap();
+    }
+    let held = async |licence: &Licence| {
+        let held = hub.hub.store.licence(&licence.identifier).await.unwrap().unwrap();
+        (held.document == licence.to_bytes(), held.trust_now().word(), held.seq.0)
+    };
+    assert_eq!(held(&all[0]).await, (false, "untrusted", 0));
+    // From another hub, by itself, under a manifest.
+    let events = [issued(1, &all[0], &issuer), issued(2, &all[0], &issuer)];
+    assert_eq!(outcome(&send(&office, &events).await), (2, vec![]));
+    assert_eq!(issuer.issue(&all[1]).await.status, 201);
+    let document = all[2].to_bytes();
+    let manifest = Manifest::write(&issuer.department.code, "0001", &[sha256(&document)]).unwrap();
+    let (answer, _) = issuer.hand_in_batch(&manifest, &issuer.sign(&manifest), &[document]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    for (licence, seq) in all.iter().zip(3..) {
+        assert_eq!(held(licence).await, (true, "trusted", seq));
+    }
+    // The feed says both, and which counts.
+    let feed = issuer.get("/v1/changes").await;
+    let digests: Vec<(&str, &str)> = feed.json["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|change| change["identifier"] == json!(all[0].identifier))
+        .map(|change| (change["kind"].as_str().unwrap(), change["digest"].as_str().unwrap()))
+        .collect();
+    let signed = sha256(&all[0].to_bytes()).to_string();
+    assert_eq!((digests.len(), digests[1]), (2, ("issued", &*signed)), "{}", feed.text);
+    // The claim comes no more.
+    let claimed = Licence { name: "登记簿所载".to_owned(), ..all[0].clone() };
+    let document = claimed.to_bytes().into();
+    let again = hub::intake::take_in_unsigned(&hub.hub, &issuer.department.code, document).await;
+    assert_eq!(again.unwrap_err().code(), "identifier_conflict");
+}
+
+#[actix_web::test]
 async fn a_status_that_nobody_signed_does_not_arrive_as_valid() {
     let second = TestHub::start().await;
     let files = second.client_files(&second.office().department);

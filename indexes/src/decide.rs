@@ -6,7 +6,7 @@ use licence::{Change, ChangeKind, LicenceStatus, Seq, Sha256Digest, Trust, Trust
 
 use crate::{
     Appended, NewEntry, NewLicence, NewStatus, NewTrust, NewUse, Proof, Refusal, StoreError,
-    StoredLicence, StoredOrder, TrustMark, UseEntry,
+    StoredLicence, StoredOrder, TrustMark, UnsignedBefore, UseEntry,
 };
 
 /// The longest name of a cursor, a flag or a grant, in bytes.
@@ -80,6 +80,9 @@ pub(crate) fn decide(entry: NewEntry, held: Option<&StoredLicence>, next: Seq) -
                 status: held.status.clone(),
             }))
         }
+        (NewEntry::Licence(new), Some(held)) if may_take_place(&new, held) => {
+            take_place(new, held, next)
+        }
         (NewEntry::Licence(_), Some(held)) => {
             Decision::Answer(Err(Refusal::Conflict { held: held.digest }))
         }
@@ -145,6 +148,38 @@ fn sign(new: NewLicence, held: &StoredLicence, seq: Seq) -> Decision {
     Decision::Write { licence: Box::new(licence), change, appended }
 }
 
+/// Whether a signed document with other bytes takes the place of one that nobody signed. Not where the issuer signed an
+/// order that suspended or ended what is held under the identifier: that is no claim of somebody else.
+fn may_take_place(new: &NewLicence, held: &StoredLicence) -> bool {
+    new.proof != Proof::Unsigned
+        && held.proof == Proof::Unsigned
+        && (new.issuer, new.licence_type) == (held.issuer, held.licence_type)
+        && (held.status == LicenceStatus::Valid || !held.orders.iter().any(is_signed))
+}
+
+/// What the issuer signed stands in the log as issued. What nobody signed does not count any more: its document, and the
+/// orders about it that nobody signed either, go to [`UnsignedBefore`].
+fn take_place(new: NewLicence, held: &StoredLicence, seq: Seq) -> Decision {
+    let reason = TrustReason::Signed;
+    let Decision::Write { mut licence, change, appended } = issue(new, seq) else {
+        unreachable!("what is new is written");
+    };
+    licence.orders = held.orders.iter().filter(|order| is_signed(order)).cloned().collect();
+    licence.trust.clone_from(&held.trust);
+    licence.trust.push(TrustMark { seq, to: Trust::Trusted, reason });
+    Decision::Write { licence, change, appended }
+}
+
+fn is_signed(order: &StoredOrder) -> bool {
+    !order.signature.is_empty()
+}
+
+/// What was held before this licence, if its document has another's place.
+pub(crate) fn before(held: Option<&StoredLicence>, licence: &StoredLicence) -> Option<Vec<u8>> {
+    let former = held.filter(|held| held.digest != licence.digest)?;
+    Some(UnsignedBefore::of(former).to_bytes())
+}
+
 fn change_status(new: NewStatus, held: &StoredLicence, seq: Seq) -> Decision {
     if new.issuer != held.issuer {
         return Decision::Answer(Err(Refusal::NotIssuer));
@@ -153,8 +188,8 @@ fn change_status(new: NewStatus, held: &StoredLicence, seq: Seq) -> Decision {
         let status = held.status.clone();
         return Decision::Answer(Ok(Appended { seq: order.seq, new: false, status }));
     }
-    let signed = |order: &StoredOrder| !order.signature.is_empty();
-    if new.signature.is_empty() && (held.proof != Proof::Unsigned || held.orders.iter().any(signed))
+    if new.signature.is_empty()
+        && (held.proof != Proof::Unsigned || held.orders.iter().any(is_signed))
     {
         return Decision::Answer(Err(Refusal::OrderUnsigned));
     }

@@ -32,7 +32,7 @@ pub use memory::MemoryStore;
 pub use model::{
     Appended, Basis, BasisKind, ChainRecordBytes, Grant, NewEntry, NewGrant, NewLicence, NewStatus,
     NewTrust, NewUse, Operator, Proof, Refusal, SetAside, Settled, SettledSetAside, Shown,
-    StoredLicence, StoredManifest, StoredOrder, TrustMark, UseAct, UseEntry,
+    StoredLicence, StoredManifest, StoredOrder, TrustMark, UnsignedBefore, UseAct, UseEntry,
 };
 pub use record::{Collection, Commit, Committed, Expected, Record, RecordWrite, Stale};
 pub use rocks::{Defect, Fault, IntegrityReport, RocksOptions, RocksStore, WriteFaults};

@@ -17,7 +17,7 @@ use crate::settled;
 use crate::{
     Appended, Collection, Commit, Committed, Grant, HolderToken, LicenceStore, NewEntry, NewUse,
     Record, Refusal, SetAside, Settled, SettledSetAside, Stale, StoreError, StoredLicence,
-    StoredManifest, UseEntry,
+    StoredManifest, UnsignedBefore, UseEntry,
 };
 
 /// A store in memory: nothing outlives it.
@@ -76,6 +76,14 @@ impl State {
         match decide::decide(entry, held, Seq(self.changes.len() as u64)) {
             Decision::Answer(answer) => answer,
             Decision::Write { licence, change, appended } => {
+                if let Some(before) = decide::before(held, &licence) {
+                    let identifier = &licence.identifier;
+                    let key = filed(UnsignedBefore::COLLECTION, identifier.as_str().as_bytes());
+                    self.records.insert(key, (1, before));
+                    self.by_holder.retain(|(_, one)| one != identifier);
+                    self.by_project.retain(|(_, one)| one != identifier);
+                    self.by_number.retain(|(_, _, one)| one != identifier);
+                }
                 self.keep(*licence);
                 self.changes.push(change);
                 Ok(appended)

@@ -10,7 +10,7 @@ use licence::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::HolderToken;
+use crate::{Collection, HolderToken};
 
 /// The chain record of a checked signature, as `certs` writes it; opaque here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,9 +100,74 @@ impl StoredLicence {
         mark.is_some_and(|mark| mark.reason == TrustReason::Unsigned)
     }
 
+    /// Whether it has the place of a document that nobody had signed: [`UnsignedBefore`].
+    pub fn took_place(&self) -> bool {
+        self.trust.first().is_some_and(|mark| mark.seq < self.seq)
+    }
+
     /// What the log says of the trust in it now.
     pub fn trust_now(&self) -> Trust {
         self.trust.last().map_or(Trust::Trusted, |mark| mark.to)
+    }
+}
+
+/// What was held of a licence that nobody had signed, before other bytes took its place that its issuer signed: the entries
+/// of the registry log before that are about this. Written in one batch with the entry that ended it.
+///
+/// `Debug` shows the digest only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsignedBefore {
+    /// The registry log entry that brought it in.
+    pub seq: Seq,
+    /// SHA-256 of `document`.
+    pub digest: Sha256Digest,
+    /// The bytes, as they came.
+    pub document: Bytes,
+    /// Its holders, in the document's order.
+    pub holders: Vec<HolderToken>,
+    /// When the hub took it in.
+    pub received_at: Timestamp,
+    /// The orders about it, oldest first: entry in the log, bytes, signature (empty: nobody signed it), when the hub took it in.
+    /// Those that were signed count for what took its place, too.
+    pub orders: Vec<(Seq, Bytes, Bytes, Timestamp)>,
+}
+
+impl UnsignedBefore {
+    /// Where they are kept, under the licence's identifier.
+    pub const COLLECTION: Collection = Collection::new("unsigned_before");
+    /// The first byte of a record.
+    const VERSION: u8 = 1;
+
+    pub(crate) fn of(held: &StoredLicence) -> Self {
+        let order = |order: &StoredOrder| {
+            (order.seq, order.document.clone(), order.signature.clone(), order.at)
+        };
+        Self {
+            seq: held.seq,
+            digest: held.digest,
+            document: held.document.clone(),
+            holders: held.holders.clone(),
+            received_at: held.received_at,
+            orders: held.orders.iter().map(order).collect(),
+        }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![Self::VERSION])
+            .expect("bytes and numbers serialise into memory")
+    }
+
+    /// Reads a record's content; `None`: it is none.
+    pub fn parse(content: &[u8]) -> Option<Self> {
+        let (&Self::VERSION, content) = content.split_first()? else { return None };
+        let (read, rest) = postcard::take_from_bytes(content).ok()?;
+        rest.is_empty().then_some(read)
+    }
+}
+
+impl fmt::Debug for UnsignedBefore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "UnsignedBefore({})", self.digest)
     }
 }
 

@@ -9,8 +9,8 @@ use indexes::rules::sample::{
 };
 use indexes::search::rebuild;
 use indexes::{
-    LicenceStore, MemoryStore, NewEntry, NewLicence, SearchFollower, SearchIndex, SearchPage,
-    SearchQuery, SearchSettings,
+    LicenceStore, MemoryStore, NewEntry, NewLicence, Proof, SearchFollower, SearchIndex,
+    SearchPage, SearchQuery, SearchSettings,
 };
 use licence::{Holder, HolderId, HolderKind, LicenceId, StatusChange};
 use tempfile::TempDir;
@@ -106,6 +106,20 @@ fn issued(serial: u64, name: &str, issued_on: i8) -> NewLicence {
         licence.holders = vec![Holder { name: name.to_owned(), id: holder(serial) }];
         licence.issued_on = day(issued_on);
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_later_with_other_bytes_is_found_once_and_as_it_was_signed() {
+    let claim = NewLicence { proof: Proof::Unsigned, ..named(1, "登记簿所载商店") };
+    let mut town = Town::with([claim, named(2, "另一家商店")]).await;
+    assert_eq!(town.found("登记簿所载"), [identifier(1)]);
+    town.append([named(1, "签发的商店")]).await;
+    for _ in 0..2 {
+        town.catch_up().await;
+        assert_eq!(town.found("签发的商店"), [identifier(1)], "once");
+        assert_eq!(town.found("登记簿所载"), [], "no more as it was claimed");
+        town.restart().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

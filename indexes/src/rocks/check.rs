@@ -10,7 +10,8 @@ use super::family::{
 use super::open::{Db, store_error};
 use super::sequencer::{holder_keys, number_key, project_key};
 use crate::decide::sha256;
-use crate::{Proof, StoreError, StoredLicence, TrustMark};
+use crate::record::filed;
+use crate::{Proof, StoreError, StoredLicence, TrustMark, UnsignedBefore};
 
 /// At most this many defects are listed; all are counted.
 const MAX_LISTED: usize = 100;
@@ -119,6 +120,19 @@ impl Walk<'_> {
             };
             let fits = match (&change.kind, self.licence(change.identifier())?) {
                 (_, None) => false,
+                // What nobody had signed, before other bytes took its place.
+                (kind, Some(licence)) if licence.took_place() && seq < licence.seq => {
+                    self.before(&licence)?.is_some_and(|before| match kind {
+                        ChangeKind::Unsigned { digest, .. } => {
+                            (before.seq, before.digest) == (seq, *digest)
+                        }
+                        ChangeKind::StatusChanged { order, .. } => {
+                            let mut orders = before.orders.iter();
+                            orders.any(|one| one.0 == seq && sha256(&one.1) == *order)
+                        }
+                        ChangeKind::Issued { .. } | ChangeKind::TrustChanged { .. } => false,
+                    })
+                }
                 (ChangeKind::Issued { digest, .. }, Some(licence)) => {
                     expected.issued += 1;
                     licence.seq == seq && licence.digest == *digest
@@ -193,15 +207,25 @@ impl Walk<'_> {
 
     /// Each change of the trust in a licence has its log entry, in order.
     fn trust_fits(&self, licence: &StoredLicence) -> Result<bool, StoreError> {
-        let mut before = licence.seq;
+        let took_place = licence.took_place();
+        let first_seq = match self.before(licence)? {
+            Some(former) => former.seq,
+            None if took_place => return Ok(false),
+            None => licence.seq,
+        };
+        let mut before = first_seq;
         for mark in &licence.trust {
             let first = mark.reason == TrustReason::Unsigned;
-            let in_order = if first { mark.seq == licence.seq } else { before < mark.seq };
+            let in_order = if first { mark.seq == first_seq } else { before < mark.seq };
             before = mark.seq;
             let entry = self.get::<RegistryLog>(&mark.seq)?.map(|entry| entry.kind);
             let taken_in = matches!(entry, Some(ChangeKind::Unsigned { ref identifier, .. })
                 if first && *identifier == licence.identifier && mark.to == Trust::Untrusted);
+            let signed = matches!(entry, Some(ChangeKind::Issued { ref identifier, .. })
+                if took_place && *identifier == licence.identifier && mark.seq == licence.seq
+                    && (mark.to, mark.reason) == (Trust::Trusted, TrustReason::Signed));
             let fits = taken_in
+                || signed
                 || matches!(entry, Some(ChangeKind::TrustChanged { ref identifier, to, reason, .. })
                 if *identifier == licence.identifier && (to, reason) == (mark.to, mark.reason));
             if !in_order || !fits {
@@ -209,6 +233,17 @@ impl Walk<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// What was held before this licence took the place of what nobody had signed.
+    fn before(&self, licence: &StoredLicence) -> Result<Option<UnsignedBefore>, StoreError> {
+        if !licence.took_place() {
+            return Ok(None);
+        }
+        let key = filed(UnsignedBefore::COLLECTION, licence.identifier.as_str().as_bytes());
+        let record = self.get::<Records>(&key)?;
+        let read = record.and_then(|record| UnsignedBefore::parse(&record.value));
+        Ok(read.filter(|read| sha256(&read.document) == read.digest))
     }
 
     fn access_log(&self, report: &mut IntegrityReport) -> Result<(), StoreError> {
@@ -240,7 +275,14 @@ impl Walk<'_> {
                 Some(entry) if entry.holder == Some(key.holder) => true,
                 Some(entry) => entry.shown.iter().try_fold(false, |found, shown| {
                     let licence = self.licence(&shown.identifier)?;
-                    let theirs = licence.is_some_and(|one| one.holders.contains(&key.holder));
+                    let theirs = match licence {
+                        None => false,
+                        Some(one) if one.holders.contains(&key.holder) => true,
+                        // It was shown when other bytes were held.
+                        Some(one) => self
+                            .before(&one)?
+                            .is_some_and(|before| before.holders.contains(&key.holder)),
+                    };
                     Ok::<bool, StoreError>(found || theirs)
                 })?,
             };

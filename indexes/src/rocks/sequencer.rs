@@ -23,6 +23,7 @@ use crate::decide::{self, Checked, Decision};
 use crate::record::{filed, next_revision};
 use crate::{
     Appended, Commit, Committed, NewEntry, NewUse, Refusal, Stale, StoreError, StoredLicence,
+    UnsignedBefore,
 };
 
 /// A batch takes no further command once it holds this much.
@@ -284,8 +285,13 @@ impl<'a> Draft<'a> {
         match decide::decide(entry, held.as_ref(), self.next_change) {
             Decision::Answer(answer) => answer,
             Decision::Write { licence, change, appended } => {
-                if held.is_none() {
-                    index(&self.families, &mut self.batch, &licence);
+                if let Some(before) = decide::before(held.as_ref(), &licence) {
+                    let key = filed(UnsignedBefore::COLLECTION, identifier.as_str().as_bytes());
+                    let record = RecordRecord { revision: 1, value: before.into() };
+                    self.batch.put_cf(self.families.records, key, Records::value(&record));
+                }
+                if held.as_ref().is_none_or(|held| held.digest != licence.digest) {
+                    index(&self.families, &mut self.batch, held.as_ref(), &licence);
                 }
                 *held = Some(*licence);
                 self.changed.push(identifier);
@@ -369,8 +375,22 @@ fn has(db: &Db, family: &ColumnFamily, key: &[u8]) -> Result<bool, StoreError> {
     Ok(held.is_some())
 }
 
-/// The secondary keys of a licence. None of them changes afterwards.
-fn index(families: &Families<'_>, batch: &mut WriteBatch, licence: &StoredLicence) {
+/// The secondary keys of a licence, in place of those that it had with other bytes. None of them changes otherwise.
+fn index(
+    families: &Families<'_>,
+    batch: &mut WriteBatch,
+    before: Option<&StoredLicence>,
+    licence: &StoredLicence,
+) {
+    if let Some(before) = before {
+        for key in holder_keys(before) {
+            batch.delete_cf(families.by_holder, ByHolder::key(&key));
+        }
+        if let Some(key) = project_key(before) {
+            batch.delete_cf(families.by_project, ByProject::key(&key));
+        }
+        batch.delete_cf(families.by_number, ByNumber::key(&number_key(before)));
+    }
     for key in holder_keys(licence) {
         batch.put_cf(families.by_holder, ByHolder::key(&key), []);
     }

@@ -164,6 +164,33 @@ async fn a_licence_that_nobody_signed_fits_its_entry_also_when_it_is_signed_late
 }
 
 #[tokio::test]
+async fn what_was_held_before_a_signature_came_over_other_bytes_fits_its_entries() {
+    let (folder, store) = small_store().await;
+    let unsigned = crate::NewLicence {
+        proof: crate::Proof::Unsigned,
+        ..sample::licence_with(9, |licence| licence.holders[0].id = sample::holder(77))
+    };
+    let order = crate::NewStatus {
+        signature: Default::default(),
+        ..sample::order(&unsigned, licence::StatusChange::Suspend, "a")
+    };
+    store.append(vec![NewEntry::Licence(unsigned), NewEntry::Status(order)]).await.unwrap();
+    assert_eq!(codes(&store), [""; 0]);
+    store.append(vec![NewEntry::Licence(sample::licence(9))]).await.unwrap();
+    assert_eq!(codes(&store), [""; 0]);
+    drop(store);
+    let store = RocksStore::open(folder.path(), RocksOptions::default()).unwrap();
+    assert_eq!(codes(&store), [""; 0]);
+    let held = store.licence(&sample::identifier(9)).await.unwrap().unwrap();
+    assert_eq!((held.trust.len(), held.orders.len()), (2, 0));
+    let key = [b"unsigned_before\0", held.identifier.as_str().as_bytes()].concat();
+    let other = family::RecordRecord { revision: 1, value: bytes::Bytes::from_static(b"x") };
+    put::<family::Records>(&store, &key, &<family::Records as Family>::value(&other));
+    let damaged = ["entry_without_licence", "entry_without_licence", "trust_without_entry"];
+    assert_eq!(codes(&store), damaged);
+}
+
+#[tokio::test]
 async fn a_change_of_trust_without_its_entry_is_found() {
     let (_folder, store) = small_store().await;
     let fall = NewEntry::Trust(sample::fall(&sample::licence(2)));

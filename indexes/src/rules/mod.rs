@@ -20,7 +20,7 @@ use self::sample::{
 use crate::{
     Appended, Collection, Commit, Expected, LicenceStore, NewEntry, NewLicence, NewStatus,
     NewTrust, NewUse, Proof, RecordWrite, Refusal, SetAside, Settled, SettledSetAside, StoreError,
-    TrustMark, UseAct,
+    TrustMark, UnsignedBefore, UseAct,
 };
 
 /// The promises of [`LicenceStore`], each on a fresh, empty store.
@@ -38,6 +38,7 @@ pub async fn licence_store_rules<S: LicenceStore>(fresh: impl Fn() -> S) {
     a_fall_needs_a_licence_and_is_written_once(&fresh()).await;
     orders_and_falls_leave_each_other_alone(&fresh()).await;
     what_nobody_signed_is_trusted_by_nobody_until_it_is_signed(&fresh()).await;
+    what_nobody_signed_does_not_bar_what_its_issuer_signs(&fresh()).await;
     changes_are_gapless_and_in_order(&fresh()).await;
     a_holders_licences_come_newest_first(&fresh()).await;
     a_long_list_is_cut_to_its_newest(&fresh()).await;
@@ -375,6 +376,92 @@ async fn what_nobody_signed_is_trusted_by_nobody_until_it_is_signed(store: &impl
         ..crate::rules::sample::order(&licence(2), StatusChange::Restore, "e")
     };
     assert_eq!(apply(store, restore).await, Err(Refusal::OrderUnsigned));
+}
+
+async fn try_append(store: &impl LicenceStore, new: NewLicence) -> Result<Appended, Refusal> {
+    store.append(vec![NewEntry::Licence(new)]).await.expect("the store answers").remove(0)
+}
+
+async fn what_nobody_signed_does_not_bar_what_its_issuer_signs(store: &impl LicenceStore) {
+    let claimed = |serial| NewLicence {
+        proof: Proof::Unsigned,
+        chain: Default::default(),
+        ..licence_with(serial, |licence| {
+            licence.identifier = identifier(serial);
+            licence.number = format!("claimed {serial}");
+            licence.holders[0].id = sample::holder(77);
+            licence.project = Some(project(1));
+        })
+    };
+    let unsigned = |serial, change, reason| NewStatus {
+        signature: Default::default(),
+        ..order(&licence(serial), change, reason)
+    };
+    let claim = claimed(1);
+    append(store, claim.clone()).await;
+    apply(store, unsigned(1, StatusChange::Suspend, "a")).await.unwrap();
+    let (of_claim, of_signed) = (claim.holders[0], licence(1).holders[0]);
+    assert_ne!(of_claim, of_signed);
+    // Another claim is none the better, and somebody else's signature neither.
+    let other = NewLicence { proof: Proof::Unsigned, ..licence(1) };
+    assert!(matches!(try_append(store, other).await, Err(Refusal::Conflict { .. })));
+    let of_another = NewLicence { issuer: sample::issuer(1), ..licence(1) };
+    assert!(matches!(try_append(store, of_another).await, Err(Refusal::Conflict { .. })));
+
+    let signed = append(store, licence(1)).await;
+    assert_eq!((signed.seq, signed.new, signed.status), (Seq(2), true, LicenceStatus::Valid));
+    let held = store.licence(&identifier(1)).await.unwrap().unwrap();
+    assert_eq!((held.document.clone(), held.digest), (licence(1).document, licence(1).digest));
+    assert_eq!((held.seq, held.trust_now(), held.orders.len()), (Seq(2), Trust::Trusted, 0));
+    assert!(held.took_place() && held.unsigned_at(Seq(1)) && !held.unsigned_at(Seq(2)));
+    // It is found as what it says, and no more as what was claimed.
+    let found = async |holder| {
+        let held = store.licences_of_holder(&holder, &[], 9).await.unwrap();
+        held.into_iter().map(|held| held.identifier).collect::<Vec<_>>()
+    };
+    assert_eq!(found(of_signed).await, [identifier(1)]);
+    assert!(found(of_claim).await.is_empty());
+    let by_number = store.licences_of_number(&held.licence_type, &claim.number, 9).await.unwrap();
+    assert!(by_number.is_empty());
+    let by_number = store.licences_of_number(&held.licence_type, &held.number, 9).await.unwrap();
+    assert_eq!(by_number.len(), 1);
+    // The log says what was held before, and the bytes are there.
+    let changes = store.changes(Seq(0), 9).await.unwrap();
+    let kinds: Vec<&ChangeKind> = changes.iter().map(|change| &change.kind).collect();
+    assert!(
+        matches!(kinds[..], [
+            ChangeKind::Unsigned { digest: before, .. },
+            ChangeKind::StatusChanged { .. },
+            ChangeKind::Issued { digest: after, .. },
+        ] if (*before, *after) == (claim.digest, held.digest)),
+        "{changes:?}"
+    );
+    let kept = store.records(UnsignedBefore::COLLECTION, b"", None, 9).await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].key, identifier(1).as_str().as_bytes());
+    let before = UnsignedBefore::parse(&kept[0].value).unwrap();
+    assert_eq!(
+        (before.seq, before.document, before.holders),
+        (Seq(0), claim.document, claim.holders)
+    );
+    assert_eq!((before.orders.len(), before.orders[0].0), (1, Seq(1)));
+    assert!(UnsignedBefore::parse(&kept[0].value[1..]).is_none());
+    // From here on it is a licence like any other.
+    assert!(!append(store, licence(1)).await.new);
+    assert!(matches!(try_append(store, claimed(1)).await, Err(Refusal::Conflict { .. })));
+    apply(store, order(&licence(1), StatusChange::Suspend, "b")).await.unwrap();
+
+    // The issuer's own signed order stands: what it ended stays ended.
+    append(store, claimed(2)).await;
+    let revoke = StatusChange::Revoke { cause: licence::RevocationCause::Withdrawn };
+    apply(store, order(&licence(2), revoke, "c")).await.unwrap();
+    assert!(matches!(try_append(store, licence(2)).await, Err(Refusal::Conflict { .. })));
+    append(store, claimed(3)).await;
+    apply(store, order(&licence(3), StatusChange::Suspend, "d")).await.unwrap();
+    apply(store, order(&licence(3), StatusChange::Restore, "e")).await.unwrap();
+    append(store, licence(3)).await;
+    let held = store.licence(&identifier(3)).await.unwrap().unwrap();
+    assert_eq!((held.status, held.orders.len()), (LicenceStatus::Valid, 2));
 }
 
 async fn changes_are_gapless_and_in_order(store: &impl LicenceStore) {

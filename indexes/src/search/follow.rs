@@ -232,7 +232,7 @@ impl Filling {
         let issued: BTreeSet<_> = issued.map(|change| change.identifier().clone()).collect();
         self.with_writer(move |opened, writer| {
             for licence in licences.into_iter().flatten() {
-                let is_new = issued.contains(&licence.identifier);
+                let is_new = issued.contains(&licence.identifier) && !licence.took_place();
                 put(opened, writer, &licence, is_new)?;
             }
             Ok(())
