@@ -57,9 +57,9 @@ pub use mark::{Bucket, Holding, Mark, Tally};
 pub use operation::Operation;
 pub use problem::{DeliveryError, Problem};
 pub use runner::{
-    BucketCount, Comparison, ConnectorState, Difference, DifferenceKind, Explanation, LastError,
-    ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle, RunnerSettings, Sample,
-    TypeCount,
+    BucketCount, Clock, Comparison, ConnectorState, Difference, DifferenceKind, Explanation,
+    LastError, ReconcileError, Reconciliation, Runner, RunnerError, RunnerHandle, RunnerSettings,
+    Sample, TypeCount,
 };
 pub use settings::{
     CheckedConnector, CheckedSettings, ConnectorSettings, SettingsError, SettingsProblem, check_all,

@@ -357,7 +357,7 @@ pub enum Problem {
         /// How many.
         in_a_row: u64,
         /// The code of the last refusal.
-        last: &'static str,
+        last: String,
     },
 }
 
@@ -547,7 +547,8 @@ impl Problem {
             }
             Self::EveryRecordRefused { .. } => {
                 "Something is wrong between the two systems rather than with the records: ask the counterpart. Until \
-                 one is taken, one record is tried at a time, with pauses. `replay` sends again what was set aside."
+                 one is taken, one record is tried at a time, with pauses that grow. `resume` has more tried at once; \
+                 `retry` and `replay` send again what was set aside."
             }
         }
     }

@@ -56,6 +56,8 @@ pub struct ConnectorSettings {
     pub backoff_min_ms: Option<u64>,
     /// The longest pause after failures.
     pub backoff_max_ms: Option<u64>,
+    /// Records refused in a row, none taken between, after which one at a time is tried, with pauses.
+    pub stop_after_refused: Option<u64>,
     /// How long a connection may take to come about.
     pub connect_timeout_ms: Option<u64>,
     /// How long a batch may take, from sending to answer.
@@ -409,6 +411,13 @@ impl ConnectorSettings {
             min.min(86_400_000),
             86_400_000,
         );
+        let stop_after_refused = range(
+            "stop_after_refused",
+            self.stop_after_refused,
+            default.stop_after_refused,
+            1,
+            1_000_000,
+        );
         let pace = self.pace.map(|pace| range("pace", Some(pace), 0, 1, 1_000_000));
         let concurrency = range("concurrency", self.concurrency, default.concurrency as u64, 1, 64);
         let types = self.check_types(problems);
@@ -421,6 +430,7 @@ impl ConnectorSettings {
             poll: Duration::from_millis(poll),
             backoff_min: Duration::from_millis(min),
             backoff_max: Duration::from_millis(max),
+            stop_after_refused,
             filter,
             pace,
             windows,

@@ -179,6 +179,55 @@ async fn a_counterpart_that_refuses_everything_does_not_drain_the_feed() {
     assert_eq!(script.arrived(), numbers(0..1_000));
 }
 
+/// As the two tests around, for a counterpart that takes batches and refuses each record of them: after a setting was
+/// changed over there, or a code map here.
+#[tokio::test]
+async fn answers_that_refuse_every_record_do_not_drain_the_feed_either() {
+    for batch in [1, 80, 100, 1_000] {
+        let (store, script) = (memory(), Script::new("city"));
+        let everything = numbers(0..1_000);
+        script.refuse_records(&everything);
+        issue(&*store, 0, 1_000).await;
+        let minute = Duration::from_secs(60);
+        let slow = RunnerSettings { batch, backoff_max: minute, backoff_min: minute, ..quick() };
+        let runner = run(&store, &script, slow);
+        let state = until(&runner, |state| state.is_failing()).await;
+        let error = state.last_error.unwrap();
+        assert_eq!(error.code, "every_record_refused");
+        assert!(error.message.contains("100 records"), "{}", error.message);
+        assert_eq!(set_asides(&*store, "city").await.len(), 100, "in batches of {batch}");
+        assert_eq!(cursor(&store, "city").await, Some(Seq(100)));
+
+        // Resumed too early: as many are tried once more.
+        runner.resume().await.unwrap();
+        until(&runner, |state| state.is_failing() && state.cursor == Seq(200)).await;
+        assert_eq!(set_asides(&*store, "city").await.len(), 200);
+
+        // Once the cause is gone the operator retries, which ends the minute's pause.
+        script.refuse_records(&[]);
+        runner.resend(everything[..200].iter().copied().map(Seq).collect()).await.unwrap();
+        caught_up(&runner, &*store).await;
+        until(&runner, |state| state.set_aside == 0 && state.resending == 0).await;
+        let mut arrived = script.arrived();
+        arrived.sort_unstable();
+        assert_eq!(arrived, everything);
+    }
+}
+
+/// It is the setting that counts, and one record that is taken between begins the count anew.
+#[tokio::test]
+async fn records_refused_between_others_are_set_aside_however_many_there_are() {
+    let (store, script) = (memory(), Script::new("city"));
+    let most: Vec<u64> = (0..300).filter(|seq| seq % 10 != 9).collect();
+    script.refuse_records(&most);
+    issue(&*store, 0, 300).await;
+    let settings = RunnerSettings { batch: 7, stop_after_refused: 20, ..quick() };
+    let runner = run(&store, &script, settings);
+    let state = caught_up(&runner, &*store).await;
+    assert!(state.last_error.is_none(), "{state:?}");
+    assert_eq!(set_asides(&*store, "city").await.len(), most.len());
+}
+
 #[tokio::test]
 async fn after_everything_was_refused_one_record_at_a_time_is_tried() {
     let (store, script) = (memory(), Script::new("city"));

@@ -62,6 +62,10 @@ pub struct RunnerSettings {
     pub backoff_min: Duration,
     /// The longest pause after failures.
     pub backoff_max: Duration,
+    /// Records refused in a row, none taken between, after which nothing but one record at a time is tried, with pauses:
+    /// something is wrong between the systems rather than with the records, and setting the whole feed aside would not
+    /// help.
+    pub stop_after_refused: u64,
     /// What goes to this counterpart.
     pub filter: Filter,
     /// Most records a second; `None`: as many as go.
@@ -82,6 +86,7 @@ impl Default for RunnerSettings {
             poll: Duration::from_secs(1),
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(60),
+            stop_after_refused: 100,
             filter: Filter::default(),
             pace: None,
             windows: Vec::new(),
@@ -206,6 +211,9 @@ impl ReconcileError {
     }
 }
 
+/// Tells what time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// Drives one connector.
 pub struct Runner;
 
@@ -218,6 +226,16 @@ impl Runner {
         store: Arc<dyn LicenceStore>,
         connector: Box<dyn Connector>,
         settings: RunnerSettings,
+    ) -> RunnerHandle {
+        Self::start_by_clock(store, connector, settings, Arc::new(Timestamp::now))
+    }
+
+    /// As [`Runner::start`], with the clock by which the hours are told in which records may be sent.
+    pub fn start_by_clock(
+        store: Arc<dyn LicenceStore>,
+        connector: Box<dyn Connector>,
+        settings: RunnerSettings,
+        clock: Clock,
     ) -> RunnerHandle {
         let connector: Arc<dyn Connector> = Arc::from(connector);
         let (commands, inbox) = mpsc::channel(16);
@@ -240,7 +258,8 @@ impl Runner {
         let driven = settings.clone();
         let nudge = Arc::new(Notify::new());
         let told = state.clone();
-        let task = Task::new(store.clone(), connector.clone(), driven, inbox, nudge.clone(), state);
+        let task =
+            Task::new(store.clone(), connector.clone(), driven, inbox, nudge.clone(), state, clock);
         let task = tokio::spawn(task.run());
         RunnerHandle {
             store,
@@ -330,6 +349,10 @@ impl RunnerHandle {
         let resending = resend::count(&*self.store, self.name()).await?;
         self.told.send_modify(|state| state.resending = resending);
         self.nudge.notify_one();
+        if self.told.borrow().next_attempt.is_some() {
+            // It rests after a failure. If it takes no word, it has ended, or takes others first.
+            let _ = self.commands.try_send(Command::TryNow);
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    ConnectorState, LastError, RunnerSettings, Stretch, backoff,
+    Clock, ConnectorState, LastError, RunnerSettings, Stretch, backoff,
     feed::{Manifests, Reader},
     history::{self, Sample},
     pace::{self, Pace},
@@ -32,9 +32,10 @@ pub(super) const SET_ASIDES_COUNTED: usize = 10_000;
 /// Set-asides that are read at a time, to settle those that were taken now.
 const SETTLED_AT_ONCE: usize = 1_000;
 
-/// Records refused one by one, none taken between, after which only one at a time is tried: something is wrong
-/// between the systems rather than with the records, and setting the whole feed aside would not help.
-const REFUSED_IN_A_ROW: u64 = 100;
+/// Once a counterpart refuses everything, each further record that it refuses alone makes the pause longer by the
+/// longest pause, up to this many times: what is tried then is set aside when it is refused, and a counterpart may stay
+/// like that for a weekend.
+const LONGER_PAUSES: u32 = 60;
 
 /// How often lag is brought up to date while nothing else happens.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -46,13 +47,15 @@ const REPLIES_OVERLAP_MICROS: u64 = 3_600_000_000;
 /// Handled replies remembered in memory; the store remembers them all.
 const REPLIES_REMEMBERED: usize = 100_000;
 
-/// How long the clock is trusted while waiting for the hours in which records may be sent.
+/// How long the clock is trusted at most while waiting for the hours in which records may be sent.
 const WINDOW_CHECK: Duration = Duration::from_secs(60);
 
 /// What a handle asks of the task.
 pub(super) enum Command {
     Pause(bool, oneshot::Sender<Result<(), StoreError>>),
     Replay(Seq, oneshot::Sender<Result<(), StoreError>>),
+    /// An operator wants something tried: what failed before does not count.
+    TryNow,
     Stop,
 }
 
@@ -76,6 +79,7 @@ pub(super) struct Task {
     store: Arc<dyn LicenceStore>,
     connector: Arc<dyn Connector>,
     settings: RunnerSettings,
+    clock: Clock,
     inbox: mpsc::Receiver<Command>,
     /// There is something in the resend queue.
     nudge: Arc<Notify>,
@@ -95,7 +99,7 @@ pub(super) struct Task {
     durable: Option<Durable>,
     /// Failures in a row.
     failures: u32,
-    /// Records in a row that were refused one by one.
+    /// Records in a row that were refused, none taken between.
     refused_in_a_row: u64,
     /// Not before this is tried again.
     resting_until: Option<Instant>,
@@ -159,6 +163,7 @@ impl Task {
         inbox: mpsc::Receiver<Command>,
         nudge: Arc<Notify>,
         state: watch::Sender<ConnectorState>,
+        clock: Clock,
     ) -> Self {
         let name = connector.name().to_owned();
         let reader = Reader::new(store.clone(), &settings, connector.wants_manifests());
@@ -175,6 +180,7 @@ impl Task {
             store,
             connector,
             settings,
+            clock,
             inbox,
             state,
             name,
@@ -223,8 +229,11 @@ impl Task {
             self.resting_until = None;
             return Ok(());
         }
+        // Outside its hours a counterpart is not spoken to at all: what it says later is not read either.
         if let Some(wait) = self.closed_for() {
-            return self.wait(Some(Instant::now() + wait.min(WINDOW_CHECK))).await;
+            // The clock may be set meanwhile.
+            let look = wait.min(WINDOW_CHECK).min(self.settings.poll);
+            return self.wait(Some(Instant::now() + look)).await;
         }
         self.read_replies().await?;
         if self.work.is_none() {
@@ -240,7 +249,7 @@ impl Task {
 
     /// How long until records may be sent, if not now. The state tells.
     fn closed_for(&self) -> Option<Duration> {
-        let now = Timestamp::now();
+        let now = (self.clock)();
         let wait = pace::closed_for(&self.settings.windows, now);
         let opens_at = wait.and_then(|wait| now.checked_add(wait).ok());
         self.state.send_if_modified(|state| {
@@ -446,10 +455,25 @@ impl Task {
     ) -> Result<(), Break> {
         match outcome {
             Ok(delivered) => {
+                let refused = delivered.refused.len() as u64;
+                let taken = (part.len() as u64).saturating_sub(refused);
+                let all = taken == 0 && refused > 0;
+                let in_a_row = self.refused_in_a_row + refused;
+                if all && part.len() > 1 && in_a_row > self.settings.stop_after_refused {
+                    // Rather something between the systems than the records: no more is set aside than is needed to
+                    // find that out.
+                    if let Some(work) = &mut self.work {
+                        work.halve(part);
+                    }
+                    return Ok(());
+                }
                 self.set_aside(&delivered.refused).await?;
                 self.settle(part, &delivered.refused).await?;
                 self.through(part).await?;
-                let taken = (part.len() as u64).saturating_sub(delivered.refused.len() as u64);
+                match delivered.refused.last().filter(|_| all) {
+                    Some(last) => self.refused_all(refused, &last.code),
+                    None => Ok(()),
+                }?;
                 self.succeeded(taken);
                 Ok(())
             }
@@ -468,16 +492,22 @@ impl Task {
                 });
                 self.set_aside(refused.as_slice()).await?;
                 self.through(part).await?;
-                self.refused_in_a_row += 1;
-                if self.refused_in_a_row < REFUSED_IN_A_ROW {
-                    return Ok(());
-                }
-                let in_a_row = self.refused_in_a_row;
-                let problem = Problem::EveryRecordRefused { in_a_row, last: problem.code() };
-                Err(Break::Delivery(DeliveryError::Configuration(problem)))
+                self.refused_all(1, problem.code())
             }
             Err(error) => Err(Break::Delivery(error)),
         }
+    }
+
+    /// Of a part nothing was taken. After so many records in a row nothing goes on by itself but one record at a time,
+    /// with pauses, until one is taken or an operator acts.
+    fn refused_all(&mut self, records: u64, code: &str) -> Result<(), Break> {
+        self.refused_in_a_row += records;
+        if self.refused_in_a_row < self.settings.stop_after_refused {
+            return Ok(());
+        }
+        let in_a_row = self.refused_in_a_row;
+        let problem = Problem::EveryRecordRefused { in_a_row, last: code.to_owned() };
+        Err(Break::Delivery(DeliveryError::Configuration(problem)))
     }
 
     /// A part's records were taken or are set aside: the cursor goes as far as nothing before it is still to go.
@@ -670,6 +700,7 @@ impl Task {
     async fn obey(&mut self, command: Command) {
         let (outcome, answer) = match command {
             Command::Stop => return,
+            Command::TryNow => return self.try_now(),
             Command::Pause(paused, answer) => (self.set_paused(paused).await, answer),
             Command::Replay(from, answer) => (self.start_again(from).await, answer),
         };
@@ -733,7 +764,10 @@ impl Task {
     fn rest(&mut self, code: &'static str, message: String, advice: &str, asked: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
         self.since_sample.failures += 1;
-        let pause = backoff::pause(&self.settings, self.failures, rand::random(), asked);
+        let over = self.refused_in_a_row.saturating_sub(self.settings.stop_after_refused);
+        let times = u32::try_from(over).unwrap_or(u32::MAX).min(LONGER_PAUSES);
+        let pause = backoff::pause(&self.settings, self.failures, rand::random(), asked)
+            .max(self.settings.backoff_max.saturating_mul(times));
         self.resting_until = Some(Instant::now() + pause);
         tracing::warn!(
             connector = self.name,

@@ -941,9 +941,9 @@ static CONNECTOR_ERRORS: &[ErrorRow] = &[
     (
         "every_record_refused",
         "连续多条记录都被退回，没有一条收下。",
-        "多半是两个系统之间的问题，而不是记录的问题，请询问对方。在对方收下一条之前，每次只试一条。",
+        "多半是两个系统之间的问题，而不是记录的问题，请询问对方。在对方收下一条之前，每次只试一条，间隔逐渐加长；原因消除后请点“恢复推送”，再重试退回的记录。",
         "Many records in a row were refused and none was taken.",
-        "Something is wrong between the two systems rather than with the records: ask the counterpart. Until one is taken, one record is tried at a time.",
+        "Something is wrong between the two systems rather than with the records: ask the counterpart. Until one is taken, one record is tried at a time, with pauses that grow; when the cause is gone, resume, and retry what was set aside.",
     ),
     (
         "disk_full",
