@@ -100,6 +100,65 @@ fn every_row_of_the_page_has_a_known_status_and_link() {
     }
 }
 
+/// Codes of rows and batches stand in `docs/formats/inbound.md`, those that others share in `errors.md`.
+#[test]
+fn every_code_of_rows_and_batches_is_described_and_no_other() {
+    let mut said = Found::new();
+    for (path, text) in sources() {
+        let mut codes = Vec::new();
+        if path.starts_with("hub/src/inbound/") {
+            for before in ["Refused::new(", "BatchRefused { code: "] {
+                codes.extend(codes_after_directly(&text, before));
+            }
+        }
+        if path.starts_with("connectors/src/inbound/") {
+            codes.extend(codes_after_directly(&text, "BatchRefused::new("));
+            for digest in ["refused(None, ", "refused(digest, "] {
+                codes.extend(codes_after_directly(&text, digest));
+            }
+            let word = |text: &String| {
+                text.starts_with("row_")
+                    && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            };
+            codes.extend(texts(&text).into_iter().filter(word));
+        }
+        if path == "connectors/src/files/manifest.rs" {
+            codes.extend(codes_of_functions(&text.replace("fn code(self)", "fn code(&self)")));
+        }
+        for code in codes {
+            said.entry(code).or_default().insert(path.clone());
+        }
+    }
+    for some in
+        ["row_unreadable", "not_signed", "batch_repeated", "data_file_missing", "manifest_names"]
+    {
+        assert!(said.contains_key(some), "{some} is not found in the sources");
+    }
+    let page = read(&root().join("docs/formats/inbound.md"));
+    let here: BTreeSet<String> = rows_of(&page, "code")
+        .iter()
+        .flat_map(|row| row[0].split(", ").map(|code| code.trim_matches('`').to_owned()))
+        .collect();
+    let elsewhere = codes_of_the_page();
+    let missing: Vec<_> = said
+        .iter()
+        .filter(|(code, _)| !here.contains(*code) && !elsewhere.contains(*code))
+        .collect();
+    assert!(missing.is_empty(), "in neither inbound.md nor errors.md: {missing:#?}");
+    let gone: Vec<_> = here
+        .iter()
+        .filter(|code| !said.contains_key(*code) && !elsewhere.contains(*code))
+        .collect();
+    assert!(gone.is_empty(), "in inbound.md, but no source says them: {gone:?}");
+}
+
+/// The texts that stand right after `before`.
+fn codes_after_directly(text: &str, before: &str) -> Vec<String> {
+    text.match_indices(before)
+        .filter_map(|(start, _)| leading_text(text[start + before.len()..].trim_start()))
+        .collect()
+}
+
 fn codes_of_the_sources() -> Found {
     let constructed =
         CONSTRUCTED.map(|(name, home, called)| (name, home, called, constructors(home)));
@@ -254,7 +313,10 @@ fn codes_of_the_page() -> BTreeSet<String> {
 
 /// The rows of the page's tables whose first column is named so.
 fn rows(first_column: &str) -> Vec<Vec<String>> {
-    let page = read(&root().join("docs/formats/errors.md"));
+    rows_of(&read(&root().join("docs/formats/errors.md")), first_column)
+}
+
+fn rows_of(page: &str, first_column: &str) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut inside = false;
     for line in page.lines() {
