@@ -89,6 +89,8 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/holders/me/licences", "ba"),
     ("GET /v1/holders/me/licences/{identifier}/files/{sha256}", ""),
     ("GET /v1/holders/me/uses", "ba"),
+    ("GET /v1/inbound", "s"),
+    ("GET /v1/inbound/{name}/actions", "s"),
     ("GET /v1/keys", "-xbveiuowdsa"),
     ("GET /v1/licences/{identifier}", "-xbveiuowdsa"),
     ("GET /v1/materials", "ba"),
@@ -146,6 +148,8 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/exchange/events", "s"),
     ("POST /v1/grants", "xveiwds"),
     ("POST /v1/grants/{id}/decision", "a"),
+    ("POST /v1/inbound/{name}/pause", "s"),
+    ("POST /v1/inbound/{name}/resume", "s"),
     ("POST /v1/licences", "xs"),
     ("POST /v1/licences/batches", "xs"),
     ("POST /v1/licences/{identifier}/status", "xs"),
@@ -202,7 +206,9 @@ impl Scene {
              [[connectors]]\nname = \"province\"\nkind = \"frontdb\"\n\
              connection = \"host=127.0.0.1 port=1 user=x dbname=x\"\n\
              [[connectors]]\nname = \"desk\"\nkind = \"casebase\"\ndepartments = [\"91350100M000100Y43\"]\n\
-             connection = \"host=127.0.0.1 port=1 user=x dbname=x\"\n"
+             connection = \"host=127.0.0.1 port=1 user=x dbname=x\"\n\
+             [[inbound]]\nname = \"register\"\nkind = \"exchange\"\ndepartment = \"91350100M000100Y43\"\n\
+             signatures = \"unsigned\"\nconnection = \"host=127.0.0.1 port=1 user=x dbname=x\"\n"
                 .to_owned()
         })
         .await;
@@ -324,6 +330,7 @@ impl Scene {
                 ("{code}", "matters") => self.ids["matter"].clone(),
                 ("{name}", "connectors") if route.ends_with("/send-again") => "desk".to_owned(),
                 ("{name}", "connectors") => self.ids["connector"].clone(),
+                ("{name}", "inbound") => "register".to_owned(),
                 ("{id}", "reconciliations") => "20260302T010000.000000Z".to_owned(),
                 ("{report}", _) => "20260302T010203.000456Z".to_owned(),
                 ("{letter}", _) => "acceptance".to_owned(),

@@ -417,6 +417,76 @@ async fn a_register_that_is_away_or_without_its_table_is_waited_for() {
     scene.until_code("table_differs").await;
 }
 
+#[actix_web::test]
+async fn an_operator_pauses_and_resumes_a_source_also_across_restarts() {
+    let mut scene = Scene::set(UNSIGNED).await;
+    scene.row("r1", 1, &[]);
+    scene.until(1, 0).await;
+    let operator = scene.hub.office();
+    let why = json!({ "why": "对方搬迁登记系统" });
+    let paused = operator.post("/v1/inbound/market/pause", &why).await;
+    assert_eq!((paused.status, &paused.json["paused"]), (200, &json!(true)), "{}", paused.text);
+    scene.row("r2", 2, &[("zzbh", "N2")]);
+    scene.hub.restart().await;
+    scene.hub.hub.inbound()["market"].wake();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let operator = scene.hub.office();
+    let state = operator.get("/v1/inbound").await.json["inbound"][0].clone();
+    assert_eq!((&state["paused"], &state["taken"]), (&json!(true), &json!(1)), "{state}");
+    assert_eq!(operator.get("/readyz").await.json["inbound"]["market"], "paused");
+    assert_eq!(scene.held().await.len(), 1);
+
+    let resumed = operator.post("/v1/inbound/market/resume", &json!({ "why": "搬完了" })).await;
+    assert_eq!((resumed.status, &resumed.json["paused"]), (200, &json!(false)));
+    scene.until(2, 0).await;
+    let state = operator.get("/v1/inbound").await.json["inbound"][0].clone();
+    assert_eq!((&state["name"], &state["kind"]), (&json!("market"), &json!("exchange")));
+    assert_eq!((&state["refused"], &state["signatures"]), (&json!(0), &json!("unsigned")));
+    assert_eq!((&state["next_attempt"], &state["paused"]), (&Value::Null, &json!(false)));
+    assert_eq!(state["position_micros"], json!(1_772_355_602_000_000_u64));
+    assert!(state["last_success"].is_string());
+
+    let done = operator.get("/v1/inbound/market/actions").await.json["actions"].clone();
+    let acts: Vec<_> =
+        done.as_array().unwrap().iter().map(|one| (&one["act"], &one["outcome"])).collect();
+    assert_eq!(acts, [(&json!("resume"), &json!("done")), (&json!("pause"), &json!("done"))]);
+    assert_eq!(done[1]["why"], why["why"]);
+
+    let nobody = operator.post("/v1/inbound/other/pause", &why).await;
+    assert_eq!((nobody.status, &nobody.json["code"]), (404, &json!("unknown_source")));
+    let unsaid = operator.post("/v1/inbound/market/pause", &json!({ "why": " " })).await;
+    assert_eq!((unsaid.status, &unsaid.json["code"]), (422, &json!("why")));
+    let stranger = scene.hub.issuer().post("/v1/inbound/market/pause", &why).await;
+    assert_eq!((stranger.status, &stranger.json["code"]), (403, &json!("not_permitted")));
+}
+
+#[actix_web::test]
+async fn a_pause_breaks_off_what_is_under_way() {
+    let mut scene = Scene::set(UNSIGNED).await;
+    // A lock on the table holds the hub's question up.
+    let register = scene.register.as_ref().unwrap().connection();
+    let mut lock = Command::new("psql")
+        .args([&register, "-qAtc", "BEGIN; LOCK rows_out; SELECT pg_sleep(20)"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let operator = scene.hub.office();
+    let asked = std::time::Instant::now();
+    let why = json!({ "why": "x" });
+    assert_eq!(operator.post("/v1/inbound/market/pause", &why).await.status, 200);
+    assert!(asked.elapsed() < Duration::from_secs(4), "it does not wait for the question");
+    lock.kill().unwrap();
+    lock.wait().unwrap();
+    scene.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)' AND pid <> pg_backend_pid()");
+    scene.row("r1", 1, &[]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!((scene.state().taken, scene.state().paused), (0, true));
+    assert_eq!(operator.post("/v1/inbound/market/resume", &why).await.status, 200);
+    scene.until(1, 0).await;
+    scene.hub.restart().await;
+}
+
 /// How a key service signs.
 #[derive(Clone)]
 enum Manner {

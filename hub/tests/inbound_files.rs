@@ -211,13 +211,20 @@ impl Scene {
     }
 
     async fn until_code(&self, code: &str) {
+        self.until_code_of(&[code]).await;
+    }
+
+    async fn until_code_of(&self, codes: &[&str]) {
         for _ in 0..400 {
-            if self.state().last_error.is_some_and(|error| error.code == code) {
+            let state = self.state();
+            if state.is_failing()
+                && state.last_error.is_some_and(|error| codes.contains(&error.code.as_str()))
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("not {code}, but {:?}", self.state());
+        panic!("not {codes:?}, but {:?}", self.state());
     }
 
     /// All that the hub holds, by identifier: version and status.
@@ -335,13 +342,14 @@ async fn a_batch_that_is_not_what_its_manifest_says_is_refused_and_the_next_is_t
     scene.put("a2", &Manifest { sha256: sha256(b"x"), ..right("a2") }, &data);
     scene.put("a3", &right("other"), &data);
     fs::write(scene.inbox().join("a4.done"), b"").unwrap();
-    scene.put("a5", &right("a5"), &data);
-    fs::remove_file(scene.inbox().join("a5.ndjson")).ok();
+    fs::write(scene.inbox().join("a5.manifest.json"), right("a5").to_bytes()).unwrap();
+    fs::write(scene.inbox().join("a5.done"), b"").unwrap();
     scene.put_ndjson("b1", &[&[]]);
     assert_eq!(scene.answer("a1").await, ["refused", "manifest_records"]);
     assert_eq!(scene.answer("a2").await, ["refused", "manifest_digest"]);
     assert_eq!(scene.answer("a3").await, ["refused", "manifest_names"]);
     assert_eq!(scene.answer("a4").await, ["refused", "manifest_missing"]);
+    assert_eq!(scene.answer("a5").await, ["refused", "data_file_missing"]);
     assert_eq!(scene.answer("b1").await, ["taken"]);
     assert!(scene.inbox().join("refused/a1.ndjson").exists());
     assert_eq!(scene.held().await, [(1, LicenceStatus::Valid)]);
@@ -538,6 +546,195 @@ async fn a_network_that_fails_loses_nothing_and_doubles_nothing() {
         assert_eq!(held, vec![(1, LicenceStatus::Suspended); records], "{weather:?}");
         assert_eq!(scene.hub.registry_entries().await, 2 * records as u64, "{weather:?}");
     }
+}
+
+#[actix_web::test]
+async fn a_server_that_is_killed_in_the_middle_of_a_transfer_is_waited_for() {
+    let mut scene = Scene::set_through("", true).await;
+    scene.put_ndjson("b0", &[&[]]);
+    assert_eq!(scene.answer("b0").await, ["taken"]);
+    // Some hundred records, which take seconds to come.
+    scene.relay.as_ref().unwrap().set(Weather::Slow(60_000));
+    let numbers: Vec<String> = (0..300).map(|number| format!("K{number}")).collect();
+    let records: Vec<[(&str, &str); 1]> =
+        numbers.iter().map(|number| [("zzbh", number.as_str())]).collect();
+    let mut records: Vec<&[(&str, &str)]> = records.iter().map(|one| &one[..]).collect();
+    let bad = [("zt", "55")];
+    records.push(&bad);
+    scene.put_ndjson("b1", &records);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let server = scene.server.take().unwrap();
+    let port = server.address().port();
+    kill_below(&scene.folder.path().join("sshd"), &server);
+    scene.until_code_of(&["connection_lost", "connect_failed"]).await;
+    assert_eq!(scene.held().await.len(), 1, "nothing of half a batch");
+    server.stop().await;
+    scene.relay.as_ref().unwrap().set(Weather::Fair);
+    scene.server = Some(server_in(scene.folder.path(), Some(port)).await);
+    assert_eq!(scene.answer("b1").await, ["taken", "301 value_unmapped"]);
+    assert_eq!(scene.hub.registry_entries().await, 301);
+    assert_eq!((scene.state().taken, scene.state().refused), (301, 1));
+}
+
+/// SIGKILL to every process of this server: those whose command line names its folder, and what serves sessions.
+fn kill_below(folder: &Path, server: &LocalSshd) {
+    let pids: Vec<(u32, u32, String)> = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+            Some((pid, parent, String::from_utf8_lossy(&line).replace('\0', " ")))
+        })
+        .collect();
+    let folder = folder.display().to_string();
+    let mut found: Vec<u32> = pids
+        .iter()
+        .filter(|(_, _, line)| line.contains(&folder) && line.contains("sshd"))
+        .map(|(pid, ..)| *pid)
+        .collect();
+    assert!(!found.is_empty(), "the server at {} has no process", server.address());
+    let mut place = 0;
+    while place < found.len() {
+        let children = pids.iter().filter(|(_, parent, _)| *parent == found[place]);
+        found.extend(children.map(|(pid, ..)| *pid).collect::<Vec<_>>());
+        place += 1;
+    }
+    for pid in found {
+        let _ = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+    }
+}
+
+/// A file system that is soon full. Dropping it takes it away.
+struct SmallDisk(PathBuf);
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_for_which_there_is_no_room_is_written_when_there_is() {
+    use std::os::unix::fs::MetadataExt;
+    let scene = Scene::set("").await;
+    let answers = scene.inbox().join("answers");
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let _disk = if root {
+        fs::create_dir(&answers).unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+            .arg(&answers)
+            .status()
+            .unwrap();
+        assert!(mounted.success());
+        let disk = SmallDisk(answers.clone());
+        fs::write(answers.join("filler"), vec![1; 64 << 10]).unwrap();
+        Some(disk)
+    } else {
+        // Who is not root mounts nothing. `/dev/full` has no room either (full(4)).
+        fs::create_dir(&answers).unwrap();
+        std::os::unix::fs::symlink("/dev/full", answers.join("b1.answer.json.part")).unwrap();
+        None
+    };
+    scene.put_ndjson("b1", &[&[], &[("zt", "55"), ("zzbh", "N1")]]);
+    scene.until_code("file_server_failing").await;
+    let entries = scene.hub.registry_entries().await;
+    assert!(!answers.join("b1.answer.json").exists());
+    assert!(scene.inbox().join("b1.done").exists(), "not moved before it is answered");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let filler = if root { "filler" } else { "b1.answer.json.part" };
+    fs::remove_file(answers.join(filler)).unwrap();
+    assert_eq!(scene.answer("b1").await, ["taken", "2 value_unmapped"]);
+    assert_eq!((entries, scene.hub.registry_entries().await), (1, 1));
+    assert_eq!((scene.state().taken, scene.state().refused), (1, 1));
+}
+
+#[actix_web::test]
+async fn batches_are_forgotten_in_the_end_and_taken_in_no_second_time() {
+    let scene = Scene::set("keep_batches = 10").await;
+    let drop = |stem: String, number: String| {
+        scene.put_ndjson(&stem, &[&[("zzbh", number.as_str())]]);
+        stem
+    };
+    for number in 10..22 {
+        let stem = drop(format!("b{number}"), format!("N{number}"));
+        assert_eq!(scene.answer(&stem).await, ["taken"]);
+    }
+    let batches = indexes::Collection::new("inbound_batches");
+    let remembered = || async {
+        scene.hub.hub.store.records(batches, b"market", None, 100).await.unwrap().len()
+    };
+    let mut left = remembered().await;
+    for _ in 0..100 {
+        if left == 10 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        left = remembered().await;
+    }
+    assert_eq!(left, 10);
+    let entries = scene.hub.registry_entries().await;
+    // Forgotten, and recognised by its name; remembered, and recognised as itself.
+    fs::remove_file(scene.inbox().join("answers/b10.answer.json")).unwrap();
+    drop("b10".to_owned(), "N10".to_owned());
+    assert_eq!(scene.answer("b10").await, ["refused", "batch_name_used"]);
+    fs::remove_file(scene.inbox().join("answers/b20.answer.json")).unwrap();
+    drop("b20".to_owned(), "N20".to_owned());
+    assert_eq!(scene.answer("b20").await, ["refused", "batch_repeated"]);
+    assert_eq!(scene.hub.registry_entries().await, entries);
+    // Another content under a name that was used lately is another batch, as ever.
+    drop("b21".to_owned(), "M21".to_owned());
+    assert_eq!(scene.answer("b21").await, ["taken"]);
+    assert_eq!(scene.hub.registry_entries().await, entries + 1);
+}
+
+#[actix_web::test]
+async fn old_files_are_removed_and_nothing_else() {
+    let scene = Scene::set("keep_days = 30").await;
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(31 * 86_400);
+    let put = |path: &str, old: bool| {
+        let path = scene.inbox().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let file = fs::File::create(path).unwrap();
+        if old {
+            file.set_modified(long_ago).unwrap();
+        }
+    };
+    for (stem, answered_lately) in [("a1", false), ("a2", true)] {
+        for end in [".done", ".manifest.json", ".ndjson"] {
+            put(&format!("handled/{stem}{end}"), true);
+        }
+        put(&format!("answers/{stem}.answer.json"), !answered_lately);
+    }
+    put("refused/a3.csv", true);
+    put("refused/a4.csv", false);
+    put("handled/notes.txt", true);
+    put("waiting.ndjson", true);
+    scene.put_ndjson("b1", &[&[]]);
+    assert_eq!(scene.answer("b1").await, ["taken"]);
+    let there = |path: &str| scene.inbox().join(path).exists();
+    for _ in 0..100 {
+        if !there("answers/a1.answer.json") && !there("refused/a3.csv") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for gone in ["handled/a1.done", "handled/a1.ndjson", "answers/a1.answer.json", "refused/a3.csv"]
+    {
+        assert!(!there(gone), "{gone}");
+    }
+    for kept in [
+        "handled/a2.ndjson",
+        "answers/a2.answer.json",
+        "refused/a4.csv",
+        "handled/notes.txt",
+        "waiting.ndjson",
+    ] {
+        assert!(there(kept), "{kept}");
+    }
+    assert!(there("handled/b1.ndjson") && there("answers/b1.answer.json"));
 }
 
 #[actix_web::test]

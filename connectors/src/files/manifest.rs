@@ -24,7 +24,7 @@ pub enum Content {
 
 impl Content {
     /// The end of a data file's name, with its dot.
-    pub fn end(self) -> &'static str {
+    pub const fn end(self) -> &'static str {
         match self {
             Self::Ndjson => ".ndjson",
             Self::Csv => ".csv",

@@ -1,7 +1,12 @@
 //! A folder on a file server that a department drops batches in: `docs/formats/inbound.md`, files as in
 //! `docs/formats/files.md`. Each batch is read whole, answered in a file, and moved aside.
 
-use std::fmt;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +23,14 @@ use crate::{
 
 /// Most files in a folder that is listed.
 const FILES: usize = 100_000;
+/// Most files in a folder that is cleaned up.
+const KEPT_FILES: usize = 1_000_000;
+/// Most files that are removed together, and a batch.
+const CLEAN_FILES: usize = 5_000;
+/// How often it is looked for old files, at most, and only when a batch came.
+const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
+/// How the names of a batch's files end, the marker first.
+const ENDS: [&str; 4] = [DONE_END, Content::Ndjson.end(), Content::Csv.end(), MANIFEST_END];
 
 /// Checked settings of a [`FileDrop`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +43,18 @@ pub struct DropSettings {
     pub folder: String,
     /// Where answers go.
     pub answers: String,
+    /// How long answers, and files of batches that were dealt with, stay; `None`: for ever.
+    pub keep: Option<Duration>,
+    /// How many batches are remembered at least.
+    pub keep_batches: u64,
 }
 
 /// A folder that batches are dropped in.
 pub struct FileDrop {
     settings: DropSettings,
     sftp: Sftp,
+    /// When files were last cleaned up; `None`: not since the start.
+    cleaned: Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for FileDrop {
@@ -101,7 +120,12 @@ impl FileDrop {
     /// Nothing is connected to before something is asked for.
     pub fn new(settings: DropSettings) -> Self {
         let sftp = Sftp::new(settings.target.clone());
-        Self { settings, sftp }
+        Self { settings, sftp, cleaned: Mutex::new(None) }
+    }
+
+    /// How many batches are remembered at least.
+    pub fn keep_batches(&self) -> u64 {
+        self.settings.keep_batches
     }
 
     /// The batches that are complete, by name.
@@ -192,15 +216,84 @@ impl FileDrop {
             let aside = join(&settings.folder, conclusion.aside.folder());
             session.make_folder(&aside).await?;
             // The marker first: what has none is looked at by nobody.
-            for end in [DONE_END, Content::Ndjson.end(), Content::Csv.end(), MANIFEST_END] {
+            for end in ENDS {
                 let from = self.path(stem, end);
                 if session.about(&from).await?.is_some() {
                     session.rename(&from, &join(&aside, &format!("{stem}{end}"))).await?;
                 }
             }
         }
+        if self.is_to_clean() {
+            // The answer was just written, or is there from an earlier time: then less is old.
+            let now = session.about(&answer).await?.map_or(0, |answer| answer.modified);
+            match self.clean(&session, now, stem).await {
+                Ok(all) if all => self.was_cleaned(),
+                Ok(_) => {}
+                // Nothing of what comes in depends on it.
+                Err(error) => {
+                    self.was_cleaned();
+                    let (code, name) = (error.code(), &self.settings.name);
+                    tracing::warn!(inbound = name, error.code = code, error = %error, "old files are left");
+                    return Ok(());
+                }
+            }
+        }
         session.keep();
         Ok(())
+    }
+
+    fn is_to_clean(&self) -> bool {
+        let cleaned = *self.cleaned.lock().unwrap_or_else(PoisonError::into_inner);
+        self.settings.keep.is_some() && cleaned.is_none_or(|at| at.elapsed() >= CLEAN_EVERY)
+    }
+
+    fn was_cleaned(&self) {
+        *self.cleaned.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Removes files of batches that were dealt with, and their answers, when all of a batch's are old. Whether that is
+    /// all there was to remove.
+    ///
+    /// * `now`: seconds since 1970 by the server's clock, whatever it says.
+    /// * `just`: the batch that was just concluded, whose files may be old.
+    async fn clean(&self, session: &Session, now: u64, just: &str) -> Result<bool, DeliveryError> {
+        let Some(keep) = self.settings.keep else { return Ok(true) };
+        let settings = &self.settings;
+        let aside =
+            [Aside::Handled, Aside::Refused].map(|one| join(&settings.folder, one.folder()));
+        let mut batches: BTreeMap<String, (u64, Vec<String>)> = BTreeMap::new();
+        for folder in [&aside[0], &aside[1], &settings.answers] {
+            if session.about(folder).await?.is_none() {
+                continue;
+            }
+            let ends: &[&str] = if *folder == settings.answers { &[ANSWER_END] } else { &ENDS };
+            for entry in session.list(folder, KEPT_FILES).await? {
+                let stem = ends.iter().find_map(|end| entry.name.strip_suffix(end));
+                let Some(stem) = stem.filter(|stem| !stem.is_empty() && *stem != just) else {
+                    continue;
+                };
+                if entry.is_file && sftp::is_name(&entry.name) {
+                    let batch = batches.entry(stem.to_owned()).or_default();
+                    batch.0 = batch.0.max(entry.modified);
+                    batch.1.push(join(folder, &entry.name));
+                }
+            }
+        }
+        let old = batches
+            .into_values()
+            .filter(|(last, _)| now.checked_sub(*last).is_some_and(|age| age > keep.as_secs()));
+        let mut removed = 0;
+        for (_, files) in old {
+            if removed >= CLEAN_FILES {
+                return Ok(false);
+            }
+            // Those of the batch first, in the order they were listed; the answer last.
+            for file in files {
+                session.remove(&file).await?;
+                removed += 1;
+            }
+        }
+        Ok(true)
     }
 
     fn path(&self, stem: &str, end: &str) -> String {

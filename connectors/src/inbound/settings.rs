@@ -47,6 +47,10 @@ struct Raw {
     folder: Option<String>,
     /// Where answers to them go; `answers` below `folder`.
     answers: Option<String>,
+    /// How long answers, and files of batches that were dealt with, stay, in days; 0: for ever; 90.
+    keep_days: Option<u64>,
+    /// How many batches are remembered; 100,000.
+    keep_batches: Option<u64>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -399,6 +403,14 @@ fn file_drop(
         ("overlap_seconds", own.overlap_seconds.is_some()),
     ];
     not_of_kind(&others, "files", problems);
+    let keep_days = own.keep_days.unwrap_or(90);
+    if keep_days > 3_650 {
+        problems.push(SettingsProblem::Range { setting: "keep_days", min: 0, max: 3_650 });
+    }
+    let keep_batches = own.keep_batches.unwrap_or(100_000);
+    if !(10..=200_000).contains(&keep_batches) {
+        problems.push(SettingsProblem::Range { setting: "keep_batches", min: 10, max: 200_000 });
+    }
     // Only names what is of no use here: what this kind has of its own is in `own`.
     let none: Option<serde_json::Map<String, serde_json::Value>> =
         common.of_kind("files", &sftp::SHARED_SETTINGS, problems);
@@ -416,6 +428,8 @@ fn file_drop(
         target: target?,
         folder: folder?,
         answers: answers?,
+        keep: (keep_days > 0).then(|| Duration::from_secs(keep_days.min(3_650) * 86_400)),
+        keep_batches,
     }))
 }
 
@@ -429,6 +443,8 @@ fn exchange(
         ("host_key", own.host_key.is_some()),
         ("folder", own.folder.is_some()),
         ("answers", own.answers.is_some()),
+        ("keep_days", own.keep_days.is_some()),
+        ("keep_batches", own.keep_batches.is_some()),
     ];
     not_of_kind(&others, "exchange", problems);
     let mut table = |setting, value: &Option<String>, default: &str| {
@@ -531,6 +547,8 @@ mod tests {
         assert_eq!(codes(json!({ "host_key": null })), ["setting_missing"]);
         assert_eq!(codes(json!({ "folder": "../in" })), ["setting_form"]);
         assert_eq!(codes(json!({ "table": "x" })), ["setting_not_of_kind"]);
+        assert_eq!(codes(json!({ "keep_days": 3_651 })), ["setting_out_of_range"]);
+        assert_eq!(codes(json!({ "keep_batches": 9 })), ["setting_out_of_range"]);
         assert_eq!(codes(json!({ "database": "x" })), ["setting_not_of_kind"]);
     }
 
@@ -543,6 +561,7 @@ mod tests {
         assert_eq!(codes(json!({ "kind": "fax" })), ["setting_form"]);
         assert_eq!(codes(json!({ "tabel": "x" })), ["setting_unknown"]);
         assert_eq!(codes(json!({ "folder": "x" })), ["setting_not_of_kind"]);
+        assert_eq!(codes(json!({ "keep_days": 1 })), ["setting_not_of_kind"]);
         assert_eq!(codes(json!({ "host": "db.example" })), ["plaintext_to_other_machine"]);
         let twice = [settings(json!({})), settings(json!({}))];
         assert_eq!(check_all(&twice).unwrap_err()[0].problems, [SettingsProblem::NameTaken]);

@@ -70,10 +70,10 @@ pub struct PreviewArguments {
     hub: Hub,
 }
 
-/// Arguments of what is done to a connector.
+/// Arguments of what is done to a connector or a source.
 #[derive(Args)]
 pub struct ActionArguments {
-    /// The connector.
+    /// The connector or the source.
     name: String,
     /// Why, for the trace.
     #[arg(long)]
@@ -142,6 +142,30 @@ pub enum ConnectorError {
     },
 }
 
+/// What `hub inbound` does.
+#[derive(clap::Subcommand)]
+pub enum SourceCommand {
+    /// The state of every source of rows.
+    List(ListArguments),
+    /// Fetch nothing until resumed; also across restarts.
+    Pause(ActionArguments),
+    /// Go on fetching, at once.
+    Resume(ActionArguments),
+}
+
+/// Operates sources of rows; exit code 1 if it was refused.
+pub async fn run_source(command: SourceCommand) -> ExitCode {
+    let done = match command {
+        SourceCommand::List(asked) => asked.hub.get("inbound", "").await.map(|said| print(&said)),
+        SourceCommand::Pause(asked) => asked.act("inbound", "pause", json!({})).await,
+        SourceCommand::Resume(asked) => asked.act("inbound", "resume", json!({})).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
 /// Operates; exit code 1 if it was refused.
 pub async fn run(command: Command) -> ExitCode {
     match operate(command).await {
@@ -152,23 +176,23 @@ pub async fn run(command: Command) -> ExitCode {
 
 async fn operate(command: Command) -> Result<ExitCode, ConnectorError> {
     match command {
-        Command::List(asked) => print(&asked.hub.get("").await?),
+        Command::List(asked) => print(&asked.hub.get("connectors", "").await?),
         Command::Preview(asked) => {
             let body = json!({ "seq": asked.seq, "why": asked.why });
-            shown(&asked.hub.post(&asked.name, "preview", body).await?);
+            shown(&asked.hub.post("connectors", &asked.name, "preview", body).await?);
         }
-        Command::Pause(asked) => asked.act("pause", json!({})).await?,
-        Command::Resume(asked) => asked.act("resume", json!({})).await?,
+        Command::Pause(asked) => asked.act("connectors", "pause", json!({})).await?,
+        Command::Resume(asked) => asked.act("connectors", "resume", json!({})).await?,
         Command::Replay(asked) => {
             let body = match asked.day {
                 Some(day) => json!({ "day": day }),
                 None => json!({ "from": asked.from }),
             };
-            asked.action.act("replay", body).await?;
+            asked.action.act("connectors", "replay", body).await?;
         }
         Command::Reconcile(asked) => {
             let body = json!({ "why": asked.why });
-            let report = asked.hub.post(&asked.name, "reconcile", body).await?;
+            let report = asked.hub.post("connectors", &asked.name, "reconcile", body).await?;
             print(&report);
             if report["agrees"] != true {
                 return Ok(ExitCode::FAILURE);
@@ -179,7 +203,7 @@ async fn operate(command: Command) -> Result<ExitCode, ConnectorError> {
             let mut after = String::new();
             loop {
                 let path = format!("/{}/set-aside?state={state}{after}", asked.name);
-                let page = asked.hub.get(&path).await?;
+                let page = asked.hub.get("connectors", &path).await?;
                 for record in page["set_aside"].as_array().into_iter().flatten() {
                     println!("{record}");
                 }
@@ -189,33 +213,40 @@ async fn operate(command: Command) -> Result<ExitCode, ConnectorError> {
         }
         Command::Retry(asked) => {
             let body = if asked.all { json!({}) } else { json!({ "seqs": asked.seqs }) };
-            asked.action.act("retry", body).await?;
+            asked.action.act("connectors", "retry", body).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 impl ActionArguments {
-    async fn act(&self, word: &str, mut body: Value) -> Result<(), ConnectorError> {
+    /// * `of`: `connectors` or `inbound`.
+    async fn act(&self, of: &str, word: &str, mut body: Value) -> Result<(), ConnectorError> {
         body["why"] = json!(self.why);
-        print(&self.hub.post(&self.name, word, body).await?);
+        print(&self.hub.post(of, &self.name, word, body).await?);
         Ok(())
     }
 }
 
 impl Hub {
-    async fn get(&self, path: &str) -> Result<Value, ConnectorError> {
+    async fn get(&self, of: &str, path: &str) -> Result<Value, ConnectorError> {
         let client = client(&self.identity, &self.key, &self.ca)?;
-        answer(client.get(self.address(path))).await
+        answer(client.get(self.address(of, path))).await
     }
 
-    async fn post(&self, name: &str, word: &str, body: Value) -> Result<Value, ConnectorError> {
+    async fn post(
+        &self,
+        of: &str,
+        name: &str,
+        word: &str,
+        body: Value,
+    ) -> Result<Value, ConnectorError> {
         let client = client(&self.identity, &self.key, &self.ca)?;
-        answer(client.post(self.address(&format!("/{name}/{word}"))).json(&body)).await
+        answer(client.post(self.address(of, &format!("/{name}/{word}"))).json(&body)).await
     }
 
-    fn address(&self, path: &str) -> String {
-        format!("{}/v1/connectors{path}", self.to.trim_end_matches('/'))
+    fn address(&self, of: &str, path: &str) -> String {
+        format!("{}/v1/{of}{path}", self.to.trim_end_matches('/'))
     }
 }
 

@@ -52,6 +52,9 @@ enum Command {
     /// The connectors of a running hub: state, what would be sent, pause, replay, compare, set-asides.
     #[command(subcommand)]
     Connector(connector::Command),
+    /// Operate the sources of rows of a running hub.
+    #[command(subcommand)]
+    Inbound(connector::SourceCommand),
     /// Check settings, keys, disk, store and counterparts; says what to do.
     Doctor(doctor::Arguments),
 }
@@ -87,6 +90,7 @@ pub fn run() -> ExitCode {
             Command::Anchors(command) => anchors::run(&command),
             Command::Crl(command) => crl::run(&command).await,
             Command::Connector(command) => connector::run(command).await,
+            Command::Inbound(command) => connector::run_source(command).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
         }
     })

@@ -28,6 +28,7 @@ pub use trace::{Action, actions};
 
 use crate::{
     Hub,
+    inbound::Inbound,
     judge::{Judge, face},
     reuse::courier::{Courier, CourierError},
 };
@@ -38,6 +39,9 @@ const LICENCES_OF_A_HOLDER: usize = 10_000;
 const LICENCES_AT_ONCE: usize = 16;
 /// Set-asides that are read at a time.
 const RETRIED_AT_ONCE: usize = 1_000;
+
+/// What the names of sources begin with here.
+const FROM: &str = "from.";
 
 /// Most characters of a reason.
 pub const WHY_MOST: usize = 200;
@@ -90,6 +94,9 @@ pub enum OpsError {
     /// No connector of this name.
     #[error("there is no connector of this name")]
     Unknown,
+    /// No source of rows of this name.
+    #[error("there is no source of rows of this name")]
+    UnknownSource,
     /// It takes cases, not licences.
     #[error("this counterpart takes cases, which are neither counted nor sent again one by one")]
     ForCases,
@@ -158,6 +165,7 @@ impl OpsError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown_connector",
+            Self::UnknownSource => "unknown_source",
             Self::ForCases => "connector_for_cases",
             Self::Why => "why",
             Self::UnknownChange { .. } => "unknown_change",
@@ -227,10 +235,25 @@ fn courier<'a>(hub: &'a Hub, name: &str) -> Option<&'a Courier> {
     hub.couriers().get(name)
 }
 
-/// Stops sending until resumed, also across restarts.
+/// What a source of rows is called here, beside the counterparts, of whose names none has a full stop.
+#[must_use]
+pub fn name_of_source(name: &str) -> String {
+    format!("{FROM}{name}")
+}
+
+/// The source that is called so here; `None`: it is no source's name.
 ///
 /// # Errors
-/// `Unknown`, `Runner`, `Courier`, `Store`.
+/// `UnknownSource`.
+pub fn source<'a>(hub: &'a Hub, name: &str) -> Option<Result<&'a Inbound, OpsError>> {
+    let name = name.strip_prefix(FROM)?;
+    Some(hub.inbound().get(name).ok_or(OpsError::UnknownSource))
+}
+
+/// Stops sending until resumed, also across restarts; a [source](name_of_source): stops fetching.
+///
+/// # Errors
+/// `Unknown`, `UnknownSource`, `Runner`, `Courier`, `Store`.
 pub async fn pause(hub: &Hub, name: &str, by: &By) -> Result<(), OpsError> {
     switch(hub, name, by, true).await
 }
@@ -245,6 +268,14 @@ pub async fn resume(hub: &Hub, name: &str, by: &By) -> Result<(), OpsError> {
 
 async fn switch(hub: &Hub, name: &str, by: &By, pause: bool) -> Result<(), OpsError> {
     let act = if pause { "pause" } else { "resume" };
+    if let Some(source) = source(hub, name) {
+        let source = source?;
+        return trace::traced(hub, name, by, act, json!({}), async {
+            let done = if pause { source.pause(hub).await } else { source.resume(hub).await };
+            Ok(done?)
+        })
+        .await;
+    }
     if let Some(courier) = courier(hub, name) {
         return trace::traced(hub, name, by, act, json!({}), async {
             let done = if pause { courier.pause().await } else { courier.resume().await };

@@ -106,8 +106,10 @@ pub async fn actions(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<Action>, OpsError> {
-    if !hub.connectors.contains_key(name) && !hub.couriers().contains_key(name) {
-        return Err(OpsError::Unknown);
+    match super::source(hub, name) {
+        Some(source) => source.map(drop)?,
+        None if hub.connectors.contains_key(name) || hub.couriers().contains_key(name) => {}
+        None => return Err(OpsError::Unknown),
     }
     let prefix = prefix(name);
     let after = after.map(|id| [&prefix[..], id.as_bytes()].concat());

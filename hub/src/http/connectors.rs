@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Hub,
     connector_ops::{self as ops, By, OpsError, ReplayFrom, Retry},
+    inbound::{Inbound, InboundState},
     policy::Act,
     reuse::courier::{Courier, CourierState},
     tls::Caller,
@@ -472,6 +473,19 @@ pub async fn replace_code_map(
     Ok(HttpResponse::Ok().json(map))
 }
 
+async fn actions_of(
+    hub: &Hub,
+    caller: &Caller,
+    name: &str,
+    page: &Page,
+) -> Result<HttpResponse, Problem> {
+    operator(hub, caller)?;
+    let limit = limit_of(page.limit, 100)?;
+    let done = ops::actions(hub, name, page.after.as_deref(), limit).await?;
+    let next = done.last().filter(|_| done.len() == limit).map(|last| last.id.clone());
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "actions": done, "next": next })))
+}
+
 /// What operators did with the connector, newest first: who, why, when, what, and how it ended.
 #[utoipa::path(params(("name" = String, Path), Page), responses((status = 200, body = Object)))]
 #[get("/v1/connectors/{name}/actions")]
@@ -481,11 +495,77 @@ pub async fn actions(
     name: web::Path<String>,
     page: web::Query<Page>,
 ) -> Result<HttpResponse, Problem> {
+    actions_of(&hub, &caller, &name, &page).await
+}
+
+#[derive(Serialize, ToSchema)]
+struct SourcesAnswer {
+    /// State of each: position, last success, last error with advice, rows taken and refused, whether it is paused.
+    #[schema(value_type = Vec<Object>)]
+    inbound: Vec<InboundState>,
+}
+
+/// The state of every source of rows.
+#[utoipa::path(responses((status = 200, body = SourcesAnswer), (status = 403, body = Problem)))]
+#[get("/v1/inbound")]
+pub async fn list_sources(hub: web::Data<Hub>, caller: Caller) -> Result<HttpResponse, Problem> {
     operator(&hub, &caller)?;
-    let limit = limit_of(page.limit, 100)?;
-    let actions = ops::actions(&hub, &name, page.after.as_deref(), limit).await?;
-    let next = actions.last().filter(|_| actions.len() == limit).map(|last| last.id.clone());
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "actions": actions, "next": next })))
+    let inbound = hub.inbound().values().map(Inbound::state).collect();
+    Ok(HttpResponse::Ok().json(SourcesAnswer { inbound }))
+}
+
+/// Fetches no rows until resumed; also across restarts.
+#[utoipa::path(params(("name" = String, Path)), request_body = WhyRequest,
+               responses((status = 200, body = Paused), (status = 404, body = Problem)))]
+#[post("/v1/inbound/{name}/pause")]
+pub async fn pause_source(
+    hub: web::Data<Hub>,
+    caller: Caller,
+    request: HttpRequest,
+    name: web::Path<String>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    operator(&hub, &caller)?;
+    let (asked, body): (WhyRequest, _) = body::json(&request, payload, SMALL).await?;
+    let by = by(&caller, &asked.why)?;
+    once(&hub, &caller, &request, &body, async {
+        ops::pause(&hub, &ops::name_of_source(&name), &by).await?;
+        Done::json(StatusCode::OK, &Paused { paused: true })
+    })
+    .await
+}
+
+/// Goes on fetching rows.
+#[utoipa::path(params(("name" = String, Path)), request_body = WhyRequest,
+               responses((status = 200, body = Paused), (status = 404, body = Problem)))]
+#[post("/v1/inbound/{name}/resume")]
+pub async fn resume_source(
+    hub: web::Data<Hub>,
+    caller: Caller,
+    request: HttpRequest,
+    name: web::Path<String>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    operator(&hub, &caller)?;
+    let (asked, body): (WhyRequest, _) = body::json(&request, payload, SMALL).await?;
+    let by = by(&caller, &asked.why)?;
+    once(&hub, &caller, &request, &body, async {
+        ops::resume(&hub, &ops::name_of_source(&name), &by).await?;
+        Done::json(StatusCode::OK, &Paused { paused: false })
+    })
+    .await
+}
+
+/// What operators did with the source, newest first.
+#[utoipa::path(params(("name" = String, Path), Page), responses((status = 200, body = Object)))]
+#[get("/v1/inbound/{name}/actions")]
+pub async fn source_actions(
+    hub: web::Data<Hub>,
+    caller: Caller,
+    name: web::Path<String>,
+    page: web::Query<Page>,
+) -> Result<HttpResponse, Problem> {
+    actions_of(&hub, &caller, &ops::name_of_source(&name), &page).await
 }
 
 impl From<OpsError> for Problem {
@@ -494,7 +574,7 @@ impl From<OpsError> for Problem {
         let (code, detail) = (error.code(), error.to_string());
         match error {
             E::Store(error) => error.into(),
-            E::Unknown | E::UnknownChange { .. } | E::UnknownReport => {
+            E::Unknown | E::UnknownSource | E::UnknownChange { .. } | E::UnknownReport => {
                 Self::not_found(code, detail).at("request")
             }
             E::ForCases | E::Why | E::NoChangeSince | E::NotShared | E::CodeMap(_) => {

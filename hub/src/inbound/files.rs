@@ -34,6 +34,9 @@ struct Handled {
     at: Timestamp,
     records: u64,
     refused: u64,
+    /// Its name, by which it is recognised when this record is gone.
+    #[serde(default)]
+    stem: String,
 }
 
 impl Kept for Handled {
@@ -72,10 +75,15 @@ impl Worker {
                             concluded(&marker, manifest, repeated(&marker), Aside::Handled);
                         conclusion.keeps_answer = true;
                         conclusion
+                    } else if place.forgotten.as_ref().is_some_and(|last| marker.stem <= *last) {
+                        self.count_batch("refused");
+                        concluded(&marker, manifest, forgotten(&marker), Aside::Refused)
                     } else {
                         let answer = self.batch(hub, map, &marker, batch, &key, place).await?;
                         let (records, refused) = (batch.len() as u64, answer.records.len() as u64);
-                        draft.put(&key, &Handled { at: hub.clock.now(), records, refused });
+                        let (at, stem) = (hub.clock.now(), marker.stem.clone());
+                        draft.put(&key, &Handled { at, records, refused, stem });
+                        place.batches = Some(self.remembered(hub, place).await? + 1);
                         self.count_batch("taken");
                         self.count(records - refused, refused);
                         concluded(&marker, manifest, answer, Aside::Handled)
@@ -88,6 +96,72 @@ impl Worker {
             let _ = draft.commit(&*hub.store).await?;
             state.send_modify(|state| state.show(place));
             self.conclude(hub, folder, place).await?;
+            self.asked(hub.clock.now());
+            self.forget_batches(hub, folder.keep_batches(), place).await?;
+        }
+        Ok(())
+    }
+
+    /// How many batches are remembered.
+    async fn remembered(&self, hub: &Hub, place: &Place) -> Result<u64, StoreError> {
+        if let Some(batches) = place.batches {
+            return Ok(batches);
+        }
+        let (prefix, mut counted, mut after) = (self.rows_prefix(), 0, None::<Vec<u8>>);
+        loop {
+            let (collection, after_key) = (Handled::COLLECTION, after.as_deref());
+            let keys = records::keys(&*hub.store, collection, &prefix, after_key, AT_ONCE).await?;
+            counted += keys.len() as u64;
+            match keys.last() {
+                Some(last) if keys.len() == AT_ONCE => after = Some([&prefix[..], last].concat()),
+                _ => return Ok(counted),
+            }
+        }
+    }
+
+    /// Forgets the oldest batches when there are a tenth more than are to be remembered. Their names are written down
+    /// first, up to the last of them: what has such a name and is not remembered is not taken in.
+    async fn forget_batches(
+        &self,
+        hub: &Hub,
+        keep: u64,
+        place: &mut Place,
+    ) -> Result<(), StoreError> {
+        if self.remembered(hub, place).await? <= keep + keep / 10 {
+            return Ok(());
+        }
+        let (prefix, mut found, mut after) = (self.rows_prefix(), Vec::new(), None::<Vec<u8>>);
+        loop {
+            let page =
+                records::list::<Handled>(&*hub.store, &prefix, after.as_deref(), AT_ONCE).await?;
+            let full = page.len() == AT_ONCE;
+            after = page.last().map(|last| last.key.clone());
+            found.extend(page.into_iter().map(|one| (one.value.at, one.value.stem, one.key)));
+            if !full {
+                break;
+            }
+        }
+        found.sort();
+        let all = found.len();
+        let most = usize::try_from(keep).unwrap_or(usize::MAX);
+        // Without its name a batch could not be recognised any more.
+        found.retain(|(_, stem, _)| !stem.is_empty());
+        found.truncate(all.saturating_sub(most));
+        let left = (all - found.len()) as u64;
+        let last = found.iter().map(|(_, stem, _)| stem).max();
+        if let Some(last) = last.filter(|last| Some(*last) > place.forgotten.as_ref()) {
+            place.forgotten = Some(last.clone());
+        }
+        place.batches = Some(left);
+        let mut draft = Draft::new();
+        draft.put(self.place_key(), place);
+        let _ = draft.commit(&*hub.store).await?;
+        for some in found.chunks(AT_ONCE) {
+            let mut draft = Draft::new();
+            for (_, _, key) in some {
+                draft.unindex(Handled::COLLECTION, key);
+            }
+            let _ = draft.commit(&*hub.store).await?;
         }
         Ok(())
     }
@@ -213,6 +287,12 @@ fn concluded(
 fn repeated(marker: &Marker) -> BatchAnswer {
     let remark = "this batch was handled before, and is not taken in again".to_owned();
     refused_whole(marker, &BatchRefused { code: "batch_repeated", remark })
+}
+
+fn forgotten(marker: &Marker) -> BatchAnswer {
+    let remark = "a batch of this name may have been handled long ago: drop it under a later name"
+        .to_owned();
+    refused_whole(marker, &BatchRefused { code: "batch_name_used", remark })
 }
 
 fn refused_whole(marker: &Marker, refused: &BatchRefused) -> BatchAnswer {

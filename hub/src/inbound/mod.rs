@@ -35,7 +35,7 @@ pub use record::Defect;
 use record::{Described, Refused, Subject};
 
 use crate::{
-    Hub,
+    Hub, connector_ops,
     intake::{self, IntakeError},
     records::{self, Draft, Kept},
 };
@@ -58,6 +58,8 @@ pub struct InboundState {
     pub department: String,
     /// `brought`, `key_service` or `unsigned`.
     pub signatures: &'static str,
+    /// An operator paused it; stays so across restarts.
+    pub paused: bool,
     /// Rows taken since it was set up; those that were held already included.
     pub taken: u64,
     /// Rows refused since it was set up.
@@ -92,6 +94,12 @@ struct Place {
     /// Files: the batch that is being worked through, and the time that its last row has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun: Option<(String, u64)>,
+    /// Files: how many batches are remembered; `None`: nobody counted them yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batches: Option<u64>,
+    /// Files: the last name of a batch that was forgotten. What has a name up to this one may have been handled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forgotten: Option<String>,
 }
 
 impl Kept for Place {
@@ -126,7 +134,9 @@ impl Kept for Defects {
 
 /// A running source. Dropping it stops it.
 pub struct Inbound {
-    state: watch::Receiver<InboundState>,
+    state: watch::Sender<InboundState>,
+    /// Held while it is written down, or read at the start, whether it is paused.
+    switching: Arc<tokio::sync::Mutex<()>>,
     certificate: Option<PathBuf>,
     wake: Arc<tokio::sync::Notify>,
     stop: CancellationToken,
@@ -142,11 +152,12 @@ impl Inbound {
             Signatures::KeyService(_) => "key_service",
             _ => "unsigned",
         };
-        let (state, watched) = watch::channel(InboundState {
+        let state = watch::Sender::new(InboundState {
             name: settings.name.clone(),
             kind: settings.kind(),
             department: settings.department.to_string(),
             signatures,
+            paused: false,
             taken: 0,
             refused: 0,
             position_micros: 0,
@@ -162,12 +173,45 @@ impl Inbound {
             map_file: settings.map_file(),
             settings,
         };
-        let task = Task { hub: Arc::downgrade(hub), worker, state, wake: wake.clone() };
+        let switching = Arc::new(tokio::sync::Mutex::new(()));
+        let task = Task {
+            hub: Arc::downgrade(hub),
+            worker,
+            state: state.clone(),
+            switching: switching.clone(),
+            wake: wake.clone(),
+        };
         let until = stop.clone();
         let task = tokio::spawn(async move {
             let _ = until.run_until_cancelled(task.run()).await;
         });
-        Self { state: watched, certificate, wake, stop, task: Mutex::new(Some(task)) }
+        Self { state, switching, certificate, wake, stop, task: Mutex::new(Some(task)) }
+    }
+
+    /// Fetches nothing until resumed, also across restarts. What is under way is broken off, and done again later.
+    ///
+    /// # Errors
+    /// It could not be written down; it goes on as before.
+    pub async fn pause(&self, hub: &Hub) -> Result<(), StoreError> {
+        self.switch(hub, true).await
+    }
+
+    /// Goes on, at once: a pause after a failure is cut short too.
+    ///
+    /// # Errors
+    /// As [`Inbound::pause`].
+    pub async fn resume(&self, hub: &Hub) -> Result<(), StoreError> {
+        self.switch(hub, false).await?;
+        self.wake();
+        Ok(())
+    }
+
+    async fn switch(&self, hub: &Hub, paused: bool) -> Result<(), StoreError> {
+        let _alone = self.switching.lock().await;
+        let name = self.state.borrow().name.clone();
+        hub.store.set_flag(&connector_ops::name_of_source(&name), paused).await?;
+        self.state.send_modify(|state| state.show_paused(paused));
+        Ok(())
     }
 
     /// How it is doing.
@@ -181,6 +225,7 @@ impl Inbound {
     pub fn word(&self) -> String {
         let state = self.state.borrow();
         match &state.last_error {
+            _ if state.paused => "paused".to_owned(),
             Some(error) if state.is_failing() => error.code.clone(),
             _ => "ok".to_owned(),
         }
@@ -240,21 +285,61 @@ struct Task {
     hub: Weak<Hub>,
     worker: Worker,
     state: watch::Sender<InboundState>,
+    switching: Arc<tokio::sync::Mutex<()>>,
     wake: Arc<tokio::sync::Notify>,
 }
 
 impl Task {
+    /// What it was before the start: how far, and whether it was paused.
+    async fn recall(&self) {
+        let _alone = self.switching.lock().await;
+        let name = connector_ops::name_of_source(&self.worker.settings.name);
+        loop {
+            let Some(hub) = self.hub.upgrade() else { return };
+            let recalled = async {
+                let paused = hub.store.flag(&name).await?;
+                Ok::<_, StoreError>((paused, self.worker.place(&hub).await?))
+            };
+            match recalled.await {
+                Ok((paused, place)) => {
+                    self.state.send_modify(|state| {
+                        state.show(&place);
+                        state.show_paused(paused);
+                    });
+                    self.worker.asked(hub.clock.now());
+                    return;
+                }
+                Err(error) => {
+                    let error = told(&self.worker.settings.name, &error.into(), hub.clock.now());
+                    self.state.send_modify(|state| state.last_error = Some(error));
+                }
+            }
+            drop(hub);
+            tokio::time::sleep(self.worker.settings.pace.backoff_max).await;
+        }
+    }
+
     async fn run(self) {
         let pace = self.worker.settings.pace.clone();
         let mut failures: u32 = 0;
+        let mut watched = self.state.subscribe();
+        self.recall().await;
         loop {
+            if watched.wait_for(|state| !state.paused).await.is_err() {
+                return;
+            }
             let Some(hub) = self.hub.upgrade() else { return };
             let at = hub.clock.now();
-            let round = self.worker.round(&hub, &self.state).await;
+            // A round can be broken off anywhere, as by a kill.
+            let round = tokio::select! {
+                round = self.worker.round(&hub, &self.state) => round,
+                _ = watched.wait_for(|state| state.paused) => continue,
+            };
             drop(hub);
             let pause = match round {
                 Ok(()) => {
                     failures = 0;
+                    self.worker.asked(at);
                     self.state.send_modify(|state| {
                         (state.last_success, state.next_attempt) = (Some(at), None);
                     });
@@ -275,6 +360,7 @@ impl Task {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.wake.notified() => {}
+                _ = watched.wait_for(|state| state.paused) => {}
             }
         }
     }
@@ -311,6 +397,11 @@ enum Outcome {
 }
 
 impl Worker {
+    async fn place(&self, hub: &Hub) -> Result<Place, StoreError> {
+        let held = records::read::<Place>(&*hub.store, self.place_key()).await?;
+        Ok(held.map(|held| held.value).unwrap_or_default())
+    }
+
     fn place_key(&self) -> &[u8] {
         self.settings.name.as_bytes()
     }
@@ -327,10 +418,7 @@ impl Worker {
             .filter(|field| field.from.is_some())
             .map(|field| field.name.as_str())
             .collect();
-        let mut place = records::read::<Place>(&*hub.store, self.place_key())
-            .await?
-            .map(|held| held.value)
-            .unwrap_or_default();
+        let mut place = self.place(hub).await?;
         state.send_modify(|state| state.show(&place));
         let source = match &self.source {
             Opened::Rows(source) => source,
@@ -351,6 +439,7 @@ impl Worker {
                 break;
             }
             after = last.position.clone();
+            self.asked(hub.clock.now());
             let new =
                 self.page(hub, &**source, &map, page.rows, page.now_micros, &mut place).await?;
             pages += usize::from(new);
@@ -406,6 +495,13 @@ impl Worker {
         let _ = draft.commit(&*hub.store).await?;
         self.count(taken, answers.len() as u64);
         Ok(true)
+    }
+
+    /// It was asked for rows, and answered.
+    fn asked(&self, at: Timestamp) {
+        let source = self.settings.name.clone();
+        metrics::gauge!("yihao_inbound_asked_seconds", "source" => source)
+            .set(at.as_millisecond() as f64 / 1_000.0);
     }
 
     fn count(&self, taken: u64, refused: u64) {
@@ -858,6 +954,15 @@ impl From<IntakeError> for Stop {
 }
 
 impl InboundState {
+    fn show_paused(&mut self, paused: bool) {
+        self.paused = paused;
+        metrics::gauge!("yihao_inbound_paused", "source" => self.name.clone()).set(if paused {
+            1.0
+        } else {
+            0.0
+        });
+    }
+
     fn show(&mut self, place: &Place) {
         (self.taken, self.refused) = (place.taken, place.refused);
         self.position_micros = place.position.micros;

@@ -247,7 +247,9 @@ fn may_operate(visitor: &Visitor) -> Result<(), Failure> {
 /// Who does it, and why. Whether there is such a counterpart comes before the question why.
 fn by(visitor: &Visitor, name: &str, form: &Posted) -> Result<By, Failure> {
     may_operate(visitor)?;
-    if !visitor.hub.connectors.contains_key(name) && !visitor.hub.couriers().contains_key(name) {
+    let counterpart =
+        visitor.hub.connectors.contains_key(name) || visitor.hub.couriers().contains_key(name);
+    if !counterpart && !matches!(connector_ops::source(&visitor.hub, name), Some(Ok(_))) {
         return Err(unknown());
     }
     let (department, operator) = visitor
@@ -267,7 +269,7 @@ fn courier<'a>(visitor: &'a Visitor, name: &str) -> Option<&'a Courier> {
 fn failed(error: OpsError) -> Failure {
     let code = error.code();
     match error {
-        OpsError::Unknown => unknown(),
+        OpsError::Unknown | OpsError::UnknownSource => unknown(),
         OpsError::UnknownReport => Failure::not_found(code, |t| t.say_not_found),
         OpsError::Why => Failure::bad_request(code, |t| t.say_why),
         OpsError::UnknownChange { .. }
@@ -327,7 +329,16 @@ async fn detail(
         false => form("pause", t.pause, t.act_pause),
     };
     let (connector, mut forms, samples, reports, code_map);
-    if let Some(courier) = courier(visitor, name) {
+    if let Some(source) = connector_ops::source(&visitor.hub, name) {
+        let state = source.map_err(failed)?.state();
+        connector = source_card(visitor, &state);
+        let act = |act, button, hint| ActionForm { act, button, hint, id: act, asks: Asks::Why };
+        forms = vec![match state.paused {
+            true => act("resume", t.resume, t.act_resume_source),
+            false => act("pause", t.pause, t.act_pause_source),
+        }];
+        (samples, reports, code_map) = (Vec::new(), Vec::new(), None);
+    } else if let Some(courier) = courier(visitor, name) {
         let state = courier.state();
         connector = courier_card(visitor, &state);
         forms = vec![switch(state.paused)];
@@ -360,7 +371,7 @@ async fn detail(
         connector_ops::actions(&visitor.hub, name, None, ACTIONS).await.map_err(failed)?;
     let who = visitor.logged_in()?.account.name.clone();
     let page = views::ConnectorPage {
-        page: visitor.frame(Section::Connectors, name),
+        page: visitor.frame(Section::Connectors, connector.name.clone()),
         connector,
         who: fill(t.acts_by, &[("who", &who)]),
         forms,
@@ -668,10 +679,10 @@ fn source_card(visitor: &Visitor, state: &InboundState) -> views::Connector {
     });
     let mut connector = views::Connector {
         // No name of a counterpart has a full stop.
-        id: format!("from.{}", state.name),
+        id: connector_ops::name_of_source(&state.name),
         name: state.name.clone(),
         kind: t.connector_kind(state.kind).to_owned(),
-        badge: badge(t, false, failing, 0),
+        badge: source_badge(t, state),
         facts: vec![
             Fact::new(t.source_taken, records(state.taken)),
             Fact::new(t.source_refused, records(state.refused)),
@@ -683,7 +694,7 @@ fn source_card(visitor: &Visitor, state: &InboundState) -> views::Connector {
         error,
         set_aside: None,
         charts: Vec::new(),
-        operate_label: String::new(),
+        operate_label: fill(t.operate_of, &[("name", &state.name)]),
     };
     connector.facts.extend(certificate(visitor, &state.name));
     connector
@@ -712,6 +723,18 @@ fn badge(t: &Texts, paused: bool, failing: bool, waiting: u64) -> Badge {
         (Tone::Plain, "→", t.state_sending)
     };
     Badge { tone, sign, word: word.to_owned() }
+}
+
+fn source_badge(t: &Texts, state: &InboundState) -> Badge {
+    Badge {
+        word: match (state.paused, state.is_failing()) {
+            (true, _) => t.state_paused,
+            (false, true) => t.state_failing,
+            (false, false) => t.state_fetching,
+        }
+        .to_owned(),
+        ..badge(t, state.paused, state.is_failing(), 0)
+    }
 }
 
 fn error_of(visitor: &Visitor, next: Option<Timestamp>, error: &LastError) -> ConnectorError {
