@@ -5,7 +5,7 @@ mod support;
 use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use connectors::{
-    Batch, Connector, Delivered, ReplyPosition, Runner,
+    Batch, Connector, ConnectorSettings, Delivered, ReplyPosition, Runner,
     files::{
         answer::ANSWER_END,
         manifest::{DONE_END, MANIFEST_END, Manifest},
@@ -352,6 +352,41 @@ async fn counts_that_are_missing_wrong_or_old_are_told_apart() {
     assert_eq!(holdings().await, "counts_missing");
     fs::write(there.out().join("answers/holdings.ndjson"), "{}\n").unwrap();
     assert_eq!(holdings().await, "answer_file_unusable");
+}
+
+/// A receiver's `next` says nothing of what is sent once more: it is there already. What counts then is that the receiver
+/// has answered the batch, and counted after that.
+#[tokio::test]
+async fn right_after_a_replay_counts_are_waited_for_until_it_is_in_them() {
+    for restarted in [false, true] {
+        let mut there = DropBox::start().await;
+        let store: Arc<dyn LicenceStore> = Arc::new(MemoryStore::new());
+        issue(&*store, 0, 20).await;
+        let settings = ConnectorSettings { timeout_ms: Some(500), ..there.settings() };
+        let mut runner = Runner::start(store.clone(), open(&settings), quick());
+        caught_up(&runner, &*store).await;
+        until_names(&there, "answers/handled", 1).await;
+        there.lose(&[3, 4]);
+        there.rest();
+        if restarted {
+            runner.stop().await;
+            runner = Runner::start(store.clone(), open(&settings), quick());
+        }
+        runner.replay(licence::Seq(0)).await.unwrap();
+        caught_up(&runner, &*store).await;
+        // What lies there was counted before.
+        let error = runner.reconcile().await.unwrap_err();
+        assert_eq!(error.code(), "counts_outdated", "{error}");
+        there.work();
+        let compared = loop {
+            match runner.reconcile().await {
+                Ok(compared) => break compared,
+                Err(error) => assert_eq!(error.code(), "counts_outdated", "{error}"),
+            }
+        };
+        assert!(compared.agrees, "{compared:?}");
+        assert_eq!(there.current().len(), 20);
+    }
 }
 
 #[tokio::test]

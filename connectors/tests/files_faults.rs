@@ -135,6 +135,47 @@ async fn cut_in_the_middle_of_a_batch() {
     case.ends_well(&runner, &[]).await;
 }
 
+/// A transfer breaks, and then the code map is edited: the same records make another file, and nobody goes on with what
+/// came over of the first. Files of others, and of batches that are still to come, are left alone.
+#[tokio::test]
+async fn a_transfer_that_broke_before_the_code_map_was_edited_leaves_nothing() {
+    let mut case = Case::new().await;
+    case.there.rest();
+    let map = tempfile::NamedTempFile::new().unwrap();
+    let text = connectors::files::built_in().to_text();
+    fs::write(map.path(), &text).unwrap();
+    let mut settings = case.settings();
+    settings.code_map = Some(map.path().to_owned());
+    let connector = open(&settings);
+    let items = (0..100).map(connectors::rules::samples::issued).collect();
+    let batch = connectors::Batch::new("city", 0, items);
+    let out = case.there.out();
+    let parts = || {
+        let names = case.there.names("");
+        names.into_iter().filter(|name| name.ends_with(PART)).collect::<Vec<_>>()
+    };
+    // The handshake takes some of them.
+    for bytes in (4_000..40_000).step_by(2_000) {
+        case.relay.set(Weather::CutSending(bytes));
+        connector.deliver(&batch).await.unwrap_err();
+        if !parts().is_empty() {
+            break;
+        }
+    }
+    assert_eq!(parts().len(), 1);
+    let later = format!("city-{:020}-{:020}-{}.ndjson{PART}", 900, 999, "0".repeat(16));
+    for other in ["other.ndjson.part", &later] {
+        fs::write(out.join(other), "").unwrap();
+    }
+    fs::write(map.path(), text.replace("\"as\": \"issuer_name\"", "\"as\": \"issued_by\""))
+        .unwrap();
+    case.relay.set(Weather::Fair);
+    connector.deliver(&batch).await.unwrap();
+    assert_eq!(parts(), [later.as_str(), "other.ndjson.part"]);
+    let data = case.there.names("").into_iter().find(|name| name.ends_with(".ndjson")).unwrap();
+    assert!(fs::read_to_string(out.join(data)).unwrap().contains("issued_by"));
+}
+
 #[tokio::test]
 async fn half_applied() {
     let mut case = Case::new().await;

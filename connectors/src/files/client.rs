@@ -1,7 +1,8 @@
 //! What is read and written on the file server.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    sync::{self, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -12,6 +13,7 @@ use tokio::{
 };
 
 use super::{
+    Sent,
     answer::{ANSWER_END, ANSWER_LIMIT, COUNTS_NAME, Counts, HOLDINGS_NAME, HoldingRecord},
     encode::Encoded,
     manifest::{DONE_END, MANIFEST_END, MANIFEST_LIMIT, Manifest},
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::{
     Bucket, DeliveryError, Holding, Problem, Reply, ReplyPage, ReplyPosition,
-    sftp::{Entry, Session, Sftp, join},
+    sftp::{Entry, PART, Session, Sftp, join},
 };
 
 /// Most files in a folder that is listed.
@@ -47,6 +49,16 @@ pub(crate) struct Client {
     sending: Sftp,
     reading: Sftp,
     answers: Mutex<Answers>,
+    transfers: sync::Mutex<Transfers>,
+}
+
+/// What is being brought over.
+#[derive(Default)]
+struct Transfers {
+    /// Names of batches.
+    under_way: BTreeSet<String>,
+    /// It was looked for what broken transfers left, and none was broken since.
+    clean: bool,
 }
 
 /// What is known of answers that are there.
@@ -63,16 +75,72 @@ struct Answers {
 impl Client {
     pub(crate) fn new(settings: Settings) -> Self {
         let [sending, reading] = [0; 2].map(|_| Sftp::new(settings.target.clone()));
-        Self { settings, sending, reading, answers: Mutex::default() }
+        let transfers = sync::Mutex::default();
+        Self { settings, sending, reading, answers: Mutex::default(), transfers }
     }
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
+    fn transfers(&self) -> sync::MutexGuard<'_, Transfers> {
+        self.transfers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Brings a batch over: data file, manifest, and last the done-marker.
     pub(crate) async fn send(&self, encoded: &Encoded) -> Result<(), DeliveryError> {
         let Some(data) = &encoded.data else { return Ok(()) };
+        let clean = {
+            let mut transfers = self.transfers();
+            transfers.under_way.insert(encoded.stem.clone());
+            // Until it has gone well; a future that is dropped midway leaves it so.
+            std::mem::replace(&mut transfers.clean, false)
+        };
+        let sent = self.bring(encoded, data).await;
+        self.transfers().under_way.remove(&encoded.stem);
+        sent?;
+        if clean || self.sweep(encoded).await {
+            self.transfers().clean = true;
+        }
+        Ok(())
+    }
+
+    /// Removes the beginnings of files that transfers left which nobody goes on with, because the same records have
+    /// other names and bytes now: after a code map was edited, or batches were cut differently. Only what is called
+    /// `….part` after a batch of ours, of the records that this batch brought. Whether it worked; if not, it is
+    /// no reason to bring the batch again.
+    async fn sweep(&self, encoded: &Encoded) -> bool {
+        let swept = async {
+            let session = self.sending.session().await?;
+            for entry in session.list(&self.settings.folder, FILES).await? {
+                let stem = entry.name.strip_suffix(PART).and_then(|name| {
+                    let ends = [DONE_END, MANIFEST_END, self.settings.content.end()];
+                    ends.iter().find_map(|end| name.strip_suffix(end))
+                });
+                let orphan = entry.is_file
+                    && stem.is_some_and(|stem| {
+                        reply::first_of(stem, &self.settings.name).is_some_and(|first| {
+                            encoded.ends.is_some_and(|(from, to)| from.0 <= first && first <= to.0)
+                        }) && !self.transfers().under_way.contains(stem)
+                    });
+                if orphan {
+                    session.remove(&join(&self.settings.folder, &entry.name)).await?;
+                }
+            }
+            session.keep();
+            Ok::<_, DeliveryError>(())
+        };
+        match swept.await {
+            Ok(()) => true,
+            Err(error) => {
+                let connector = &self.settings.name;
+                tracing::debug!(connector, code = error.code(), "leftovers were not looked for");
+                false
+            }
+        }
+    }
+
+    async fn bring(&self, encoded: &Encoded, data: &[u8]) -> Result<(), DeliveryError> {
         let session = self.sending.session().await?;
         let path = |end: &str| join(&self.settings.folder, &format!("{}{end}", encoded.stem));
         let put = session.put(&path(self.settings.content.end()), data).await?;
@@ -246,7 +314,7 @@ impl Client {
         }
         let folder = join(&self.settings.answers, HANDLED);
         if session.about(&folder).await?.is_some() {
-            let now = now().as_secs();
+            let now = self.their_time(session).await?;
             for entry in session.list(&folder, FILES).await? {
                 let old = entry.modified.saturating_add(keep.as_secs()) < now;
                 let stem = entry.name.strip_suffix(ANSWER_END).unwrap_or_default();
@@ -260,6 +328,16 @@ impl Client {
         Ok(())
     }
 
+    /// The server's clock, in seconds since 1970: files have their times by it, and ours may say something else.
+    async fn their_time(&self, session: &Session) -> Result<u64, DeliveryError> {
+        let path = join(&self.settings.answers, &format!(".{}.clock", self.settings.name));
+        session.remove(&path).await?;
+        session.put(&path, b"").await?;
+        let about = session.about(&path).await?;
+        session.remove(&path).await?;
+        Ok(about.map_or(0, |about| about.modified))
+    }
+
     /// Removes the files of an answered batch, the marker first.
     async fn remove_batch(&self, session: &Session, answer: &str) -> Result<(), DeliveryError> {
         let stem = answer.strip_suffix(ANSWER_END).unwrap_or(answer);
@@ -269,22 +347,49 @@ impl Client {
         Ok(())
     }
 
-    /// The receiver's counts; waited for until every change below `sent` is in them.
-    pub(crate) async fn counts(&self, sent: u64) -> Result<Counts, DeliveryError> {
+    /// How far the receiver's counts go, if it has dropped any that can be read.
+    pub(crate) async fn counted(&self) -> Result<Option<u64>, DeliveryError> {
+        let session = self.reading.session().await?;
+        let read = session.read(&join(&self.settings.answers, COUNTS_NAME), COUNTS_LIMIT).await;
+        session.keep();
+        match read {
+            Ok(bytes) => Ok(bytes
+                .and_then(|bytes| reply::parse_counts(&bytes, self.settings.encoding).ok())
+                .and_then(|counts| counts.next)),
+            // Told where counts are asked for.
+            Err(DeliveryError::Configuration(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The receiver's counts; waited for until everything that was sent is in them.
+    pub(crate) async fn counts(&self, sent: &Sent) -> Result<Counts, DeliveryError> {
         let path = join(&self.settings.answers, COUNTS_NAME);
+        let next = sent.next.unwrap_or(0);
+        let outdated =
+            |counted| DeliveryError::Unreachable(Problem::CountsOutdated { counted, sent: next });
         let deadline = Instant::now() + self.settings.target.timeout;
         loop {
             let session = self.reading.session().await?;
+            let worked_through = match &sent.again {
+                Some((stem, _)) => self.worked_through(&session, stem).await?,
+                None => Some(0),
+            };
+            let about = session.about(&path).await?;
             let bytes = session.read(&path, COUNTS_LIMIT).await?;
             session.keep();
             let problem =
                 match bytes.map(|bytes| reply::parse_counts(&bytes, self.settings.encoding)) {
                     None => DeliveryError::Configuration(Problem::CountsMissing),
                     Some(Ok(counts)) => match counts.next {
-                        Some(counted) if counted < sent => {
-                            DeliveryError::Unreachable(Problem::CountsOutdated { counted, sent })
+                        Some(counted) if counted < next => outdated(counted),
+                        _ => {
+                            let modified = about.map_or(0, |about| about.modified);
+                            if worked_through.is_some_and(|at| at <= modified) {
+                                return Ok(counts);
+                            }
+                            outdated(sent.again.as_ref().map_or(next, |(_, first)| *first))
                         }
-                        _ => return Ok(counts),
                     },
                     // Perhaps it is being written.
                     Some(Err(why)) => DeliveryError::Configuration(Problem::AnswerFileUnusable {
@@ -297,6 +402,23 @@ impl Client {
             }
             time::sleep(LOOK).await;
         }
+    }
+
+    /// Since when the receiver has worked through a batch, by the server's clock: it has answered it, or has taken it
+    /// away (0: who knows when). `None`: it has not.
+    async fn worked_through(
+        &self,
+        session: &Session,
+        stem: &str,
+    ) -> Result<Option<u64>, DeliveryError> {
+        let answer = format!("{stem}{ANSWER_END}");
+        for folder in [&self.settings.answers, &join(&self.settings.answers, HANDLED)] {
+            if let Some(about) = session.about(&join(folder, &answer)).await? {
+                return Ok(Some(about.modified));
+            }
+        }
+        let marker = join(&self.settings.folder, &format!("{stem}{DONE_END}"));
+        Ok(session.about(&marker).await?.is_none().then_some(0))
     }
 
     /// Records of a bucket by identifier, after `after`, at most `limit`, out of the receiver's list. It is read through

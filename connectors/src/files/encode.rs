@@ -23,8 +23,8 @@ pub(crate) struct Encoded {
     pub(crate) data: Option<Vec<u8>>,
     pub(crate) manifest: Vec<u8>,
     pub(crate) refused: Vec<Refused>,
-    /// The number of the last record in the data file.
-    pub(crate) last: Option<Seq>,
+    /// The numbers of the first and the last record in the data file.
+    pub(crate) ends: Option<(Seq, Seq)>,
 }
 
 /// The files of this batch: the same for the same batch and code map.
@@ -55,7 +55,7 @@ pub(crate) fn files(settings: &Settings, map: &CodeMap, batch: &Batch) -> Encode
     }
     let (Some(first), Some(last)) = (numbers.first().copied(), numbers.last().copied()) else {
         let (stem, manifest) = (String::new(), Vec::new());
-        return Encoded { stem, data: None, manifest, refused, last: None };
+        return Encoded { stem, data: None, manifest, refused, ends: None };
     };
     // The batch's id tells replays apart, the content what a mended code map makes of the same records: files that have
     // come to a name are never written over with others.
@@ -78,7 +78,7 @@ pub(crate) fn files(settings: &Settings, map: &CodeMap, batch: &Batch) -> Encode
         numbers,
     };
     let manifest = manifest.to_bytes();
-    Encoded { stem, data: Some(data), manifest, refused, last: Some(Seq(last)) }
+    Encoded { stem, data: Some(data), manifest, refused, ends: Some((Seq(first), Seq(last))) }
 }
 
 /// The line that is marked: what is sent of the record, but for what the same licence has another value of when it is
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_batch_of_which_nothing_is_left_has_no_files() {
         let empty = files(&settings(), &built_in(), &Batch::new("city", 0, Vec::new()));
-        assert!(empty.data.is_none() && empty.last.is_none());
+        assert!(empty.data.is_none() && empty.ends.is_none());
     }
 
     #[test]

@@ -13,10 +13,7 @@ mod settings;
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -54,15 +51,25 @@ static BUILT_IN: LazyLock<Arc<CodeMap>> = LazyLock::new(|| Arc::new(built_in()))
 pub struct Files {
     client: client::Client,
     code_map: Option<CodeMapFile>,
-    /// One more than the number of the last change that was brought over; 0: none was since the start.
-    sent: AtomicU64,
+    sent: Mutex<Sent>,
+}
+
+/// How far this counterpart is.
+#[derive(Clone, Default)]
+pub(crate) struct Sent {
+    /// One more than the number of the last change that was brought over, or that the receiver had counted before;
+    /// `None`: nothing was brought over since the start.
+    pub(crate) next: Option<u64>,
+    /// The last batch that was brought over, and its first number, if there are changes in it that were brought over
+    /// before: the receiver's numbers do not tell whether it has worked through it.
+    pub(crate) again: Option<(String, u64)>,
 }
 
 impl Files {
     /// A connector with these settings. It connects when something is delivered.
     pub fn new(settings: Settings) -> Self {
         let code_map = settings.code_map.clone().map(CodeMapFile::new);
-        Self { client: client::Client::new(settings), code_map, sent: AtomicU64::new(0) }
+        Self { client: client::Client::new(settings), code_map, sent: Mutex::default() }
     }
 
     fn map(&self) -> Result<Arc<CodeMap>, DeliveryError> {
@@ -73,7 +80,16 @@ impl Files {
     }
 
     async fn current_counts(&self) -> Result<answer::Counts, DeliveryError> {
-        self.client.counts(self.sent.load(Ordering::Relaxed)).await
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.client.counts(&sent).await
+    }
+
+    fn note(&self, encoded: &encode::Encoded, counted: Option<u64>) {
+        let Some((Seq(first), Seq(last))) = encoded.ends else { return };
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = sent.next.or(counted).unwrap_or(0);
+        sent.next = Some(before.max(last.saturating_add(1)));
+        sent.again = (first < before).then(|| (encoded.stem.clone(), first));
     }
 }
 
@@ -90,10 +106,10 @@ impl Connector for Files {
     async fn deliver(&self, batch: &Batch) -> Result<Delivered, DeliveryError> {
         let map = self.map()?;
         let encoded = encode::files(self.client.settings(), &map, batch);
+        let first = self.sent.lock().unwrap_or_else(PoisonError::into_inner).next.is_none();
+        let counted = if first { self.client.counted().await? } else { None };
         self.client.send(&encoded).await?;
-        if let Some(Seq(last)) = encoded.last {
-            self.sent.fetch_max(last.saturating_add(1), Ordering::Relaxed);
-        }
+        self.note(&encoded, counted);
         Ok(Delivered { refused: encoded.refused })
     }
 

@@ -141,15 +141,18 @@ fn by_line(record: &AnswerRecord, manifest: Option<&Manifest>) -> Result<u64, &'
 
 /// Whether this can be the name of a batch of ours: `NAME-FIRST-LAST-DIGEST`.
 pub(crate) fn is_ours(stem: &str, connector: &str) -> bool {
-    let parts = || {
-        let rest = stem.strip_prefix(connector)?.strip_prefix('-')?;
-        let mut parts = rest.split('-');
-        let (first, last, digest) = (parts.next()?, parts.next()?, parts.next()?);
-        let digits = |text: &str| text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit());
-        let hex = |text: &str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        (parts.next().is_none() && digits(first) && digits(last) && hex(digest)).then_some(())
-    };
-    parts().is_some()
+    first_of(stem, connector).is_some()
+}
+
+/// The first number in the name of a batch of ours; `None`: it is none.
+pub(crate) fn first_of(stem: &str, connector: &str) -> Option<u64> {
+    let rest = stem.strip_prefix(connector)?.strip_prefix('-')?;
+    let mut parts = rest.split('-');
+    let (first, last, digest) = (parts.next()?, parts.next()?, parts.next()?);
+    let digits = |text: &str| text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit());
+    let hex = |text: &str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let fits = parts.next().is_none() && digits(first) && digits(last) && hex(digest);
+    first.parse().ok().filter(|_| fits)
 }
 
 #[cfg(test)]

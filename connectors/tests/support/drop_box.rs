@@ -94,6 +94,13 @@ impl DropBox {
         }
     }
 
+    /// Loses what it has of these changes, and says nothing of it.
+    pub fn lose(&self, seqs: &[u64]) {
+        let mut taken = self.taken.lock().unwrap();
+        taken.keys.retain(|seq| !seqs.contains(seq));
+        taken.records.retain(|_, record| !seqs.contains(&record.seq));
+    }
+
     /// Does not take these changes from now on, and says so in answers.
     pub fn refuse(&self, seqs: &[u64]) {
         self.taken.lock().unwrap().refuse = seqs.iter().copied().collect();
