@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use connectors::{Filter, Runner, RunnerHandle, RunnerSettings, TypeFilter, rules::samples};
-use indexes::{LicenceStore, MemoryStore};
+use indexes::{LicenceStore, MemoryStore, Settled};
 use jiff::Timestamp;
 use licence::Seq;
 use support::{
@@ -143,6 +143,39 @@ async fn what_is_refused_after_it_was_put_into_the_queue_is_not_settled_by_it() 
 
     runner.resend(seqs([3])).await.unwrap();
     until(&runner, |state| state.set_aside == 0).await;
+}
+
+#[tokio::test]
+async fn what_a_replay_takes_is_settled_also_when_the_program_ended_meanwhile() {
+    let (store, script) = (memory(), Script::new("city"));
+    issue(&*store, 0, 10).await;
+    script.refuse_records(&[3, 7]);
+    let runner = run(&store, &script, quick());
+    caught_up(&runner, &*store).await;
+    until(&runner, |state| state.set_aside == 2).await;
+
+    script.down(true);
+    runner.replay(Seq(0)).await.unwrap();
+    until(&runner, |state| state.is_failing()).await;
+    // It ends without a word, before anything was sent again.
+    drop(runner);
+    // 7 is refused once more, and 5 now too.
+    script.refuse_records(&[5, 7]);
+    script.down(false);
+    let runner = run(&store, &script, quick());
+    caught_up(&runner, &*store).await;
+    let open: Vec<u64> = set_asides(&*store, "city").await.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(open, [5, 7]);
+    let settled = store.settled("city", None, 9).await.unwrap();
+    let settled: Vec<_> = settled.iter().map(|one| (one.refused.seq, one.how)).collect();
+    assert_eq!(settled, [(Seq(3), Settled::Replayed)]);
+
+    // Once it is through, an end of the program has nothing settled that was refused since.
+    drop(runner);
+    let runner = run(&store, &script, quick());
+    issue(&*store, 10, 1).await;
+    caught_up(&runner, &*store).await;
+    assert_eq!(set_asides(&*store, "city").await.len(), 2);
 }
 
 #[tokio::test]

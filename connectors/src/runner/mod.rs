@@ -11,6 +11,7 @@
 //! | outcome `NAME/reply/…` | this reply was handled |
 //! | set-asides `NAME` | refused records |
 //! | records `connector_resends` | changes that are to be sent once more |
+//! | records `connector_replays` | when an operator had it start again, and where it was then |
 //! | records `connector_history` | a sample a minute, for two days |
 //!
 //! What is in memory at a time is bounded whatever the lag: two stretches of the feed, one that is delivered and one that
@@ -22,6 +23,7 @@ mod feed;
 mod history;
 mod pace;
 mod reconcile;
+mod replay;
 mod resend;
 mod task;
 mod work;

@@ -21,6 +21,7 @@ use super::{
     feed::{Manifests, Reader},
     history::{self, Sample},
     pace::{self, Pace},
+    replay::{self, Replay},
     resend,
     work::{Origin, Part, Work},
 };
@@ -105,9 +106,8 @@ pub(super) struct Task {
     resting_until: Option<Instant>,
     /// When the oldest change still to go through was taken in.
     oldest: Option<Timestamp>,
-    /// When an operator had it start again, and where it was then. What was set aside before that and is taken again is
-    /// settled. Forgotten at a restart: that leaves more open than need be.
-    replaying: Option<(Timestamp, Seq)>,
+    /// The last time that an operator had it start again.
+    replaying: Option<Replay>,
     /// The state's count of set-asides is out of date.
     set_asides_changed: bool,
     /// When the state's count of resends was made; they come into the queue without a word to this task.
@@ -368,6 +368,7 @@ impl Task {
             replays: self.store.cursor(&self.key("replays")).await?.map_or(0, |count| count.0),
             replied: self.store.cursor(&self.key("replies")).await?.map_or(0, |micros| micros.0),
         };
+        self.replaying = replay::read(&*self.store, &self.name).await?;
         let paused = durable.paused;
         self.durable = Some(durable);
         self.state.send_modify(|state| {
@@ -593,9 +594,9 @@ impl Task {
                 let seqs = work.seqs(part);
                 (Settled::Resent, seqs.filter_map(|seq| Some((seq, *put.get(&seq)?))).collect())
             }
-            (Origin::Feed(_), Some((at, until))) => {
-                let seqs = work.seqs(part).filter(|seq| *seq < until);
-                (Settled::Replayed, seqs.map(|seq| (seq, at.as_microsecond())).collect())
+            (Origin::Feed(_), Some(replay)) => {
+                let seqs = work.seqs(part).filter(|seq| *seq < replay.until);
+                (Settled::Replayed, seqs.map(|seq| (seq, replay.asked_micros)).collect())
             }
             (Origin::Feed(_), None) => return Ok(()),
         };
@@ -723,10 +724,11 @@ impl Task {
         let key = self.key("replays");
         let replays = self.store.cursor(&key).await?.map_or(0, |count| count.0) + 1;
         self.store.save_cursor(&key, Seq(replays)).await?;
+        let cursor = self.store.cursor(&self.name).await?.unwrap_or(Seq(0));
+        let replay = replay::begin(&*self.store, &self.name, cursor).await?;
         self.store.save_cursor(&self.name, from).await?;
+        self.replaying = Some(replay);
         if let Some(durable) = &mut self.durable {
-            let before = self.replaying.map_or(Seq(0), |(_, until)| until);
-            self.replaying = Some((Timestamp::now(), before.max(durable.cursor)));
             durable.cursor = from;
             durable.replays = replays;
         }
