@@ -1,5 +1,7 @@
 //! How a connector did over the last two days, minute by minute.
 
+use std::sync::Arc;
+
 use indexes::{Collection, Commit, Expected, LicenceStore, RecordWrite, StoreError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -64,8 +66,46 @@ pub(super) async fn keep(
     Ok(())
 }
 
+/// Samples that were read before. A page is shown every two seconds, and there is a new one a minute.
+#[derive(Clone, Default)]
+pub(super) struct History {
+    /// From when on.
+    since: Option<Timestamp>,
+    samples: Arc<Vec<Sample>>,
+}
+
+impl History {
+    /// The samples from this moment on, oldest first.
+    pub(super) fn since(&self, since: Timestamp) -> Vec<Sample> {
+        let first = self.samples.partition_point(|sample| sample.at < since);
+        self.samples[first..].to_vec()
+    }
+}
+
+/// What is known, with what came since and without what is older than `since`. Reads everything if less is known.
+pub(super) async fn go_on(
+    store: &dyn LicenceStore,
+    connector: &str,
+    mut known: History,
+    since: Timestamp,
+) -> Result<History, StoreError> {
+    let last = known.samples.last().map(|sample| minute(sample.at));
+    let Some(last) = last.filter(|_| known.since.is_some_and(|known| known <= since)) else {
+        let samples = Arc::new(read(store, connector, since).await?);
+        return Ok(History { since: Some(since), samples });
+    };
+    // The last one may have been added to since.
+    let from = i64::try_from(last * 60).ok().and_then(|from| Timestamp::from_second(from).ok());
+    let new = read(store, connector, from.unwrap_or(since)).await?;
+    let samples = Arc::make_mut(&mut known.samples);
+    samples.retain(|sample| sample.at >= since && minute(sample.at) < last);
+    samples.extend(new.into_iter().filter(|sample| sample.at >= since));
+    known.since = Some(since);
+    Ok(known)
+}
+
 /// The samples from this moment on, oldest first.
-pub(super) async fn read(
+async fn read(
     store: &dyn LicenceStore,
     connector: &str,
     since: Timestamp,
@@ -117,6 +157,35 @@ mod tests {
         assert_eq!(minutes, [1, 2, 2_879, 2_880]);
         let later = read(sample(2, 0).at).await.expect("read");
         assert_eq!(later.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_is_gone_on_from_and_comes_to_the_same() {
+        let store = MemoryStore::new();
+        for minutes in 0..10 {
+            keep(&store, "city", &sample(minutes, 5)).await.expect("kept");
+        }
+        let from = |minutes| sample(minutes, 0).at;
+        let known = go_on(&store, "city", History::default(), from(2)).await.expect("read");
+        assert_eq!(known.since(from(2)).len(), 8);
+        // Of what is known, only the last one is read again: it may have been added to.
+        let gone = RecordWrite {
+            collection: HISTORY,
+            key: key("city", minute(from(5))),
+            expected: Expected::Any,
+            value: None,
+        };
+        let _ = store.commit(Commit { writes: vec![gone], uses: Vec::new() }).await.expect("gone");
+        keep(&store, "city", &sample(9, 6)).await.expect("kept");
+        keep(&store, "city", &sample(10, 5)).await.expect("kept");
+        let known = go_on(&store, "city", known, from(3)).await.expect("read");
+        let found = known.since(from(3));
+        let delivered: Vec<u64> = found.iter().map(|sample| sample.delivered).collect();
+        assert_eq!(delivered, [5, 5, 5, 5, 5, 5, 11, 5]);
+        // Whoever wants more than is known has all of it read.
+        let known = go_on(&store, "city", known, from(0)).await.expect("read");
+        assert_eq!(known.since(from(0)), read(&store, "city", from(0)).await.expect("read"));
+        assert_eq!(known.since(from(0)).len(), 10);
     }
 
     #[tokio::test]

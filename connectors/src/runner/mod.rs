@@ -44,6 +44,7 @@ use tokio::{
 
 use crate::{Batch, Connector, DeliveryError, Filter, Preview, Window};
 use feed::{Manifests, Reader, Stretch};
+use history::History;
 use task::{Command, Task};
 
 pub use history::Sample;
@@ -269,6 +270,7 @@ impl Runner {
             settings,
             commands,
             nudge,
+            history: Mutex::default(),
             state: watched,
             told,
             task: Mutex::new(Some(task)),
@@ -285,6 +287,8 @@ pub struct RunnerHandle {
     /// There is something in the resend queue.
     nudge: Arc<Notify>,
     state: watch::Receiver<ConnectorState>,
+    /// What was read of the history before.
+    history: Mutex<History>,
     /// For what the task would tell only at its next look.
     told: watch::Sender<ConnectorState>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -363,7 +367,12 @@ impl RunnerHandle {
     /// # Errors
     /// As the store.
     pub async fn history(&self, since: Timestamp) -> Result<Vec<Sample>, StoreError> {
-        history::read(&*self.store, self.name(), since).await
+        let known = self.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Others may read meanwhile: each goes on from what it found here.
+        let known = history::go_on(&*self.store, self.name(), known, since).await?;
+        let found = known.since(since);
+        *self.history.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(found)
     }
 
     /// What is set aside, by number, at most `limit`.
