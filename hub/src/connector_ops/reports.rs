@@ -8,7 +8,7 @@ use std::{
 };
 
 use connectors::Reconciliation;
-use jiff::{Timestamp, tz::Offset};
+use jiff::{SignedDuration, Timestamp, tz::Offset};
 use serde::{Deserialize, Serialize};
 
 use super::{OpsError, runner};
@@ -49,7 +49,10 @@ pub(super) async fn compare(hub: &Hub, name: &str, trigger: Trigger) -> Result<R
     let _running = Running::begin(hub, name)?;
     let last = reconciliations(hub, name, 1).await?;
     let after = last.first().and_then(|last| last.found.go_on_after);
+    let at = hub.clock.now();
     let mut found = runner.reconcile_after(after).await?;
+    // By the clock that says when the next one is due.
+    found.at = at;
     told(&found);
     let resend = found.to_resend();
     found.resent = resend.len() as u64;
@@ -57,9 +60,8 @@ pub(super) async fn compare(hub: &Hub, name: &str, trigger: Trigger) -> Result<R
         runner.resend(resend).await?;
     }
     let report = Report { format: FORMAT.to_owned(), id: id_of(found.at), trigger, found };
-    let (folder, kept) = (folder(hub, name), report.clone());
-    aside(move || keep(&folder, &kept)).await?;
-    Ok(report)
+    let folder = folder(hub, name);
+    aside(move || keep(&folder, report)).await
 }
 
 /// For alerts: what differs and is not explained, and when that was found.
@@ -153,11 +155,17 @@ fn read(folder: &Path, id: &str) -> std::io::Result<Report> {
 }
 
 /// Under its own name once it is whole; the oldest go.
-fn keep(folder: &Path, report: &Report) -> std::io::Result<()> {
+fn keep(folder: &Path, mut report: Report) -> std::io::Result<Report> {
     fs::create_dir_all(folder)?;
+    // Where a clock stands, or was set back, two have one moment: none takes another's place.
+    let mut at = report.found.at;
+    while folder.join(format!("{}.json", report.id)).try_exists()? {
+        at += SignedDuration::from_micros(1);
+        report.id = id_of(at);
+    }
     let part = folder.join(format!("{}.part", report.id));
     let mut file = fs::File::create(&part)?;
-    file.write_all(&serde_json::to_vec_pretty(report).map_err(std::io::Error::other)?)?;
+    file.write_all(&serde_json::to_vec_pretty(&report).map_err(std::io::Error::other)?)?;
     file.sync_all()?;
     fs::rename(&part, folder.join(format!("{}.json", report.id)))?;
     fs::File::open(folder)?.sync_all()?;
@@ -165,7 +173,7 @@ fn keep(folder: &Path, report: &Report) -> std::io::Result<()> {
     for old in &ids[..ids.len().saturating_sub(KEPT)] {
         fs::remove_file(folder.join(format!("{old}.json")))?;
     }
-    Ok(())
+    Ok(report)
 }
 
 /// Holds a connector while both sides are compared: once at a time.

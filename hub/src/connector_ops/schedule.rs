@@ -30,41 +30,50 @@ pub fn start(hub: &Arc<Hub>) {
     tokio::spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = look(&hub) => {}
+            () = look_again(&hub) => {}
         }
     });
 }
 
 /// Weak, so that a hub which nobody closes does not live on through this.
-async fn look(hub: &Weak<Hub>) {
-    let mut not_before = BTreeMap::new();
+async fn look_again(hub: &Weak<Hub>) {
+    let mut resting = Resting::default();
     loop {
         let Some(hub) = hub.upgrade() else { return };
-        let times = hub
-            .connectors
-            .iter()
-            .filter_map(|(name, runner)| runner.reconcile_at().map(|at| (name.clone(), at)));
-        for (name, at) in times.collect::<Vec<_>>() {
-            let now = hub.clock.now();
-            let resting = not_before.get(&name).is_some_and(|until| now < *until);
-            if resting || !is_due(at, now, last(&hub, &name).await) {
-                continue;
-            }
-            match compare(&hub, &name, Trigger::Schedule).await {
-                Ok(_) | Err(OpsError::Reconciling) => {}
-                Err(error) => {
-                    tracing::warn!(
-                        connector = name,
-                        error.code = error.code(),
-                        "the daily comparison failed; it is tried again"
-                    );
-                }
-            }
-            // Also after one that succeeded: a report that could not be kept must not have it made over and over.
-            not_before.insert(name, hub.clock.now() + PAUSE);
-        }
+        look(&hub, &mut resting).await;
         drop(hub);
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Until when connectors are not compared by schedule again, by name.
+#[derive(Debug, Default)]
+pub struct Resting(BTreeMap<String, Timestamp>);
+
+/// Compares both sides of each connector whose time has come by the hub's clock, one after the other.
+pub async fn look(hub: &Hub, resting: &mut Resting) {
+    let times = hub
+        .connectors
+        .iter()
+        .filter_map(|(name, runner)| runner.reconcile_at().map(|at| (name.clone(), at)));
+    for (name, at) in times.collect::<Vec<_>>() {
+        let now = hub.clock.now();
+        let rests = resting.0.get(&name).is_some_and(|until| now < *until);
+        if rests || !is_due(at, now, last(hub, &name).await) {
+            continue;
+        }
+        match compare(hub, &name, Trigger::Schedule).await {
+            Ok(_) | Err(OpsError::Reconciling) => {}
+            Err(error) => {
+                tracing::warn!(
+                    connector = name,
+                    error.code = error.code(),
+                    "the daily comparison failed; it is tried again"
+                );
+            }
+        }
+        // Also after one that succeeded: a report that could not be kept must not have it made over and over.
+        resting.0.insert(name, hub.clock.now() + PAUSE);
     }
 }
 

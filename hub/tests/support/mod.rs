@@ -473,6 +473,12 @@ impl Actor {
         Answer::read(request.send().await.unwrap()).await
     }
 
+    /// PUTs JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        let request = self.client.put(format!("{}{path}", self.base)).json(body);
+        Answer::read(request.send().await.unwrap()).await
+    }
+
     /// POSTs anything.
     pub async fn post_bytes(&self, path: &str, media_type: &str, body: Vec<u8>) -> Answer {
         let request = self
