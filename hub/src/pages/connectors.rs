@@ -78,7 +78,7 @@ pub(crate) async fn replace_code_map(
 ) -> HttpResponse {
     match write_code_map(&visitor, &name, &form).await {
         Ok(None) => away(&format!("/connectors/{name}")),
-        Ok(Some(page)) => visitor.show(Ok((StatusCode::UNPROCESSABLE_ENTITY, page))),
+        Ok(Some((status, page))) => visitor.show(Ok((status, page))),
         Err(failure) => visitor.failed(&failure),
     }
 }
@@ -837,40 +837,54 @@ fn read_code_map(visitor: &Visitor, name: &str) -> Result<(StatusCode, views::Co
         notice: None,
         text: map.text,
         sha256: map.sha256.to_string(),
+        now: None,
         why: String::new(),
     };
     Ok((StatusCode::OK, page))
 }
 
-/// `None`: it is replaced. A page: what was typed, with what is wrong with it.
+/// `None`: it is replaced. A page: what was typed, with what is wrong with it. Where somebody else was faster, it shows
+/// beside it what is there now, and saving replaces that.
 async fn write_code_map(
     visitor: &Visitor,
     name: &str,
     form: &Posted,
-) -> Result<Option<views::CodeMap>, Failure> {
+) -> Result<Option<(StatusCode, views::CodeMap)>, Failure> {
     let by = by(visitor, name, form)?;
     let t = visitor.t();
-    let replaces = form.text("replaces").parse().ok();
+    // Never without saying which one it is to replace.
+    let replaces = form.text("replaces").parse();
+    let replaces = replaces.map_err(|_| Failure::bad_request("form", |t| t.say_bad_request))?;
     // Browsers send lines with CR and LF.
-    let text = form.text("text").replace("\r\n", "\n") + "\n";
+    let text = form.text("text").replace("\r\n", "\n");
+    let text = format!("{}\n", text.trim_end());
     let error =
-        match connector_ops::replace_code_map(&visitor.hub, name, &text, replaces, &by).await {
+        match connector_ops::replace_code_map(&visitor.hub, name, &text, Some(replaces), &by).await
+        {
             Ok(_) => return Ok(None),
             Err(error) => error,
         };
-    let (title, says) = match &error {
-        OpsError::CodeMap(error) => (t.code_map_wrong, vec![error.to_string()]),
-        OpsError::CodeMapChanged => (t.code_map_changed, Vec::new()),
+    let (status, title, says, now) = match &error {
+        OpsError::CodeMap(error) => {
+            let says = vec![error.to_string()];
+            (StatusCode::UNPROCESSABLE_ENTITY, t.code_map_wrong, says, None)
+        }
+        OpsError::CodeMapChanged => {
+            let now = connector_ops::code_map(&visitor.hub, name).map_err(failed)?;
+            (StatusCode::CONFLICT, t.code_map_changed, Vec::new(), Some(now))
+        }
         _ => return Err(failed(error)),
     };
-    Ok(Some(views::CodeMap {
+    let page = views::CodeMap {
         page: visitor.frame(Section::Connectors, fill(t.code_map_title, &[("name", &name)])),
         name: name.to_owned(),
         notice: Some(Notice { tone: Tone::Bad, title: title.to_owned(), says }),
         text,
-        sha256: form.text("replaces").to_owned(),
+        sha256: now.as_ref().map_or(replaces, |now| now.sha256).to_string(),
+        now: now.map(|now| now.text),
         why: form.text("why").to_owned(),
-    }))
+    };
+    Ok(Some((status, page)))
 }
 
 async fn compared(

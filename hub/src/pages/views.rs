@@ -457,6 +457,8 @@ pub(crate) struct CodeMap {
     pub(crate) notice: Option<Notice>,
     pub(crate) text: String,
     pub(crate) sha256: String,
+    /// What is there by now, where somebody else was faster.
+    pub(crate) now: Option<String>,
     pub(crate) why: String,
 }
 
