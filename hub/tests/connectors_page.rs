@@ -19,12 +19,8 @@ use support::{
     browser::{Browser, PATIENCE, Page, Program, free_ports},
 };
 
-/// What the province knows no code for is set aside.
-const MAP: &str = r#"{ "format": "yihao-code-map-1",
-  "fields": [ { "as": "certificate_number", "from": "number" },
-              { "as": "certificate_name", "from": "status" } ],
-  "codes": { "status": { "valid": "1" }, "holder_kind": { "111": "1" } }, "empty": "/" }
-"#;
+/// The usual columns, as a code map.
+const MAP: &str = include_str!("../../connectors/src/frontdb/standard.json");
 
 struct Scene {
     hub: TestHub,
@@ -146,7 +142,7 @@ async fn what_the_pages_say_is_seen_on_a_phone_and_a_desk_in_both_languages() {
     let delete = format!("DELETE FROM up_lic_data WHERE {}", of(&scene.licences[0]));
     desk.execute(&delete).await.unwrap();
     let change =
-        format!("UPDATE up_lic_data SET data_source = '9' WHERE {}", of(&scene.licences[1]));
+        format!("UPDATE up_lic_data SET issue_dept = '别处' WHERE {}", of(&scene.licences[1]));
     desk.execute(&change).await.unwrap();
     let why = json!({ "why": "月底核对" });
     let report = office.post("/v1/connectors/province/reconcile", &why).await;

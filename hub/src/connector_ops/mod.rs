@@ -538,7 +538,7 @@ pub async fn record_view(
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::Cell;
 
     use indexes::{LicenceStore, MemoryStore, NewEntry};
 
@@ -573,14 +573,13 @@ mod tests {
         assert!(taken_in.len() > 5 * LICENCES_AT_ONCE && taken_in.iter().all(Result::is_ok));
 
         let identifiers = store.identifiers_of_holder(&token, LICENCES_OF_A_HOLDER).await.unwrap();
-        let most = RefCell::new(0);
+        let most = Cell::new(0);
         let seqs = changes_of(&identifiers, async |page| {
-            let most = &mut *most.borrow_mut();
-            *most = page.len().max(*most);
+            most.set(page.len().max(most.get()));
             store.licences(page).await
         });
         let seqs = seqs.await.unwrap();
         assert_eq!(seqs, (0..taken_in.len() as u64).map(Seq).collect::<Vec<_>>());
-        assert_eq!(most.into_inner(), LICENCES_AT_ONCE);
+        assert_eq!(most.get(), LICENCES_AT_ONCE);
     }
 }
