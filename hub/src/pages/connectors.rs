@@ -897,10 +897,11 @@ async fn compared(
     let report = connector_ops::reconciliation(&visitor.hub, name, report).await.map_err(failed)?;
     let compared = &report.found;
     let page = visitor.frame(Section::Connectors, fill(t.reconcile_title, &[("name", &name)]));
-    let (tone, says) = if compared.agrees {
-        (Tone::Good, t.reconcile_equal)
-    } else {
-        (Tone::Warning, t.reconcile_differs)
+    let (tone, says) = match (compared.agrees, compared.compared) {
+        (true, Comparison::Marks) => (Tone::Good, t.reconcile_equal_marks),
+        (true, _) => (Tone::Good, t.reconcile_equal),
+        (false, Comparison::Marks) => (Tone::Warning, t.reconcile_differs_marks),
+        (false, _) => (Tone::Warning, t.reconcile_differs),
     };
     let explained = fill(
         t.reconcile_explained,
