@@ -567,6 +567,51 @@ async fn a_sender_hands_over_what_a_policy_lets_it_and_sees_what_came_from_itsel
 }
 
 #[actix_web::test]
+async fn a_department_comes_under_a_few_names() {
+    let hub = TestHub::start().await;
+    let (office, issuer) = (hub.office(), hub.issuer());
+    let licence = licences(&hub, 1).remove(0);
+    let under = |number: u64| {
+        let mut event = issued(number, &licence, &issuer);
+        event["source"] = json!(format!("https://{number}.example"));
+        event
+    };
+    let first: Vec<Value> = (0..40).map(under).collect();
+    assert_eq!(outcome(&send(&office, &first).await), (40, vec![]));
+    let more: Vec<Value> = (30..70).map(under).collect();
+    assert_eq!(outcome(&send(&office, &more).await), (34, vec!["event_sources".to_owned(); 6]));
+    // Those that are known stay so.
+    assert_eq!(outcome(&send(&office, &[under(0), under(63)]).await), (2, vec![]));
+    assert_eq!(outcome(&send(&office, &[under(64)]).await), (0, vec!["event_sources".to_owned()]));
+    let told = office.get("/v1/exchange/tallies?source=https://63.example").await;
+    assert_eq!(told.json["tallies"][0]["count"], 1, "{}", told.text);
+    let told = office.get("/v1/exchange/tallies?source=https://64.example").await;
+    assert_eq!(told.json["tallies"], json!([]), "{}", told.text);
+}
+
+#[actix_web::test]
+async fn a_licence_whose_files_are_not_here_is_refused_with_what_to_do() {
+    let hub = TestHub::start().await;
+    let (office, issuer) = (hub.office(), hub.issuer());
+    let file = b"%PDF-1.4 a face".to_vec();
+    let listed = licence::FileRef {
+        name: "face.pdf".to_owned(),
+        media_type: "application/pdf".to_owned(),
+        size: file.len() as u64,
+        sha256: sha256(&file),
+    };
+    let licence = Licence { files: vec![listed], ..licences(&hub, 1).remove(0) };
+    let answer = send(&office, &[issued(1, &licence, &issuer)]).await;
+    assert_eq!(outcome(&answer), (0, vec!["file_missing".to_owned()]));
+    let remark = answer.json["refused"][0]["remark"].as_str().unwrap();
+    assert!(remark.contains("files do not travel in events"), "{remark}");
+    assert_eq!(hub.registry_entries().await, 0, "nothing is shown without its face");
+    // Where the file is held, the licence comes in whole.
+    hub.hub.blobs.put(file.into()).await.unwrap();
+    assert_eq!(outcome(&send(&office, &[issued(2, &licence, &issuer)]).await), (1, vec![]));
+}
+
+#[actix_web::test]
 async fn what_is_no_batch_of_events_is_refused_as_a_whole() {
     let hub = TestHub::start().await;
     let office = hub.office();

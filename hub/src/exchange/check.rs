@@ -1,6 +1,9 @@
 //! Checks one event: is everything in it signed by who may sign it, and what of it is new here.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -17,7 +20,7 @@ use licence::{
 };
 use serde_json::value::RawValue;
 
-use super::{Came, EventError, Planned, came_key};
+use super::{Came, EventError, MAX_SOURCES, Planned, Source, came_key};
 use crate::{
     Hub,
     intake::{self, IntakeError},
@@ -66,6 +69,10 @@ pub(super) struct Desk<'a> {
     faces: HashMap<LicenceId, Face>,
     /// How many entries the events so far make.
     entries: usize,
+    /// The names that the sender has come under.
+    sources: HashSet<String>,
+    /// Those among them that are new with this request.
+    pub(super) new_sources: Vec<String>,
 }
 
 impl<'a> Desk<'a> {
@@ -88,7 +95,21 @@ impl<'a> Desk<'a> {
                 held.into_iter().flatten().map(|held| (held.identifier.clone(), held.into())),
             );
         }
-        Ok(Self { hub, sender, now: hub.clock.now(), trust: hub.trust(), faces, entries: 0 })
+        let prefix = format!("{sender}\0").into_bytes();
+        let records = hub.store.records(Source::COLLECTION, &prefix, None, MAX_SOURCES).await?;
+        let name = |record: indexes::Record| {
+            String::from_utf8(record.key.get(prefix.len()..).unwrap_or_default().to_vec()).ok()
+        };
+        Ok(Self {
+            hub,
+            sender,
+            now: hub.clock.now(),
+            trust: hub.trust(),
+            faces,
+            entries: 0,
+            sources: records.into_iter().filter_map(name).collect(),
+            new_sources: Vec::new(),
+        })
     }
 
     /// A manifest comes in.
@@ -147,6 +168,13 @@ impl<'a> Desk<'a> {
         for order in data.orders.iter().chain(order) {
             planned.entries.extend(self.new_order(&identifier, &face, order)?);
         }
+        if !self.sources.contains(&event.source) {
+            if self.sources.len() >= MAX_SOURCES {
+                return Err(EventError::Sources);
+            }
+            self.sources.insert(event.source.clone());
+            self.new_sources.push(event.source.clone());
+        }
         let key = came_key(self.sender, &event.source, &face.licence_type, face.day, &identifier);
         planned.came = Some((key, number));
         planned.rests_on = face.entry;
@@ -182,7 +210,11 @@ impl<'a> Desk<'a> {
         intake::may(hub, issuer, Act::Issue(licence_type), "issue", licence_type)?;
         self.may(Act::Exchange(licence_type), licence_type)?;
         // Files do not travel in events: a licence that lists some comes in where they are held.
-        let (_, files) = intake::match_files(hub, &licence, Vec::new()).await?;
+        let files = intake::match_files(hub, &licence, Vec::new()).await;
+        let (_, files) = files.map_err(|error| match error {
+            IntakeError::FileMissing { position, sha256 } => EventError::File { position, sha256 },
+            other => other.into(),
+        })?;
         let (proof, chain, stamp) = match &data.proof {
             ProofData::Signature(cms) => {
                 let cms = decode(cms)?;

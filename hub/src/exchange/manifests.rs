@@ -13,8 +13,10 @@ use licence::{LicenceTypeCode, Sha256Digest};
 use super::EventError;
 use crate::{Hub, intake, intake::IntakeError, policy::Act, stamps};
 
-/// How many are remembered. One of 100,000 licences takes about 10 MB.
-const REMEMBERED: usize = 8;
+/// Digests in all that are remembered: they take about 80 MB. One manifest has 100,000 at most.
+const DIGESTS: usize = 800_000;
+/// How many are remembered, however small.
+const REMEMBERED: usize = 1_000;
 
 /// A manifest with what its signature rests on.
 pub(super) struct Known {
@@ -93,10 +95,12 @@ impl Manifests {
         let known = Arc::new(known);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(one, _)| *one != digest);
-        if kept.len() >= REMEMBERED {
-            kept.pop_front();
-        }
         kept.push_back((digest, known.clone()));
+        let mut digests: usize = kept.iter().map(|(_, one)| one.manifest.digests().len()).sum();
+        while digests > DIGESTS || kept.len() > REMEMBERED {
+            let Some((_, oldest)) = kept.pop_front() else { break };
+            digests -= oldest.manifest.digests().len();
+        }
         known
     }
 }

@@ -17,17 +17,21 @@ mod check;
 mod holdings;
 mod manifests;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use connectors::push::{
     ANSWER_FORMAT, Answer, Event, MANIFEST, RefusedEvent, SPEC_VERSION, is_source, number_of,
 };
 use indexes::{Appended, Collection, NewEntry, Refusal, StoreError};
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use licence::{CreditCode, LicenceId, LicenceTypeCode, Seq, Sha256Digest};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use holdings::{holdings, tallies};
 
@@ -45,20 +49,54 @@ pub const MAX_EVENTS: usize = 10_000;
 pub const MAX_BODY: usize = 32 << 20;
 /// Requests that are read and worked on at a time; others wait.
 const AT_A_TIME: usize = 8;
+/// Requests of one department among them: whoever is slow keeps the others out no longer than that.
+const OF_ONE: usize = 2;
+/// Names of senders, `source`, that are remembered for a department.
+pub const MAX_SOURCES: usize = 64;
 /// How long a request may wait, and how long its body may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the receiving side keeps in memory.
 pub struct Exchange {
     /// A place for each request that is worked on.
-    pub(crate) places: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    /// The same for each department: as many as may exchange anything.
+    of_departments: Mutex<HashMap<CreditCode, Arc<Semaphore>>>,
     manifests: manifests::Manifests,
+}
+
+/// Where a request is worked on.
+pub(crate) struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_department: OwnedSemaphorePermit,
+}
+
+impl Exchange {
+    /// A place for a request of this department; `None`: none became free in [`PATIENCE`].
+    pub(crate) async fn place(&self, department: &CreditCode) -> Option<Place> {
+        self.place_within(department, PATIENCE).await
+    }
+
+    async fn place_within(&self, department: &CreditCode, patience: Duration) -> Option<Place> {
+        let own = {
+            let mut all = self.of_departments.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(*department).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE))).clone()
+        };
+        let both = async {
+            // Its own first: who waits for that takes no place from the others.
+            let of_department = own.acquire_owned().await.ok()?;
+            let of_all = self.places.clone().acquire_owned().await.ok()?;
+            Some(Place { _of_all: of_all, _of_department: of_department })
+        };
+        tokio::time::timeout(patience, both).await.ok().flatten()
+    }
 }
 
 impl Default for Exchange {
     fn default() -> Self {
         Self {
             places: Arc::new(Semaphore::new(AT_A_TIME)),
+            of_departments: Mutex::default(),
             manifests: manifests::Manifests::default(),
         }
     }
@@ -83,6 +121,12 @@ pub enum EventError {
     /// Not a name of a sender.
     #[error("`source` is not 1 to 120 visible characters")]
     Source,
+    /// The department has come under many other names.
+    #[error(
+        "this department has come under {} other names in `source`, which is as many as are remembered",
+        MAX_SOURCES
+    )]
+    Sources,
     /// The number of the change is missing.
     #[error("neither `sequence` nor `id` ends in the 20 digits of a number")]
     Number,
@@ -98,7 +142,18 @@ pub enum EventError {
     /// The manifest that the proof names is not here.
     #[error("the batch manifest is not here: send it, then this event again")]
     ManifestMissing(Sha256Digest),
-    /// The licence has files, which events do not carry.
+    /// The licence lists a file that is not held, and events carry none.
+    #[error(
+        "file {position} of the licence's list is not here (digest {sha256}), and files do not travel in events: have the \
+         licence handed in here with its files, then send this event again"
+    )]
+    File {
+        /// Position in the list, from 1.
+        position: usize,
+        /// Its digest.
+        sha256: Sha256Digest,
+    },
+    /// What keeps out what issuers hand in themselves, too.
     #[error("{0}")]
     Intake(#[from] IntakeError),
 }
@@ -111,11 +166,13 @@ impl EventError {
             Self::Version => "event_version",
             Self::Kind => "event_type",
             Self::Source => "event_source",
+            Self::Sources => "event_sources",
             Self::Number => "event_number",
             Self::Data => "event_data",
             Self::Subject => "event_subject",
             Self::Digest => "digest_mismatch",
             Self::ManifestMissing(_) => "manifest_missing",
+            Self::File { .. } => "file_missing",
             Self::Intake(error) => error.code(),
         }
     }
@@ -144,6 +201,17 @@ pub(crate) struct Came {
 
 impl Kept for Came {
     const COLLECTION: Collection = Collection::new("exchange_came");
+}
+
+/// That a department came under this name. The key: sender's department, NUL, `source`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Source {
+    /// When it first did.
+    since: Timestamp,
+}
+
+impl Kept for Source {
+    const COLLECTION: Collection = Collection::new("exchange_sources");
 }
 
 /// The key of a [`Came`]: sender's department, source, type, day of issue, identifier; a NUL after each but the last.
@@ -248,7 +316,7 @@ pub async fn take_in(
             Err(error) => answer.refused.push(refused_event(id, &error)),
         }
     }
-    remember(hub, came).await?;
+    remember(hub, sender, desk.new_sources, came).await?;
     metrics::counter!("yihao_exchange_events_total", "outcome" => "accepted")
         .increment(answer.accepted);
     metrics::counter!("yihao_exchange_events_total", "outcome" => "refused")
@@ -300,9 +368,18 @@ async fn keep_or_drop_stamp(
 }
 
 /// Writes down what came, where the number is greater than what is written.
-async fn remember(hub: &Hub, came: HashMap<Vec<u8>, Seq>) -> Result<(), StoreError> {
+async fn remember(
+    hub: &Hub,
+    sender: &CreditCode,
+    sources: Vec<String>,
+    came: HashMap<Vec<u8>, Seq>,
+) -> Result<(), StoreError> {
     let mut draft = Draft::new();
-    let mut any = false;
+    let mut any = !sources.is_empty();
+    for source in sources {
+        let key = format!("{sender}\0{source}").into_bytes();
+        draft.put(&key, &Source { since: hub.clock.now() });
+    }
     for (key, seq) in came {
         let before = records::read::<Came>(&*hub.store, &key).await?;
         if before.is_none_or(|before| before.value.seq < seq) {
@@ -321,4 +398,38 @@ async fn remember(hub: &Hub, came: HashMap<Vec<u8>, Seq>) -> Result<(), StoreErr
 #[must_use]
 pub fn may_exchange(hub: &Hub, department: &CreditCode) -> bool {
     hub.catalogue.entries().any(|entry| hub.policies.permit(department, Act::Exchange(entry.code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_department_takes_no_more_than_its_places_and_shuts_nobody_out() {
+        let exchange = Exchange::default();
+        let codes = [
+            "91350100M000100Y43",
+            "11330105002500287C",
+            "11430000006122244L",
+            "11450203MB1A2031XH",
+        ];
+        let departments = codes.map(|code| code.parse::<CreditCode>().unwrap());
+        let ask = async |department: &CreditCode| {
+            exchange.place_within(department, Duration::from_millis(20)).await
+        };
+        let slow = [ask(&departments[0]).await, ask(&departments[0]).await];
+        assert!(slow.iter().all(Option::is_some));
+        assert!(ask(&departments[0]).await.is_none(), "its places are taken");
+        let others: Vec<_> = [ask(&departments[1]).await, ask(&departments[1]).await].into();
+        assert!(others.iter().all(Option::is_some), "others have theirs");
+        drop(slow);
+        assert!(ask(&departments[0]).await.is_some(), "places come back, also from who gave up");
+        // And all together take no more than there is room for.
+        let mut all = others;
+        for department in &departments {
+            all.extend([ask(department).await, ask(department).await]);
+        }
+        let taken = all.iter().flatten().count();
+        assert_eq!(taken, AT_A_TIME);
+    }
 }

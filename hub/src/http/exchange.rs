@@ -8,13 +8,13 @@ use connectors::{
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 use utoipa::IntoParams;
 
 use super::{body, error::Problem};
 use crate::{
     Hub,
-    exchange::{self, MAX_BODY, MAX_EVENTS, PATIENCE},
+    exchange::{self, MAX_BODY, MAX_EVENTS, PATIENCE, Place},
     tls::Caller,
 };
 
@@ -35,7 +35,7 @@ pub async fn take_events(
 ) -> Result<HttpResponse, Problem> {
     right(&hub, &caller)?;
     body::require_media_type(&request, BATCH_MEDIA_TYPE)?;
-    let _place = place(&hub).await?;
+    let _place = place(&hub, &caller).await?;
     let body = timeout(PATIENCE, body::whole(&request, payload, MAX_BODY)).await;
     let body = body.map_err(|_| {
         Problem::new(
@@ -94,7 +94,7 @@ pub async fn tallies(
     right(&hub, &caller)?;
     let asked: TalliesRequest = query(&request)?;
     let source = source(&asked.source)?;
-    let _place = place(&hub).await?;
+    let _place = place(&hub, &caller).await?;
     let tallies = exchange::tallies(&hub, &caller.department, source).await?;
     Ok(HttpResponse::Ok().json(tallies))
 }
@@ -146,7 +146,7 @@ pub async fn holdings(
         None => None,
     };
     let limit = asked.limit.unwrap_or(1_000).max(1);
-    let _place = place(&hub).await?;
+    let _place = place(&hub, &caller).await?;
     let holdings =
         exchange::holdings(&hub, &caller.department, source, &bucket, after.as_ref(), limit)
             .await?;
@@ -177,8 +177,8 @@ fn right(hub: &Hub, caller: &Caller) -> Result<(), Problem> {
 }
 
 /// A place to be worked on at.
-async fn place(hub: &Hub) -> Result<OwnedSemaphorePermit, Problem> {
-    let busy = || Problem::unavailable("exchange_busy", "too much is being exchanged just now");
-    let waited = timeout(PATIENCE, hub.exchange.places.clone().acquire_owned()).await;
-    waited.map_err(|_| busy())?.map_err(|_| busy())
+async fn place(hub: &Hub, caller: &Caller) -> Result<Place, Problem> {
+    let place = hub.exchange.place(&caller.department).await;
+    let busy = "too much is being exchanged just now, by this department or by all";
+    place.ok_or_else(|| Problem::unavailable("exchange_busy", busy))
 }
