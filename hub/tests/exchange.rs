@@ -611,6 +611,179 @@ async fn a_licence_whose_files_are_not_here_is_refused_with_what_to_do() {
     assert_eq!(outcome(&send(&office, &[issued(2, &licence, &issuer)]).await), (1, vec![]));
 }
 
+/// Numbers that look random and are the same in each run (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+    }
+
+    /// Changes some bytes: another one, some away, some twice.
+    fn spoil(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..=self.below(3) {
+            if bytes.is_empty() {
+                return;
+            }
+            let at = self.below(bytes.len());
+            let end = (at + 1 + self.below(40)).min(bytes.len());
+            match self.below(4) {
+                0 => bytes[at] ^= 1 << self.below(8),
+                1 => bytes[at] = b"\0\"\\[]{},:0-\xff"[self.below(12)],
+                2 => drop(bytes.drain(at..end)),
+                _ => {
+                    let again = bytes[at..end].to_vec();
+                    bytes.splice(at..at, again);
+                }
+            }
+        }
+    }
+
+    /// Changes a member of an event; what is base64 below the base64 too, with the digest made to fit now and then.
+    fn twist(&mut self, event: &mut Value, others: &[Value]) {
+        const PLACES: [&str; 17] = [
+            "",
+            "/type",
+            "/source",
+            "/id",
+            "/subject",
+            "/sequence",
+            "/specversion",
+            "/data",
+            "/data/digest",
+            "/data/document",
+            "/data/proof",
+            "/data/proof/signature",
+            "/data/order",
+            "/data/order/document",
+            "/data/order/signature",
+            "/data/orders",
+            "/data/status",
+        ];
+        let place = PLACES[self.below(PLACES.len())];
+        let other = others[self.below(others.len())].pointer(place).cloned();
+        let which = self.below(5);
+        let Some(member) = event.pointer_mut(place) else { return };
+        match (which, member.as_str().map(str::to_owned)) {
+            (0, _) => *member = other.unwrap_or(Value::Null),
+            (1, _) => {
+                let odd = [json!(null), json!(-1), json!(1e300), json!([]), json!({}), json!("")];
+                *member = odd[self.below(odd.len())].clone();
+            }
+            (2, _) => *member = json!([member.clone(), other]),
+            (_, Some(text)) => match STANDARD.decode(&text) {
+                Ok(mut inner) if !inner.is_empty() => {
+                    self.spoil(&mut inner);
+                    *member = json!(STANDARD.encode(&inner));
+                    if place == "/data/document" && self.below(2) == 0 {
+                        event["data"]["digest"] = json!(sha256(&inner));
+                    }
+                }
+                _ => {
+                    let mut bytes = text.into_bytes();
+                    self.spoil(&mut bytes);
+                    *member = json!(String::from_utf8_lossy(&bytes));
+                }
+            },
+            (_, None) => {
+                if let Some(map) = member.as_object_mut()
+                    && let Some(key) = map.keys().nth(self.below(map.len().max(1))).cloned()
+                {
+                    map.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn whatever_comes_is_answered_and_what_is_accepted_is_what_was_signed() {
+    let hub = TestHub::start().await;
+    let (office, issuer) = (hub.office(), hub.issuer());
+    let all = licences(&hub, 5);
+    let by_manifest: Vec<Vec<u8>> = all[3..].iter().map(Licence::to_bytes).collect();
+    let digests: Vec<_> = by_manifest.iter().map(|document| sha256(document)).collect();
+    let manifest = Manifest::write(&issuer.department.code, "0001", &digests).unwrap();
+    let mut manifest_event = issued(9, &all[0], &issuer);
+    manifest_event["type"] = json!("cn.yihao.licence.manifest.v1");
+    manifest_event["subject"] = json!(sha256(&manifest));
+    manifest_event["data"] = json!({
+        "manifest": STANDARD.encode(&manifest), "signature": STANDARD.encode(issuer.sign(&manifest)),
+    });
+    let proof = |position: usize| json!({ "manifest": { "digest": sha256(&manifest), "position": position } });
+    let mut restored = ordered(4, &all[1], StatusChange::Restore, &issuer);
+    let suspended = ordered(3, &all[1], StatusChange::Suspend, &issuer);
+    restored["data"]["orders"] = json!([suspended["data"]["order"]]);
+    let right = [
+        issued(1, &all[0], &issuer),
+        issued(2, &all[2], &issuer),
+        suspended,
+        restored,
+        manifest_event,
+        event(5, "issued", &all[3], proof(0)),
+        event(6, "trust_changed", &all[4], proof(1)),
+    ];
+    let signed: Vec<Vec<u8>> = all.iter().map(Licence::to_bytes).collect();
+    let orders: Vec<Vec<u8>> = [&right[2], &right[3]]
+        .iter()
+        .map(|event| STANDARD.decode(event["data"]["order"]["document"].as_str().unwrap()).unwrap())
+        .collect();
+    let mut chance = Chance(20_261_124);
+    let (mut accepted, mut refused, mut malformed) = (0, 0, 0);
+    for _ in 0..1_500 {
+        let mut events: Vec<Value> =
+            (0..=chance.below(3)).map(|_| right[chance.below(right.len())].clone()).collect();
+        for event in &mut events {
+            for _ in 0..=chance.below(2) {
+                chance.twist(event, &right);
+            }
+        }
+        let mut body = serde_json::to_vec(&events).unwrap();
+        if chance.below(4) == 0 {
+            chance.spoil(&mut body);
+        }
+        let answer = office.post_bytes("/v1/exchange/events", BATCH_MEDIA_TYPE, body.clone()).await;
+        if answer.status == 400 {
+            assert_eq!(answer.code(), "json", "{}", answer.text);
+            malformed += 1;
+            continue;
+        }
+        let (taken, codes) = outcome(&answer);
+        let sent: Vec<Value> = serde_json::from_slice(&body).unwrap();
+        assert_eq!(taken as usize + codes.len(), sent.len(), "each is answered for");
+        (accepted, refused) = (accepted + taken, refused + codes.len());
+    }
+    assert!(accepted > 50 && refused > 500 && malformed > 50, "{accepted} {refused} {malformed}");
+    let trust = hub.hub.trust();
+    let now = NOW.parse().unwrap();
+    let page = hub.hub.store.page_of_licences(None, 100).await.unwrap();
+    assert!(page.len() >= 3, "some came through");
+    for held in &page {
+        assert!(signed.iter().any(|one| *one == held.document), "{}", held.identifier);
+        match &held.proof {
+            indexes::Proof::Signature(cms) => {
+                certs::verify_detached(cms, &held.document, &trust, now).unwrap();
+            }
+            indexes::Proof::Manifest { manifest: named, .. } => {
+                assert_eq!(*named, sha256(&manifest));
+            }
+            indexes::Proof::Unsigned => panic!("{} is unsigned", held.identifier),
+        }
+        for order in &held.orders {
+            assert!(orders.iter().any(|one| *one == order.document));
+            certs::verify_detached(&order.signature, &order.document, &trust, now).unwrap();
+        }
+    }
+    // What is right comes in after all of it, and what came in is not there twice.
+    let (taken, codes) = outcome(&send(&office, &right).await);
+    assert!(codes.is_empty() && taken == 7, "{taken} {codes:?}");
+    assert_eq!(hub.registry_entries().await, 7, "five licences, two orders");
+}
+
 #[actix_web::test]
 async fn what_is_no_batch_of_events_is_refused_as_a_whole() {
     let hub = TestHub::start().await;
