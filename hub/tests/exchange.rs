@@ -611,6 +611,47 @@ async fn a_licence_whose_files_are_not_here_is_refused_with_what_to_do() {
     assert_eq!(outcome(&send(&office, &[issued(2, &licence, &issuer)]).await), (1, vec![]));
 }
 
+/// The names of all members, wherever they stand.
+fn members(value: &Value) -> std::collections::BTreeSet<String> {
+    let (inner, own): (Vec<&Value>, Vec<String>) = match value {
+        Value::Array(items) => (items.iter().collect(), Vec::new()),
+        Value::Object(map) => (map.values().collect(), map.keys().cloned().collect()),
+        _ => (Vec::new(), Vec::new()),
+    };
+    inner.into_iter().flat_map(members).chain(own).collect()
+}
+
+#[actix_web::test]
+async fn the_examples_of_the_page_on_the_interface_are_what_is_sent_and_answered() {
+    let page = std::fs::read_to_string("../docs/formats/http-api.md").unwrap();
+    let section = page.split("## Exchanging with another hub").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let blocks: Vec<Value> = section
+        .split("```json")
+        .skip(1)
+        .map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap())
+        .collect();
+    let hub = TestHub::start().await;
+    let (office, issuer) = (hub.office(), hub.issuer());
+    let all = licences(&hub, 3);
+    let right = ordered(1, &all[0], StatusChange::Suspend, &issuer);
+    assert_eq!(members(&blocks[0]), members(&json!([right])));
+    let missing = json!({ "manifest": { "digest": sha256(b"another"), "position": 0 } });
+    let answer = send(&office, &[right, event(2, "issued", &all[1], missing)]).await;
+    assert_eq!(members(&blocks[1]), members(&answer.json), "{}", answer.text);
+    assert_eq!(blocks[1]["refused"][0]["remark"], answer.json["refused"][0]["remark"]);
+    assert_eq!(outcome(&answer), (1, vec!["manifest_missing".to_owned()]));
+
+    assert_eq!(outcome(&send(&office, &[issued(3, &all[2], &issuer)]).await), (1, vec![]));
+    let told = office.get(&format!("/v1/exchange/tallies?source={SOURCE}")).await;
+    assert_eq!(members(&blocks[2]), members(&told.json), "{}", told.text);
+    let (licence_type, day) = (all[2].licence_type, all[2].issued_on);
+    let path = format!("/v1/exchange/holdings?source={SOURCE}&type={licence_type}&day={day}");
+    let told = office.get(&path).await;
+    assert_eq!(members(&blocks[3]), members(&told.json), "{}", told.text);
+    assert_eq!(blocks.len(), 4);
+}
+
 /// Numbers that look random and are the same in each run (SplitMix64).
 struct Chance(u64);
 
