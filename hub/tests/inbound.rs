@@ -447,10 +447,16 @@ async fn an_operator_pauses_and_resumes_a_source_also_across_restarts() {
     assert!(state["last_success"].is_string());
 
     let done = operator.get("/v1/inbound/market/actions").await.json["actions"].clone();
-    let acts: Vec<_> =
-        done.as_array().unwrap().iter().map(|one| (&one["act"], &one["outcome"])).collect();
-    assert_eq!(acts, [(&json!("resume"), &json!("done")), (&json!("pause"), &json!("done"))]);
-    assert_eq!(done[1]["why"], why["why"]);
+    let acts: std::collections::BTreeMap<_, _> = done
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["act"].as_str().unwrap(), (&one["outcome"], &one["why"])))
+        .collect();
+    let ended = json!("done");
+    assert_eq!(acts["pause"], (&ended, &why["why"]));
+    assert_eq!(acts["resume"], (&ended, &json!("搬完了")));
+    assert_eq!(acts.len(), 2);
 
     let nobody = operator.post("/v1/inbound/other/pause", &why).await;
     assert_eq!((nobody.status, &nobody.json["code"]), (404, &json!("unknown_source")));
