@@ -132,6 +132,17 @@ impl DepartmentDesk {
         Ok(Self(Database::MariaDb(Mutex::new(connection))))
     }
 
+    /// Runs statements on the department's own tables.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn run(&self, sql: &str) -> Result<(), DeskError> {
+        match &self.0 {
+            Database::PostgreSql { client, .. } => Ok(client.batch_execute(sql).await?),
+            Database::MariaDb(connection) => Ok(connection.lock().await.query_drop(sql).await?),
+        }
+    }
+
     /// The cases that wait for this department's desk, oldest first: what was handed over after `since`, Beijing time as
     /// `2026-03-02 09:30:00`, and is not through yet.
     ///

@@ -9,7 +9,7 @@ use connectors::{
     Comparison, ConnectorState, DifferenceKind, LastError, ReconcileError, RunnerError, Sample,
     TypeCount,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::Offset};
 use licence::{HolderId, HolderKind, Seq};
 
 use super::{
@@ -378,6 +378,7 @@ async fn detail(
         kinds: kinds(visitor),
         code_map,
         hours: hours(t, &samples),
+        compares: visitor.hub.connectors.contains_key(name),
         reports: reports.iter().map(|report| report_row(t, name, report)).collect(),
         actions: actions.iter().map(|action| action_row(visitor, action)).collect(),
     };
@@ -669,6 +670,13 @@ fn source_card(visitor: &Visitor, state: &InboundState) -> views::Connector {
     let time = |at: Option<Timestamp>| at.map_or_else(|| t.never.to_owned(), moment);
     let last_row = i64::try_from(state.position_micros).ok().filter(|micros| *micros > 0);
     let last_row = last_row.and_then(|micros| Timestamp::from_microsecond(micros).ok());
+    let last_row = match (last_row, state.kind) {
+        // As that database's clock shows it, in whatever zone it is.
+        (Some(at), "exchange") => {
+            Offset::UTC.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        }
+        (at, _) => time(at),
+    };
     let failing = state.is_failing();
     let error = state.last_error.as_ref().map(|error| {
         let words = error_of(visitor, state.next_attempt, error);
@@ -688,7 +696,7 @@ fn source_card(visitor: &Visitor, state: &InboundState) -> views::Connector {
             Fact::new(t.source_refused, records(state.refused)),
             Fact::new(t.source_department, department_of(visitor, &state.department)),
             Fact::new(t.source_signatures, signatures),
-            Fact::new(t.source_position, time(last_row)),
+            Fact::new(t.source_position, last_row),
             Fact::new(t.source_asked, time(state.last_success)),
         ],
         error,

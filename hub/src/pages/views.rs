@@ -380,6 +380,8 @@ pub(crate) struct ConnectorPage {
     pub(crate) kinds: Vec<Choice>,
     pub(crate) code_map: Option<String>,
     pub(crate) hours: Vec<HourRow>,
+    /// Whether there is something to compare with.
+    pub(crate) compares: bool,
     pub(crate) reports: Vec<ReportRow>,
     pub(crate) actions: Vec<ActionRow>,
 }

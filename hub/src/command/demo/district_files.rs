@@ -20,7 +20,7 @@ use super::{
     authority::{Authority, AuthorityFailure, Subject, write_secret},
     create_folder,
     desk::Desk,
-    sealed, seeds, write,
+    register, sealed, seeds, write,
 };
 use crate::command::import;
 
@@ -44,6 +44,8 @@ pub struct Addresses<'a> {
     pub issuer: &'a str,
     /// The city's receiver.
     pub city: SocketAddr,
+    /// A department's key service.
+    pub keys: SocketAddr,
 }
 
 /// The demo district.
@@ -160,7 +162,7 @@ impl DemoDistrict {
         province: Option<&LocalPostgres>,
     ) -> Result<PathBuf, DemoError> {
         let data = &self.data;
-        let Addresses { pages, issuer, city } = addresses;
+        let Addresses { pages, issuer, city, keys } = addresses;
         write(&data.join("catalogue.json"), district::catalogue_json().as_bytes())?;
         write(&data.join("matters.json"), district::matters_json().as_bytes())?;
         write(&data.join("policies.cedar"), district::policies().as_bytes())?;
@@ -254,6 +256,40 @@ departments = {departments:?}
                 connection = province.connection(),
                 departments =
                     seeds::departments().iter().map(CreditCode::as_str).collect::<Vec<_>>(),
+            );
+        }
+        if let (Some(province), Some(market)) = (province, register::department()) {
+            let department = market.code;
+            let of_both = format!(
+                "kind = \"exchange\"\nconnection = \"{}\"\ndepartment = \"{department}\"\ncode_map = \"{}\"",
+                province.connection(),
+                register::MAP,
+            );
+            let _ = write!(
+                text,
+                r#"
+# Rows of a department whose systems cannot call: nobody signs what the old register has.
+[[inbound]]
+name = "old-register"
+{of_both}
+table = "old_register"
+error_table = "old_register_errors"
+signatures = "unsigned"
+
+[[inbound]]
+name = "register"
+{of_both}
+table = "register"
+error_table = "register_errors"
+signatures = "key_service"
+
+[inbound.key_service]
+url = "https://localhost:{keys}/sign"
+ca = "credentials/ca.pem"
+certificate = "credentials/government-services.pem"
+key = "credentials/government-services.key"
+"#,
+                keys = keys.port(),
             );
         }
         let path = data.join("hub.toml");
@@ -427,7 +463,8 @@ departments = {departments:?}
         }
     }
 
-    fn reread_issuer(&self, code: &CreditCode) -> Option<SigningIdentity> {
+    /// A department's signing identity, read again.
+    pub fn reread_issuer(&self, code: &CreditCode) -> Option<SigningIdentity> {
         let department =
             district::issuing_departments().into_iter().find(|one| one.code == *code)?;
         let path = self.credentials().join("signing").join(department.slug);

@@ -10,6 +10,7 @@ pub mod authority;
 mod desk;
 mod district_files;
 mod people;
+mod register;
 mod sealed;
 mod seeds;
 mod tour;
@@ -107,6 +108,9 @@ pub enum DemoError {
     /// The province's database.
     #[error("the province's PostgreSQL: {0}")]
     Province(#[from] connectors::local_postgres::LocalPostgresError),
+    /// A department's registers.
+    #[error("the department's registers: {0}")]
+    Registers(#[from] connectors::department_desk::DeskError),
     /// Where people log in.
     #[error("the demo's OpenID provider: {0}")]
     Provider(#[from] ProviderError),
@@ -149,6 +153,7 @@ struct Demo {
     provider: DemoProvider,
     city: CityReceiver,
     province: Option<LocalPostgres>,
+    keys: Option<actix_web::dev::ServerHandle>,
     live: Option<tokio::task::JoinHandle<()>>,
     desk: Option<tokio::task::JoinHandle<()>>,
 }
@@ -200,6 +205,20 @@ impl Demo {
                 None
             }
         };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let listener =
+            listener.map_err(|source| ListenError::Address { address: login, source })?;
+        let keys = listener
+            .local_addr()
+            .map_err(|source| ListenError::Address { address: login, source })?;
+        let signer = register::department().and_then(|one| district.reread_issuer(&one.code));
+        let key_service = match (&province, signer) {
+            (Some(province), Some(signer)) => {
+                register::prepare(&district, &data, province).await?;
+                Some(register::key_service(&district, listener, signer)?)
+            }
+            _ => None,
+        };
         let address = format!("http://{pages}");
         let secret = district.client_secret()?;
         let provider = DemoProvider::start(ProviderSettings {
@@ -211,7 +230,7 @@ impl Demo {
         })?;
         let settings = district.write_settings(
             https,
-            &Addresses { pages, issuer: provider.issuer(), city: city.address() },
+            &Addresses { pages, issuer: provider.issuer(), city: city.address(), keys },
             province.as_ref(),
         )?;
         let config = Config::read(&settings)?;
@@ -240,7 +259,7 @@ impl Demo {
         let tour = tour::prepare(&district, &people, running.https, pages, province.as_ref(), now)?;
         println!("{tour}");
         println!("ready");
-        Ok(Self { hub, running, provider, city, province, live, desk })
+        Ok(Self { hub, running, provider, city, province, keys: key_service, live, desk })
     }
 
     async fn stop(self) {
@@ -252,6 +271,9 @@ impl Demo {
         self.hub.shut().await;
         self.provider.stop().await;
         self.city.stop().await;
+        if let Some(keys) = self.keys {
+            keys.stop(false).await;
+        }
         if let Some(province) = self.province {
             province.stop().await;
         }
@@ -279,6 +301,8 @@ async fn make_the_past(
     config.listen.set_port(0);
     config.pages_listen = None;
     config.login = None;
+    // Rows come in when the demo is there.
+    config.inbound.clear();
     // Licences are pushed when the demo is there; cases go to the province on their day.
     config.connectors.retain(|connector| connector.kind == "casebase");
     for connector in &mut config.connectors {
