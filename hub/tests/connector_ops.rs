@@ -298,6 +298,9 @@ async fn what_somebody_changed_over_there_is_found_and_just_that_is_sent_again()
     for says in [
         "缺 1，多 2，不同 1，有原因 0，补发 3",
         "对方缺少",
+        "已补发",
+        "不是本库推送的",
+        "请再对账一次",
         "内容不同",
         "对方多出",
         deleted.identifier.as_str(),

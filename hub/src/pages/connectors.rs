@@ -922,6 +922,13 @@ async fn compared(
     let mut says_more = vec![explained];
     if compared.compared == Comparison::Marks {
         says_more.push(report_says(t, &report));
+        if compared.resent > 0 {
+            says_more.push(t.reconcile_mended.to_owned());
+        }
+        let open = |record: &connectors::Difference| record.explained.is_none();
+        if compared.records.iter().any(|record| open(record) && record.seq.is_none()) {
+            says_more.push(t.reconcile_not_ours.to_owned());
+        }
     }
     let sum = |side: fn(&TypeCount) -> u64| compared.types.iter().map(side).sum::<u64>();
     let sum = count_row(
@@ -949,9 +956,10 @@ async fn compared(
                 DifferenceKind::Different => t.report_different,
             },
             seq: record.seq.map(|seq| seq.to_string()).unwrap_or_default(),
-            explained: match record.explained {
-                Some(_) => t.report_on_its_way,
-                None => t.report_unexplained,
+            explained: match (record.explained, record.seq) {
+                (Some(_), _) => t.report_on_its_way,
+                (None, Some(_)) => t.report_sent_again,
+                (None, None) => t.report_not_ours,
             },
         })
         .collect();
