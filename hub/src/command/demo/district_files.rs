@@ -9,7 +9,7 @@ use std::{
 };
 
 use certs::{Manifest, Profile, SigningIdentity, Suite, sha256, sign_detached};
-use connectors::local_postgres::LocalPostgres;
+use connectors::{local_postgres::LocalPostgres, local_sshd::LocalSshd};
 use district::{Department, District, DistrictSize};
 use jiff::Timestamp;
 use licence::{CreditCode, Licence, LicenceId};
@@ -36,6 +36,13 @@ pub const CLIENT_ID: &str = "yihao-demo";
 /// The file with its secret there.
 const SECRET_FILE: &str = "client.secret";
 
+/// The hub's name at the province's gateway.
+pub const GATEWAY_ID: &str = "yihao-demo";
+/// The file with its secret there.
+const GATEWAY_SECRET_FILE: &str = "gateway.secret";
+/// Where the office's file server has batches dropped.
+pub const OFFICE_FOLDER: &str = "licences";
+
 /// Where the demo's parts are.
 pub struct Addresses<'a> {
     /// Pages for a browser.
@@ -46,6 +53,8 @@ pub struct Addresses<'a> {
     pub city: SocketAddr,
     /// A department's key service.
     pub keys: SocketAddr,
+    /// The province's gateway.
+    pub gateway: SocketAddr,
 }
 
 /// The demo district.
@@ -160,9 +169,10 @@ impl DemoDistrict {
         https: SocketAddr,
         addresses: &Addresses<'_>,
         province: Option<&LocalPostgres>,
+        files: Option<&LocalSshd>,
     ) -> Result<PathBuf, DemoError> {
         let data = &self.data;
-        let Addresses { pages, issuer, city, keys } = addresses;
+        let Addresses { pages, issuer, city, keys, gateway } = addresses;
         write(&data.join("catalogue.json"), district::catalogue_json().as_bytes())?;
         write(&data.join("matters.json"), district::matters_json().as_bytes())?;
         write(&data.join("policies.cedar"), district::policies().as_bytes())?;
@@ -231,8 +241,20 @@ url = "https://localhost:{city_port}"
 ca = "credentials/ca.pem"
 certificate = "credentials/government-services.pem"
 key = "credentials/government-services.key"
+
+# The province's gateway: a token, and each request signed with HMAC-SM3.
+[[connectors]]
+name = "gateway"
+kind = "rest"
+url = "https://localhost:{gateway_port}"
+ca = "credentials/ca.pem"
+shape = "gbt36906"
+access_id = "{GATEWAY_ID}"
+secret_file = "{GATEWAY_SECRET_FILE}"
+paths = {{ tallies = "/tallyCertInfo", holdings = "/listCertInfo" }}
 "#,
             city_port = city.port(),
+            gateway_port = gateway.port(),
             service_code = service.code,
             service_name = service.name,
         );
@@ -292,6 +314,28 @@ key = "credentials/government-services.key"
                 keys = keys.port(),
             );
         }
+        if let Some(files) = files {
+            let port = files.address().port();
+            let known = files.known_host("127.0.0.1", port)?;
+            write(&data.join("file-server.known_hosts"), known.as_bytes())?;
+            let _ = write!(
+                text,
+                r#"
+# An office that takes files: what it has answered is removed.
+[[connectors]]
+name = "office"
+kind = "files"
+host = "127.0.0.1"
+port = {port}
+user = "{user}"
+key = "file-server/client_key"
+host_key = "file-server.known_hosts"
+folder = "{OFFICE_FOLDER}"
+keep_days = 0
+"#,
+                user = files.user(),
+            );
+        }
         let path = data.join("hub.toml");
         write(&path, text.as_bytes())?;
         Ok(path)
@@ -321,7 +365,16 @@ key = "credentials/government-services.key"
 
     /// The hub's secret at the demo's OpenID provider; made at the first start.
     pub fn client_secret(&self) -> Result<String, DemoError> {
-        let path = self.data.join(SECRET_FILE);
+        self.secret(SECRET_FILE)
+    }
+
+    /// The secret that the hub shares with the province's gateway, made once.
+    pub fn gateway_secret(&self) -> Result<String, DemoError> {
+        self.secret(GATEWAY_SECRET_FILE)
+    }
+
+    fn secret(&self, name: &str) -> Result<String, DemoError> {
+        let path = self.data.join(name);
         if !path.exists() {
             let mut secret = [0_u8; 32];
             SystemRandom::new().fill(&mut secret).map_err(|_| AuthorityFailure::Random)?;

@@ -2,13 +2,14 @@
 //!
 //! Nothing in it is switched off or pretended: the district's authority issues real certificates,
 //! licences are signed (P-256, SM2 and Ed25519, one suite for each issuing department) and handed
-//! in by `hub import`'s own code over mutual TLS, the province is a real PostgreSQL, the city a real
-//! HTTPS receiver. People log in through a real OpenID provider, the demo's own, and what has happened before they come
+//! in by `hub import`'s own code over mutual TLS, the province is a real PostgreSQL and a real gateway that checks tokens and
+//! signatures, the city a real HTTPS receiver, and an office takes files from a real OpenSSH server. People log in through a real OpenID provider, the demo's own, and what has happened before they come
 //! was made by the same use cases, with the clock standing in the past.
 
 pub mod authority;
 mod desk;
 mod district_files;
+mod file_clerk;
 mod people;
 mod register;
 mod sealed;
@@ -26,6 +27,8 @@ use std::{
 use connectors::{
     city_receiver::{CityReceiver, CitySettings},
     local_postgres::LocalPostgres,
+    local_sshd::LocalSshd,
+    provincial_gateway::{GatewaySettings, GatewayShape, GatewaySignatures, ProvincialGateway},
 };
 use jiff::Timestamp;
 use licence::Seq;
@@ -105,6 +108,12 @@ pub enum DemoError {
     /// The city's receiver.
     #[error("the city's receiver: {0}")]
     City(#[from] connectors::city_receiver::CityError),
+    /// The province's gateway.
+    #[error("the province's gateway: {0}")]
+    Gateway(#[from] connectors::provincial_gateway::GatewayError),
+    /// The file server that an office takes files from.
+    #[error("the office's file server: {0}")]
+    Office(#[from] connectors::local_sshd::LocalSshdError),
     /// The province's database.
     #[error("the province's PostgreSQL: {0}")]
     Province(#[from] connectors::local_postgres::LocalPostgresError),
@@ -152,8 +161,10 @@ struct Demo {
     running: Running,
     provider: DemoProvider,
     city: CityReceiver,
+    gateway: ProvincialGateway,
     province: Option<LocalPostgres>,
     keys: Option<actix_web::dev::ServerHandle>,
+    office: Option<(LocalSshd, tokio::task::JoinHandle<()>)>,
     live: Option<tokio::task::JoinHandle<()>>,
     desk: Option<tokio::task::JoinHandle<()>>,
 }
@@ -183,6 +194,21 @@ impl Demo {
         write(&data.join("accounts.json"), people.accounts().as_bytes())?;
         district.write_samples(now)?;
         let (certificate, key) = district.city_identity()?;
+        let gateway = ProvincialGateway::start(GatewaySettings {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            certificate: certificate.clone(),
+            key: key.clone(),
+            client_anchors: None,
+            shape: GatewayShape::Gbt36906,
+            access_id: district_files::GATEWAY_ID.to_owned(),
+            secret: district.gateway_secret()?,
+            signatures: GatewaySignatures::HmacSm3,
+            token_lifetime: Duration::from_secs(600),
+            types: None,
+            journal: Some(data.join("gateway.journal")),
+        })
+        .await?;
+        let files = file_server(&data).await;
         let city = CityReceiver::start(CitySettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             certificate,
@@ -230,8 +256,15 @@ impl Demo {
         })?;
         let settings = district.write_settings(
             https,
-            &Addresses { pages, issuer: provider.issuer(), city: city.address(), keys },
+            &Addresses {
+                pages,
+                issuer: provider.issuer(),
+                city: city.address(),
+                keys,
+                gateway: gateway.address(),
+            },
             province.as_ref(),
+            files.as_ref(),
         )?;
         let config = Config::read(&settings)?;
         if since.is_none() {
@@ -241,11 +274,17 @@ impl Demo {
         district.authority().revocation_list(&[], now)?;
         let hub = Hub::open(config, Clock::System).await?;
         let running = server::start(&hub)?;
-        // The city's receiver keeps what it got in memory only: it starts from the beginning.
-        if let Some(runner) = hub.connectors.get("city")
-            && let Err(error) = runner.replay(Seq(0)).await
-        {
-            tracing::warn!(error = %error, "the city starts where it had stopped");
+        let office = files.map(|files| {
+            let clerk = file_clerk::open(files.files().join(district_files::OFFICE_FOLDER));
+            (files, clerk)
+        });
+        // These keep what they got in memory only: they start from the beginning.
+        for name in ["city", "office"] {
+            if let Some(runner) = hub.connectors.get(name)
+                && let Err(error) = runner.replay(Seq(0)).await
+            {
+                tracing::warn!(error = %error, connector = name, "it starts where it had stopped");
+            }
         }
         district.hand_in(running.https, now).await?;
         let live = (arguments.every > 0)
@@ -259,7 +298,18 @@ impl Demo {
         let tour = tour::prepare(&district, &people, running.https, pages, province.as_ref(), now)?;
         println!("{tour}");
         println!("ready");
-        Ok(Self { hub, running, provider, city, province, keys: key_service, live, desk })
+        Ok(Self {
+            hub,
+            running,
+            provider,
+            city,
+            gateway,
+            province,
+            keys: key_service,
+            office,
+            live,
+            desk,
+        })
     }
 
     async fn stop(self) {
@@ -274,8 +324,38 @@ impl Demo {
         if let Some(keys) = self.keys {
             keys.stop(false).await;
         }
+        self.gateway.stop().await;
+        if let Some((files, clerk)) = self.office {
+            clerk.abort();
+            files.stop().await;
+        }
         if let Some(province) = self.province {
             province.stop().await;
+        }
+    }
+}
+
+/// The file server that an office takes files from; without it the demo goes on.
+async fn file_server(data: &Path) -> Option<LocalSshd> {
+    if !LocalSshd::is_installed() {
+        println!(
+            "OpenSSH's programs are not here: going on without the office that takes files \
+             (apt-get install openssh-server brings them)"
+        );
+        return None;
+    }
+    let folder = data.join("file-server");
+    let started = LocalSshd::start(&folder).await;
+    let ready = started.map_err(|error| error.to_string()).and_then(|files| {
+        let answers = files.files().join(district_files::OFFICE_FOLDER).join("answers");
+        std::fs::create_dir_all(answers).map_err(|error| error.to_string())?;
+        Ok(files)
+    });
+    match ready {
+        Ok(files) => Some(files),
+        Err(said) => {
+            println!("going on without the office that takes files: {said}");
+            None
         }
     }
 }
