@@ -3,9 +3,10 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -112,18 +113,66 @@ impl Postgres {
         }
     }
 
+    /// A connection that stays open, for a question that is asked often.
+    ///
+    /// # Errors
+    /// `Program` if psql does not start.
+    pub fn session(&self) -> Result<Session, Error> {
+        let mut command = self.psql_command("exchange");
+        let mut psql = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| program("psql", &error.to_string()))?;
+        let pipes = psql.stdin.take().zip(psql.stdout.take());
+        let (questions, answers) = pipes.ok_or_else(|| program("psql", "has no pipes"))?;
+        Ok(Session { psql, questions, answers: BufReader::new(answers) })
+    }
+
     fn psql(&self, database: &str, sql: &str) -> Result<String, Error> {
-        let asked = command(&self.programs, self.user, "psql")
+        let asked = self.psql_command(database).arg("--command").arg(sql).output();
+        checked("psql", asked)
+    }
+
+    fn psql_command(&self, database: &str) -> Command {
+        let mut command = command(&self.programs, self.user, "psql");
+        command
             .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--field-separator=\t"])
             .args(["--set=ON_ERROR_STOP=1", "--username=exchange"])
             .arg("--host")
             .arg(&self.folder)
             .arg("--dbname")
-            .arg(database)
-            .arg("--command")
-            .arg(sql)
-            .output();
-        checked("psql", asked)
+            .arg(database);
+        command
+    }
+}
+
+/// A connection that stays open: one psql. Ended when dropped.
+pub struct Session {
+    psql: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Session {
+    /// The one number that a query of one line gives.
+    ///
+    /// # Errors
+    /// `Program` if it gives something else, or nothing because psql ended.
+    pub fn number(&mut self, sql: &str) -> Result<u64, Error> {
+        let mut answer = String::new();
+        let asked = writeln!(self.questions, "{sql};").and_then(|()| self.questions.flush());
+        let told = asked.and_then(|()| self.answers.read_line(&mut answer));
+        told.map_err(|error| program("psql", &error.to_string()))?;
+        answer.trim().parse().map_err(|_| program("psql", "expected a number"))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.psql.kill();
+        let _ = self.psql.wait();
     }
 }
 
