@@ -1,10 +1,14 @@
 //! Reading the next stretch of the change feed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use indexes::{LicenceStore, Proof, StoreError, StoredLicence, StoredManifest, StoredOrder};
 use jiff::Timestamp;
 use licence::{Change, Licence, LicenceId, Seq, Sha256Digest, StatusChange, StatusOrder};
+use tokio::task::JoinHandle;
 
 use super::RunnerSettings;
 use crate::{Filter, Refused, Shared};
@@ -14,6 +18,8 @@ pub(super) type Manifests = BTreeMap<Sha256Digest, Arc<StoredManifest>>;
 
 /// Licences read from the store and parsed at a time.
 const PORTION: usize = 64;
+/// Portions under way at a time, so that reading and parsing keep as many processors busy.
+const PORTIONS: usize = 3;
 
 /// Most bytes of manifests that a stretch brings; one manifest it may bring whatever its size.
 const MANIFEST_BYTES: usize = 16 << 20;
@@ -99,27 +105,26 @@ impl Reader {
         changes: Vec<Change>,
         known: &Manifests,
     ) -> Result<(), StoreError> {
-        let mut wanted = changes
-            .into_iter()
-            .filter(|change| self.filter.covers_type(change.licence_type()))
-            .peekable();
+        let mut wanted =
+            changes.into_iter().filter(|change| self.filter.covers_type(change.licence_type()));
         let (mut bytes, mut manifest_bytes) = (0, 0);
         // Read in portions, so that large documents are not all in memory before the bound is noticed.
-        while wanted.peek().is_some() {
-            let portion: Vec<Change> = wanted.by_ref().take(PORTION).collect();
-            let identifiers: Vec<LicenceId> =
-                portion.iter().map(|change| change.identifier().clone()).collect();
-            let found = self.store.licences(&identifiers).await?;
-            let filter = self.filter.clone();
-            // Parsing takes a while: not on this thread, where others wait for their turn.
-            let parsed = tokio::task::spawn_blocking(move || {
-                let parsed = portion.into_iter().zip(found);
-                parsed.filter_map(|(change, found)| shared(&filter, change, found)).collect()
-            });
-            let parsed: Vec<Result<Shared, Refused>> = parsed.await.map_err(|_| {
-                StoreError::Io { detail: "reading documents was broken off".to_owned() }
-            })?;
-            for item in parsed {
+        let mut under_way = VecDeque::with_capacity(PORTIONS);
+        loop {
+            while under_way.len() < PORTIONS {
+                let portion: Vec<Change> = wanted.by_ref().take(PORTION).collect();
+                if portion.is_empty() {
+                    break;
+                }
+                under_way.push_back(Portion(tokio::spawn(parsed(
+                    self.store.clone(),
+                    self.filter.clone(),
+                    portion,
+                ))));
+            }
+            let Some(mut portion) = under_way.pop_front() else { return Ok(()) };
+            let broken_off = |_| StoreError::Io { detail: "reading was broken off".to_owned() };
+            for item in (&mut portion.0).await.map_err(broken_off)?? {
                 let item = match item {
                     Ok(item) => item,
                     Err(refused) => {
@@ -155,8 +160,33 @@ impl Reader {
                 stretch.items.push(item);
             }
         }
-        Ok(())
     }
+}
+
+/// A portion that is being read. Dropping it gives it up.
+struct Portion(JoinHandle<Result<Vec<Result<Shared, Refused>>, StoreError>>);
+
+impl Drop for Portion {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Reads the licences of some changes.
+async fn parsed(
+    store: Arc<dyn LicenceStore>,
+    filter: Arc<Filter>,
+    portion: Vec<Change>,
+) -> Result<Vec<Result<Shared, Refused>>, StoreError> {
+    let identifiers: Vec<LicenceId> =
+        portion.iter().map(|change| change.identifier().clone()).collect();
+    let found = store.licences(&identifiers).await?;
+    // Parsing takes a while: not on this thread, where others wait for their turn.
+    let parsed = tokio::task::spawn_blocking(move || {
+        let parsed = portion.into_iter().zip(found);
+        parsed.filter_map(|(change, found)| shared(&filter, change, found)).collect()
+    });
+    parsed.await.map_err(|_| StoreError::Io { detail: "parsing was broken off".to_owned() })
 }
 
 /// The manifest that the item's proof names.

@@ -16,7 +16,8 @@
 //!
 //! What is in memory at a time is bounded whatever the lag: two stretches of the feed, one that is delivered and one that
 //! is read meanwhile. Each has `batch_bytes` of documents at most (or one document) and as much again, about, parsed;
-//! for connectors that want them also 16 MiB of batch manifests (or one manifest).
+//! for connectors that want them also 16 MiB of batch manifests (or one manifest). Reading is ahead of a stretch's bound by
+//! three portions of 64 documents at most.
 
 mod backoff;
 mod feed;
