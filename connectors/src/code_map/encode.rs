@@ -1,7 +1,9 @@
 //! A change and its licence → the counterpart's elements. Pure.
 
+use std::borrow::Cow;
+
 use jiff::{Timestamp, civil::Date, tz::Offset};
-use licence::{Holder, LicenceStatus, Trust};
+use licence::{Holder, Licence, LicenceStatus, Trust};
 
 use super::{CodeList, CodeMap, DateForm, Field, Several, TimeForm};
 use crate::{Operation, Refused, Shared};
@@ -97,8 +99,9 @@ impl CodeMap {
         batch: &str,
     ) -> Result<Vec<Value>, MapProblem> {
         let source = Source { map: self, item, connector, batch, type_name: None };
-        let value =
-            |field: &Field| Ok(Value { name: field.name.clone(), text: source.element(field)? });
+        let value = |field: &Field| {
+            Ok(Value { name: field.name.clone(), text: source.element(field)?.into_owned() })
+        };
         self.fields.iter().map(value).collect()
     }
 
@@ -112,8 +115,25 @@ impl CodeMap {
         batch: &str,
         type_name: Option<&str>,
     ) -> Result<Vec<String>, MapProblem> {
+        let mut texts = Vec::with_capacity(self.fields.len());
+        self.each_text(item, connector, batch, type_name, |text| texts.push(text.into_owned()))?;
+        Ok(texts)
+    }
+
+    /// The same, one after the other: what is not made up is lent from the licence.
+    pub(crate) fn each_text(
+        &self,
+        item: &Shared,
+        connector: &str,
+        batch: &str,
+        type_name: Option<&str>,
+        mut take: impl FnMut(Cow<'_, str>),
+    ) -> Result<(), MapProblem> {
         let source = Source { map: self, item, connector, batch, type_name };
-        self.fields.iter().map(|field| source.element(field)).collect()
+        self.fields.iter().try_for_each(|field| {
+            take(source.element(field)?);
+            Ok(())
+        })
     }
 }
 
@@ -126,16 +146,16 @@ struct Source<'a> {
     type_name: Option<&'a str>,
 }
 
-impl Source<'_> {
-    fn element(&self, field: &Field) -> Result<String, MapProblem> {
+impl<'a> Source<'a> {
+    fn element(&self, field: &'a Field) -> Result<Cow<'a, str>, MapProblem> {
         let element = || field.name.clone();
         let mut text = match (&field.from, &field.value) {
             (Some(from), _) => self.value(field, from)?,
-            (None, constant) => constant.clone().unwrap_or_default(),
+            (None, constant) => lent(constant.as_deref().unwrap_or_default()),
         };
         if text.is_empty() && field.mandatory {
-            text =
-                self.map.empty.clone().ok_or_else(|| MapProblem::Missing { element: element() })?;
+            let empty = self.map.empty.as_deref();
+            text = lent(empty.ok_or_else(|| MapProblem::Missing { element: element() })?);
         }
         if text.contains('\0') {
             return Err(MapProblem::HasNul { element: element() });
@@ -146,42 +166,44 @@ impl Source<'_> {
         Ok(text)
     }
 
-    fn value(&self, field: &Field, from: &str) -> Result<String, MapProblem> {
-        let licence = &self.item.licence;
+    fn value(&self, field: &'a Field, from: &str) -> Result<Cow<'a, str>, MapProblem> {
+        let licence: &'a Licence = &self.item.licence;
         let map = self.map;
-        let code = |list, ours: &str| {
-            let code = map.code(list, ours).map(str::to_owned);
+        let code = |list, ours: &'a str| {
+            let code = map.code(list, ours).map(lent);
             code.ok_or_else(|| MapProblem::Unmapped { element: field.name.clone() })
         };
         Ok(match from {
-            "batch" => self.batch.to_owned(),
-            "changed_at" => moment(map.times, self.item.change.at),
-            "digest" => self.item.digest.to_string(),
-            "document" => String::from_utf8_lossy(&self.item.document).into_owned(),
+            "batch" => lent(self.batch),
+            "changed_at" => made(moment(map.times, self.item.change.at)),
+            "digest" => made(self.item.digest.to_string()),
+            "document" => String::from_utf8_lossy(&self.item.document),
             "holder_kind" => {
                 self.holders(field, |holder| code(CodeList::HolderKind, holder.id.kind().code()))?
             }
-            "holder_name" => self.holders(field, |holder| Ok(holder.name.clone()))?,
-            "holder_number" => self.holders(field, |holder| Ok(holder.id.number().to_owned()))?,
-            "identifier" => self.item.identifier().to_string(),
-            "issued_on" => day(map.dates, licence.issued_on),
-            "issuer" => licence.issuer.to_string(),
-            "issuer_name" => licence.issuer_name.clone(),
-            "key" => self.item.key(self.connector),
+            "holder_name" => self.holders(field, |holder| Ok(lent(&holder.name)))?,
+            "holder_number" => self.holders(field, |holder| Ok(lent(holder.id.number())))?,
+            "identifier" => lent(self.item.identifier().as_str()),
+            "issued_on" => made(day(map.dates, licence.issued_on)),
+            "issuer" => made(licence.issuer.to_string()),
+            "issuer_name" => lent(&licence.issuer_name),
+            "key" => made(self.item.key(self.connector)),
             "licence_type" => code(CodeList::LicenceType, licence.licence_type.as_ref())?,
-            "name" => licence.name.clone(),
-            "number" => licence.number.clone(),
+            "name" => lent(&licence.name),
+            "number" => lent(&licence.number),
             "operation" => code(CodeList::Operation, Operation::of_item(self.item).word())?,
             "predecessor" => {
-                licence.predecessor.as_ref().map_or_else(String::new, ToString::to_string)
+                made(licence.predecessor.as_ref().map_or_else(String::new, ToString::to_string))
             }
-            "project" => licence.project.as_ref().map_or_else(String::new, ToString::to_string),
+            "project" => {
+                made(licence.project.as_ref().map_or_else(String::new, ToString::to_string))
+            }
             "region" => match &licence.region {
                 Some(region) => code(CodeList::Region, region.as_ref())?,
-                None => String::new(),
+                None => lent(""),
             },
-            "seq" => self.item.seq().to_string(),
-            "signature" => self.signature(),
+            "seq" => made(self.item.seq().to_string()),
+            "signature" => made(self.signature()),
             "status" => code(CodeList::Status, status_word(&self.item.status()))?,
             "trust" => code(
                 CodeList::Trust,
@@ -190,15 +212,15 @@ impl Source<'_> {
                     Trust::Untrusted => "untrusted",
                 },
             )?,
-            "type_name" => self.type_name.unwrap_or(&licence.name).to_owned(),
+            "type_name" => lent(self.type_name.unwrap_or(&licence.name)),
             "valid_from" => {
-                licence.valid_from.map_or_else(String::new, |date| day(map.dates, date))
+                made(licence.valid_from.map_or_else(String::new, |date| day(map.dates, date)))
             }
             "valid_to" => match licence.valid_to {
-                Some(date) => day(map.dates, date),
-                None => map.open_ended.clone().unwrap_or_default(),
+                Some(date) => made(day(map.dates, date)),
+                None => lent(map.open_ended.as_deref().unwrap_or_default()),
             },
-            face => face.strip_prefix("fields.").map_or_else(String::new, |name| self.face(name)),
+            face => face.strip_prefix("fields.").map_or(lent(""), |name| made(self.face(name))),
         })
     }
 
@@ -223,9 +245,9 @@ impl Source<'_> {
     fn holders(
         &self,
         field: &Field,
-        value: impl Fn(&Holder) -> Result<String, MapProblem>,
-    ) -> Result<String, MapProblem> {
-        let holders = &self.item.licence.holders;
+        value: impl Fn(&'a Holder) -> Result<Cow<'a, str>, MapProblem>,
+    ) -> Result<Cow<'a, str>, MapProblem> {
+        let holders: &'a [Holder] = &self.item.licence.holders;
         let taken = match self.map.holders {
             Several::Refused if holders.len() > 1 => {
                 return Err(MapProblem::SeveralHolders { element: field.name.clone() });
@@ -239,16 +261,27 @@ impl Source<'_> {
             if value.contains(&self.map.separator) {
                 return Err(MapProblem::HasSeparator { element: field.name.clone() });
             }
+            if taken.len() == 1 {
+                return Ok(value);
+            }
             if position > 0 {
                 joined.push_str(&self.map.separator);
             }
             match (value.is_empty(), &self.map.empty) {
-                (true, Some(empty)) if taken.len() > 1 => joined.push_str(empty),
+                (true, Some(empty)) => joined.push_str(empty),
                 _ => joined.push_str(&value),
             }
         }
-        Ok(joined)
+        Ok(made(joined))
     }
+}
+
+fn lent(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
+
+fn made(text: String) -> Cow<'static, str> {
+    Cow::Owned(text)
 }
 
 /// The status as a word of [`CodeList::Status`].

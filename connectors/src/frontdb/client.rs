@@ -1,12 +1,12 @@
 //! The connection to the exchange database, whichever dialect it speaks: the only I/O of this connector.
 
 use super::{
-    encode::Row,
+    encode::Source,
     layout::Layout,
     mariadb, postgresql,
     settings::{Server, Settings},
 };
-use crate::{DeliveryError, ReplyPosition};
+use crate::{DeliveryError, Refused, ReplyPosition};
 
 /// Error rows read at a time.
 pub(crate) const ERRORS_LIMIT: usize = 1_000;
@@ -49,10 +49,15 @@ impl Client {
     }
 
     /// Writes the rows, all or none. A row that is there already is left alone if it is equal, and corrected if not.
-    pub(crate) async fn write(&self, layout: &Layout, rows: &[Row]) -> Result<(), DeliveryError> {
+    /// Returns what cannot be a row.
+    pub(crate) async fn write(&self, source: Source<'_>) -> Result<Vec<Refused>, DeliveryError> {
         match self {
-            Self::PostgreSql(client) => client.write(layout, rows).await,
-            Self::MariaDb(client) => client.write(layout, rows).await,
+            Self::PostgreSql(client) => client.write(source).await,
+            Self::MariaDb(client) => {
+                let encoded = source.rows();
+                client.write(source.layout, &encoded.rows).await?;
+                Ok(encoded.refused)
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Changes → rows of `up_lic_data`. Pure.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::layout::Layout;
@@ -29,11 +30,86 @@ impl Row {
 
     /// `2025-03-01 09:30:00`.
     pub(crate) fn cd_time_text(&self) -> String {
-        let seconds = self.cd_time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let at = i64::try_from(seconds).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
-        let at = at.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+        time_text(self.cd_time)
     }
+}
+
+/// Changes that are to be rows, and what the rows need to know beside them.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) connector: &'a str,
+    pub(crate) layout: &'a Layout,
+    pub(crate) types: &'a Types,
+    pub(crate) batch: &'a Batch,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn rows(&self) -> Encoded {
+        rows(self.connector, self.layout, self.types, self.batch)
+    }
+
+    pub(crate) fn lines(self) -> Lines<'a> {
+        Lines { source: self, next: 0, refused: Vec::new(), time: (u64::MAX, String::new()) }
+    }
+}
+
+/// A batch as lines of COPY's text format, made piece by piece, so that one is on its way while the next is made.
+pub(crate) struct Lines<'a> {
+    source: Source<'a>,
+    next: usize,
+    /// What of the pieces so far cannot be a row.
+    pub(crate) refused: Vec<Refused>,
+    /// The last `cd_time`: many changes have the same.
+    time: (u64, String),
+}
+
+impl Lines<'_> {
+    /// The next lines, of `bytes` bytes or little more; `None` if there are no more.
+    pub(crate) fn piece(&mut self, bytes: usize) -> Option<Vec<u8>> {
+        let Source { connector, layout, types, batch } = self.source;
+        let mut piece = Vec::with_capacity(bytes + 4_096);
+        while let Some(item) = batch.items.get(self.next).filter(|_| piece.len() < bytes) {
+            self.next += 1;
+            let start = piece.len();
+            let take = |text: Cow<'_, str>| {
+                escape(&mut piece, &text);
+                piece.push(b'\t');
+            };
+            let name = type_name(types, item);
+            match layout.map.each_text(item, connector, &batch.id, name, take) {
+                Ok(()) => {
+                    let seconds = seconds(item);
+                    if self.time.0 != seconds {
+                        self.time = (seconds, time_text(cd_time(seconds)));
+                    }
+                    piece.extend_from_slice(self.time.1.as_bytes());
+                    piece.push(b'\n');
+                }
+                Err(problem) => {
+                    piece.truncate(start);
+                    self.refused.push(problem.refused(item));
+                }
+            }
+        }
+        (!piece.is_empty()).then_some(piece)
+    }
+}
+
+/// A value in COPY's text format. Source: PostgreSQL 15, COPY, File Formats.
+fn escape(into: &mut Vec<u8>, value: &str) {
+    let mut rest = value.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\n' | b'\r' | b'\t'))
+    {
+        into.extend_from_slice(&rest[..at]);
+        into.extend_from_slice(match rest[at] {
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            _ => b"\\\\",
+        });
+        rest = &rest[at + 1..];
+    }
+    into.extend_from_slice(rest);
 }
 
 /// A batch as rows, and what of it cannot be one.
@@ -62,11 +138,27 @@ pub(crate) fn row(
     batch: &str,
     item: &Shared,
 ) -> Result<Row, MapProblem> {
-    let type_name = types.get(&item.licence.licence_type).map(|terms| terms.name.as_str());
-    let values = layout.map.texts(item, connector, batch, type_name)?;
-    let seconds = u64::try_from(item.change.at.as_second()).unwrap_or(0);
-    let cd_time = UNIX_EPOCH + Duration::from_secs(seconds) + CHINA_OFFSET;
-    Ok(Row { values, cd_time })
+    let values = layout.map.texts(item, connector, batch, type_name(types, item))?;
+    Ok(Row { values, cd_time: cd_time(seconds(item)) })
+}
+
+fn type_name<'a>(types: &'a Types, item: &Shared) -> Option<&'a str> {
+    types.get(&item.licence.licence_type).map(|terms| terms.name.as_str())
+}
+
+fn seconds(item: &Shared) -> u64 {
+    u64::try_from(item.change.at.as_second()).unwrap_or(0)
+}
+
+fn cd_time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds) + CHINA_OFFSET
+}
+
+fn time_text(cd_time: SystemTime) -> String {
+    let seconds = cd_time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let at = i64::try_from(seconds).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
+    let at = at.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// The part of `row_guid` before the number.
@@ -130,6 +222,38 @@ mod tests {
             compact.rows[0].values[3], "样本许可证",
             "without a catalogue the licence's name stands in"
         );
+    }
+
+    #[test]
+    fn what_separates_columns_and_rows_is_escaped() {
+        let mut escaped = Vec::new();
+        escape(&mut escaped, "a\tb\nc\rd\\e\\N证照");
+        assert_eq!(String::from_utf8(escaped).unwrap(), "a\\tb\\nc\\rd\\\\e\\\\N证照");
+    }
+
+    #[test]
+    fn lines_are_rows_in_pieces_without_what_is_refused() {
+        let mut long = samples::licence(1, samples::types()[0]);
+        long.name = "长".repeat(600);
+        let mut items: Vec<_> = (0..9).map(samples::issued).collect();
+        items.insert(4, samples::of_licence(99, long));
+        let batch = Batch::new("province", 0, items);
+        let (layout, types) = (layout(DateForm::Iso), Types::new());
+        let source =
+            Source { connector: "province", layout: &layout, types: &types, batch: &batch };
+        let rows = source.rows();
+        let line = |row: &Row| format!("{}\t{}\n", row.values.join("\t"), row.cd_time_text());
+        let expected: String = rows.rows.iter().map(line).collect();
+        for bytes in [1, 500, 1 << 20] {
+            let mut lines = source.lines();
+            let mut text = Vec::new();
+            while let Some(piece) = lines.piece(bytes) {
+                text.extend(piece);
+            }
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+            assert_eq!(lines.refused, rows.refused);
+        }
+        assert_eq!((rows.rows.len(), rows.refused.len()), (9, 1));
     }
 
     #[test]

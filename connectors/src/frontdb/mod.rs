@@ -95,9 +95,9 @@ impl Connector for FrontDb {
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivered, DeliveryError> {
         let layout = self.layout()?;
-        let encoded = encode::rows(&self.settings.name, &layout, &self.types, batch);
-        self.client.write(&layout, &encoded.rows).await?;
-        Ok(Delivered { refused: encoded.refused })
+        let connector = &self.settings.name;
+        let source = encode::Source { connector, layout: &layout, types: &self.types, batch };
+        Ok(Delivered { refused: self.client.write(source).await? })
     }
 
     async fn counts(&self) -> Result<BTreeMap<LicenceTypeCode, u64>, DeliveryError> {

@@ -18,11 +18,11 @@ use tokio_postgres::{Row as SqlRow, Statement, error::SqlState, types::ToSql};
 use super::{
     client::{Counted, ERRORS_LIMIT, ErrorRow, Held},
     database::{ConnectionTask, Database, within},
-    encode::{self, Row},
+    encode::{self, Encoded, Lines, Row, Source},
     layout::Layout,
     settings::Settings,
 };
-use crate::{DeliveryError, ReplyPosition};
+use crate::{DeliveryError, Refused, ReplyPosition};
 
 /// The row of the latest operation for each licence that was not refused. The number of the change is the last 20
 /// characters of `row_guid`, so its order is the order of the changes.
@@ -58,7 +58,7 @@ const KEPT: usize = 64;
 /// Counting takes longer than writing a batch.
 const COUNTING: u32 = 20;
 /// Bytes of a COPY handed to the connection at a time.
-const PIECE: usize = 256 << 10;
+const PIECE: usize = 128 << 10;
 
 pub(crate) struct Client {
     database: Database,
@@ -98,20 +98,20 @@ impl Client {
     }
 
     /// Writes the rows, all or none. A row that is there already is left alone if it is equal, and corrected if not.
-    pub(crate) async fn write(&self, layout: &Layout, rows: &[Row]) -> Result<(), DeliveryError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
+    /// Returns what cannot be a row.
+    pub(crate) async fn write(&self, source: Source<'_>) -> Result<Vec<Refused>, DeliveryError> {
+        let mut lines = source.lines();
+        let Some(first) = lines.piece(PIECE) else { return Ok(lines.refused) };
         // Taken out while in use: when this future is dropped midway, the connection goes with it.
         let mut session = self.ready(self.take()).await?;
-        let outcome =
-            self.within(async { Ok(session.write(&self.repeats, layout, rows).await) }).await?;
-        match outcome {
-            Ok(how) => {
+        let writing = async { Ok(session.write(&self.repeats, source, first, lines).await) };
+        match self.within(writing).await? {
+            Ok((how, refused)) => {
                 let connector = &self.database.settings.name;
-                tracing::debug!(connector, rows = rows.len(), how, "rows written");
+                let rows = source.batch.items.len() - refused.len();
+                tracing::debug!(connector, rows, how, "rows written");
                 self.keep(session);
-                Ok(())
+                Ok(refused)
             }
             // The connection goes too: a COPY that fails before its first row leaves the library behind the server.
             Err(error) => Err(self.database.explain(&error)),
@@ -258,30 +258,34 @@ impl Client {
 }
 
 impl Session {
+    /// * `first`, `lines`: the rows as lines, the first piece of them made already.
     async fn write(
         &mut self,
         repeats: &AtomicBool,
-        layout: &Layout,
-        rows: &[Row],
-    ) -> Result<&'static str, tokio_postgres::Error> {
+        source: Source<'_>,
+        first: Vec<u8>,
+        lines: Lines<'_>,
+    ) -> Result<(&'static str, Vec<Refused>), tokio_postgres::Error> {
+        let layout = source.layout;
         if !self.writes.as_ref().is_some_and(|writes| layout.columns().eq(&writes.columns)) {
             self.writes = Some(Writes::prepare(&self.client, layout).await?);
         }
-        let Some(writes) = &self.writes else { return Ok("not at all") };
+        let Some(writes) = &self.writes else { return Ok(("not at all", Vec::new())) };
         if let Some(statement) = &writes.copy
             && !repeats.load(Ordering::Relaxed)
         {
-            match copy(&self.client, statement, rows).await {
-                Ok(()) => return Ok("copied"),
+            match copy(&self.client, statement, first, lines).await {
+                Ok(refused) => return Ok(("copied", refused)),
                 // One of them is there already.
                 Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {}
                 Err(error) => return Err(error),
             }
         }
-        let new = insert(&self.client, writes, rows).await?;
+        let Encoded { rows, refused } = source.rows();
+        let new = insert(&self.client, writes, &rows).await?;
         // The next ones are repeats too, probably, until all of a batch were new.
         repeats.store(new < rows.len() as u64, Ordering::Relaxed);
-        Ok("inserted")
+        Ok(("inserted", refused))
     }
 }
 
@@ -365,43 +369,24 @@ impl Writes {
     }
 }
 
+/// Returns what cannot be a row.
 async fn copy(
     client: &tokio_postgres::Client,
     statement: &Statement,
-    rows: &[Row],
-) -> Result<(), tokio_postgres::Error> {
+    first: Vec<u8>,
+    mut lines: Lines<'_>,
+) -> Result<Vec<Refused>, tokio_postgres::Error> {
     let sink = client.copy_in::<_, Bytes>(statement).await?;
     tokio::pin!(sink);
-    let mut piece = Vec::with_capacity(PIECE + 4_096);
-    for row in rows {
-        for value in &row.values {
-            escape(&mut piece, value);
-            piece.push(b'\t');
-        }
-        piece.extend_from_slice(row.cd_time_text().as_bytes());
-        piece.push(b'\n');
-        if piece.len() >= PIECE {
-            sink.send(std::mem::take(&mut piece).into()).await?;
-            piece.reserve(PIECE + 4_096);
-        }
-    }
-    if !piece.is_empty() {
+    let mut next = Some(first);
+    while let Some(piece) = next {
         sink.send(piece.into()).await?;
+        // Others of this thread get their turn, the connection too, which sends what was made.
+        tokio::task::yield_now().await;
+        next = lines.piece(PIECE);
     }
-    sink.finish().await.map(drop)
-}
-
-/// A value in COPY's text format. Source: PostgreSQL 15, COPY, File Formats.
-fn escape(into: &mut Vec<u8>, value: &str) {
-    for byte in value.bytes() {
-        match byte {
-            b'\\' => into.extend_from_slice(b"\\\\"),
-            b'\n' => into.extend_from_slice(b"\\n"),
-            b'\r' => into.extend_from_slice(b"\\r"),
-            b'\t' => into.extend_from_slice(b"\\t"),
-            other => into.push(other),
-        }
-    }
+    sink.finish().await?;
+    Ok(lines.refused)
 }
 
 async fn insert(
@@ -433,16 +418,4 @@ fn error_row(row: &SqlRow) -> Result<(ErrorRow, u64), tokio_postgres::Error> {
         |column| row.try_get::<_, i64>(column).map(|micros| u64::try_from(micros).unwrap_or(0));
     let error = ErrorRow { row_guid: row.try_get(0)?, remark: row.try_get(1)?, micros: micros(2)? };
     Ok((error, micros(3)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_separates_columns_and_rows_is_escaped() {
-        let mut escaped = Vec::new();
-        escape(&mut escaped, "a\tb\nc\rd\\e\\N证照");
-        assert_eq!(String::from_utf8(escaped).unwrap(), "a\\tb\\nc\\rd\\\\e\\\\N证照");
-    }
 }
