@@ -82,8 +82,20 @@ fn hybrid(values: impl Iterator<Item = Option<u32>>, m: u32) -> Option<u32> {
     Some((m + 1 - carried) % m)
 }
 
+/// The value of each byte in [`CREDIT_CODE_ALPHABET`]; 31 for those that are not in it.
+const CREDIT_CODE_VALUES: [u8; 256] = {
+    let mut values = [31; 256];
+    let mut value = 0;
+    while value < CREDIT_CODE_ALPHABET.len() {
+        values[CREDIT_CODE_ALPHABET[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
 fn credit_code_value(byte: u8) -> Option<u32> {
-    CREDIT_CODE_ALPHABET.iter().position(|&symbol| symbol == byte).map(|value| value as u32)
+    let value = CREDIT_CODE_VALUES[usize::from(byte)];
+    (value < 31).then(|| u32::from(value))
 }
 
 fn digit_value(byte: u8) -> Option<u32> {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -5,7 +6,7 @@ use jiff::civil::{Date, date};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::json::{self, JsonError, Limits};
+use crate::json::{self, JsonError, Limits, Members, Node};
 use crate::{
     CodeError, HolderId, HolderKind, IssuerId, LicenceId, LicenceTypeCode, ProjectCode, RegionCode,
     Sha256Digest,
@@ -234,7 +235,7 @@ impl Licence {
     /// See [`LicenceError`]; the first cause found.
     pub fn parse(bytes: &[u8]) -> Result<Self, LicenceError> {
         const LIMITS: Limits = Limits { bytes: MAX_DOCUMENT_BYTES, depth: MAX_DOCUMENT_DEPTH };
-        let Value::Object(document) = json::parse(bytes, LIMITS)? else {
+        let Node::Object(document) = json::parse_node(bytes, LIMITS)? else {
             return Err(LicenceError::NotAnObject);
         };
         let mut document = Elements(document);
@@ -243,10 +244,10 @@ impl Licence {
         }
         let licence = Self {
             identifier: document.code("ZZBS")?,
-            name: document.text("ZZMC")?,
+            name: document.text("ZZMC")?.into_owned(),
             licence_type: document.code("ZZLXDM")?,
-            number: document.text("ZZBH")?,
-            issuer_name: document.text("ZZBFJG")?,
+            number: document.text("ZZBH")?.into_owned(),
+            issuer_name: document.text("ZZBFJG")?.into_owned(),
             issuer: document.code("ZZBFJGDM")?,
             issued_on: document.date("ZZBFRQ")?,
             holders: document
@@ -369,9 +370,9 @@ impl Licence {
 }
 
 impl Holder {
-    fn read(value: Value) -> Result<Self, LicenceError> {
-        let mut elements = Elements::of("holders", value)?;
-        let name = elements.text_as("CZZT", "holders/CZZT")?;
+    fn read(node: Node<'_>) -> Result<Self, LicenceError> {
+        let mut elements = Elements::of("holders", node)?;
+        let name = elements.text_as("CZZT", "holders/CZZT")?.into_owned();
         let number = elements.text_as("CZZTDM", "holders/CZZTDM")?;
         let kind = elements.text_as("CZZTDMLXDM", "holders/CZZTDMLXDM")?;
         elements.end()?;
@@ -385,49 +386,55 @@ impl Holder {
 }
 
 impl FileRef {
-    fn read(value: Value) -> Result<Self, LicenceError> {
-        let mut elements = Elements::of("files", value)?;
-        let name = elements.text_as("name", "files/name")?;
-        let media_type = elements.text_as("media_type", "files/media_type")?;
+    fn read(node: Node<'_>) -> Result<Self, LicenceError> {
+        let mut elements = Elements::of("files", node)?;
+        let name = elements.text_as("name", "files/name")?.into_owned();
+        let media_type = elements.text_as("media_type", "files/media_type")?.into_owned();
         let sha256 = elements.text_as("sha256", "files/sha256")?;
         let size = elements.take("size", "files/size")?;
         elements.end()?;
         let sha256 = sha256
             .parse()
             .map_err(|cause| LicenceError::Code { element: "files/sha256", cause })?;
-        let size = size.as_u64().ok_or(LicenceError::Shape { element: "files/size" })?;
+        let size = if let Node::Number(number) = size { number.as_u64() } else { None };
+        let size = size.ok_or(LicenceError::Shape { element: "files/size" })?;
         Ok(Self { name, media_type, sha256, size })
     }
 }
 
 /// What is left of an object while it is being read.
-struct Elements(Map<String, Value>);
+struct Elements<'a>(Members<'a>);
 
-impl Elements {
-    fn of(element: &'static str, value: Value) -> Result<Self, LicenceError> {
-        match value {
-            Value::Object(map) => Ok(Self(map)),
+impl<'a> Elements<'a> {
+    fn of(element: &'static str, node: Node<'a>) -> Result<Self, LicenceError> {
+        match node {
+            Node::Object(members) => Ok(Self(members)),
             _ => Err(LicenceError::Shape { element }),
         }
     }
 
+    fn position(&self, key: &str) -> Option<usize> {
+        self.0.iter().position(|(member, _)| member == key)
+    }
+
     /// Takes the value of `key` out; errors call it `element`.
-    fn take(&mut self, key: &'static str, element: &'static str) -> Result<Value, LicenceError> {
-        self.0.remove(key).ok_or(LicenceError::Missing { element })
+    fn take(&mut self, key: &'static str, element: &'static str) -> Result<Node<'a>, LicenceError> {
+        let position = self.position(key).ok_or(LicenceError::Missing { element })?;
+        Ok(self.0.swap_remove(position).1)
     }
 
     fn text_as(
         &mut self,
         key: &'static str,
         element: &'static str,
-    ) -> Result<String, LicenceError> {
+    ) -> Result<Cow<'a, str>, LicenceError> {
         match self.take(key, element)? {
-            Value::String(text) => Ok(text),
+            Node::Text(text) => Ok(text),
             _ => Err(LicenceError::Shape { element }),
         }
     }
 
-    fn text(&mut self, element: &'static str) -> Result<String, LicenceError> {
+    fn text(&mut self, element: &'static str) -> Result<Cow<'a, str>, LicenceError> {
         self.text_as(element, element)
     }
 
@@ -441,20 +448,25 @@ impl Elements {
     /// Ten characters: jiff alone would read more than `YYYY-MM-DD`.
     fn date(&mut self, element: &'static str) -> Result<Date, LicenceError> {
         let text = self.text(element)?;
-        let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
-        day.filter(|day| day.year() >= 1).ok_or(LicenceError::Date { element })
+        let is_plain = text.len() == 10
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+        let day = text.parse::<Date>().ok().filter(|day| is_plain && day.year() >= 1);
+        day.ok_or(LicenceError::Date { element })
     }
 
-    fn list(&mut self, element: &'static str) -> Result<Vec<Value>, LicenceError> {
+    fn list(&mut self, element: &'static str) -> Result<Vec<Node<'a>>, LicenceError> {
         match self.take(element, element)? {
-            Value::Array(values) => Ok(values),
+            Node::List(nodes) => Ok(nodes),
             _ => Err(LicenceError::Shape { element }),
         }
     }
 
     fn object(&mut self, element: &'static str) -> Result<Map<String, Value>, LicenceError> {
         match self.take(element, element)? {
-            Value::Object(map) => Ok(map),
+            Node::Object(members) => Ok(json::as_map(members)),
             _ => Err(LicenceError::Shape { element }),
         }
     }
@@ -464,9 +476,9 @@ impl Elements {
         element: &'static str,
         read: impl FnOnce(&mut Self, &'static str) -> Result<T, LicenceError>,
     ) -> Result<Option<T>, LicenceError> {
-        match self.0.contains_key(element) {
-            true => read(self, element).map(Some),
-            false => Ok(None),
+        match self.position(element) {
+            Some(_) => read(self, element).map(Some),
+            None => Ok(None),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Strict JSON: what every document from outside must pass before its content is looked at.
 
+use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
-use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
 /// How much of a stranger's JSON is read.
@@ -110,8 +112,51 @@ impl JsonError {
     }
 }
 
+/// A JSON value whose texts are lent from the bytes it was read from, as far as they stand there unescaped.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Node<'a> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(Cow<'a, str>),
+    /// An array.
+    List(Vec<Node<'a>>),
+    /// An object.
+    Object(Members<'a>),
+}
+
+/// The members of an object in the order they stand there, no key twice.
+pub(crate) type Members<'a> = Vec<(Cow<'a, str>, Node<'a>)>;
+
+impl From<Node<'_>> for Value {
+    fn from(node: Node<'_>) -> Self {
+        match node {
+            Node::Null => Self::Null,
+            Node::Bool(value) => Self::Bool(value),
+            Node::Number(number) => Self::Number(number),
+            Node::Text(text) => Self::String(text.into_owned()),
+            Node::List(nodes) => Self::Array(nodes.into_iter().map(Self::from).collect()),
+            Node::Object(members) => Self::Object(as_map(members)),
+        }
+    }
+}
+
+/// Members as a map of their own.
+pub(crate) fn as_map(members: Members<'_>) -> Map<String, Value> {
+    members.into_iter().map(|(key, node)| (key.into_owned(), node.into())).collect()
+}
+
 /// Reads one JSON value, refusing what two readers could understand in two ways.
 pub(crate) fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
+    parse_node(bytes, limits).map(Value::from)
+}
+
+/// As [`parse`], without copying texts.
+pub(crate) fn parse_node(bytes: &[u8], limits: Limits) -> Result<Node<'_>, JsonError> {
     if bytes.len() > limits.bytes {
         return Err(JsonError::TooLarge { limit: limits.bytes });
     }
@@ -127,7 +172,7 @@ pub(crate) fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
 
     let duplicate = Cell::new(false);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { duplicate: &duplicate }.deserialize(&mut reader).map_err(|error| {
+    let node = Strict { duplicate: &duplicate }.deserialize(&mut reader).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         if duplicate.get() {
             JsonError::DuplicateKey { line, column }
@@ -138,7 +183,7 @@ pub(crate) fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
         }
     })?;
     reader.end().map_err(|_| JsonError::TrailingBytes)?;
-    Ok(value)
+    Ok(node)
 }
 
 /// One pass over the text before anything recurses: depth, NUL, surrogates, size of numbers. Does
@@ -211,74 +256,113 @@ fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
         .try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)? as u16))
 }
 
-/// Builds a [`Value`], refusing a key that occurs twice in one object.
+/// Builds a [`Node`], refusing a key that occurs twice in one object.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     duplicate: &'a Cell<bool>,
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Node<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Node<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
+        Ok(Node::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<Node<'de>, E> {
+        Ok(Node::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_i64<E>(self, value: i64) -> Result<Node<'de>, E> {
+        Ok(Node::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_u64<E>(self, value: u64) -> Result<Node<'de>, E> {
+        Ok(Node::Number(value.into()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node<'de>, E> {
+        Number::from_f64(value).map(Node::Number).ok_or_else(|| E::custom("not a finite number"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_str<E>(self, value: &str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = items.next_element_seed(self)? {
-            values.push(value);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node<'de>, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = items.next_element_seed(self)? {
+            nodes.push(node);
         }
-        Ok(Value::Array(values))
+        Ok(Node::List(nodes))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            if map.contains_key(&key) {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node<'de>, A::Error> {
+        let mut members = Members::with_capacity(MEMBERS);
+        // Of an object with many members, so that a stranger's does not take the square of their number.
+        let mut keys: HashSet<Cow<'de, str>> = HashSet::new();
+        while let Some(Key(key)) = entries.next_key()? {
+            let seen = if members.len() < MANY_MEMBERS {
+                members.iter().any(|(member, _)| *member == key)
+            } else {
+                if keys.is_empty() {
+                    keys.extend(members.iter().map(|(member, _)| member.clone()));
+                }
+                !keys.insert(key.clone())
+            };
+            if seen {
                 self.duplicate.set(true);
                 return Err(A::Error::custom("duplicate key"));
             }
-            let value = entries.next_value_seed(self)?;
-            map.insert(key, value);
+            members.push((key, entries.next_value_seed(self)?));
         }
-        Ok(Value::Object(map))
+        Ok(Node::Object(members))
+    }
+}
+
+/// Members that an object has room for at once.
+const MEMBERS: usize = 8;
+/// From so many members on, keys are looked up in a set.
+const MANY_MEMBERS: usize = 32;
+
+/// The key of a member.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 
