@@ -45,6 +45,8 @@ const PROVINCE: &str = "province";
 /// Most records and bytes of documents in a batch.
 const BATCH: usize = 2_000;
 const BATCH_BYTES: usize = 2 << 20;
+/// MiB of the store's block cache: the memory promised for a push does not have room for the default of 256.
+const CACHE_MIB: usize = 32;
 /// How often rows are counted and states are read.
 const SAMPLING: Duration = Duration::from_millis(50);
 /// How long the push, or the import, may take for each change, at the least rate worth waiting for.
@@ -55,6 +57,8 @@ const LIVE_RATE: f64 = 500.0;
 const LIVE: Duration = Duration::from_secs(20);
 /// How long the last of them may take to arrive.
 const LAST: Duration = Duration::from_secs(30);
+/// How long the hub may take to go through all licences when it starts.
+const SWEEP: Duration = Duration::from_secs(600);
 /// How often the bare copy is made; the median counts.
 const COPIES: usize = 3;
 
@@ -118,7 +122,7 @@ pub(crate) async fn run(changes: u64, program: Option<&Path>, json: bool) -> Res
     let at = free_address()?;
     let connector =
         format!("{}batch = {BATCH}\nbatch_bytes = {BATCH_BYTES}\n", postgres.connector(PROVINCE));
-    folder.write_settings(at, &connector)?;
+    folder.write_settings_with(&format!("cache_mib = {CACHE_MIB}"), at, &connector)?;
     let hub = Hub::start(&program, &folder)?;
     let clerk = hub::target(&folder, at, &district::consuming_departments().swap_remove(0))?;
     operate(&clerk, "pause").await?;
@@ -133,6 +137,7 @@ pub(crate) async fn run(changes: u64, program: Option<&Path>, json: bool) -> Res
     hub.stop()?;
     let hub = Hub::start(&program, &folder)?;
     hub::wait_for_search(&clerk).await?;
+    wait_for_sweep(&clerk).await?;
 
     tell(&format!("pushing {taken_in} changes"));
     hub.forget_peak_memory();
@@ -260,6 +265,20 @@ async fn wait_for(clerk: &Target, start: Instant, changes: u64) -> Result<(), Er
     }
 }
 
+/// Waits until the hub, which goes through all licences when it starts, is through: that is no part of the push.
+async fn wait_for_sweep(clerk: &Target) -> Result<(), Error> {
+    let start = Instant::now();
+    while metric(&clerk.once(&Call::get("/metrics")).await?, "yihao_trust_sweep_seconds_count")
+        != Some(1.0)
+    {
+        if start.elapsed() > SWEEP {
+            return Err(Error::Patience("the sweep through all licences".to_owned()));
+        }
+        tokio::time::sleep(SAMPLING).await;
+    }
+    Ok(())
+}
+
 /// Samples while orders come in and until the last of them has arrived.
 struct Watch {
     postgres: Session,
@@ -316,12 +335,15 @@ async fn head(clerk: &Target) -> Result<u64, Error> {
 }
 
 fn registry_entries(answer: &Answer) -> Result<u64, Error> {
+    let entries = metric(answer, "yihao_registry_entries").map(|entries| entries as u64);
+    entries.ok_or_else(|| said("/metrics does not say yihao_registry_entries".to_owned()))
+}
+
+/// What `/metrics` says of a metric without labels.
+fn metric(answer: &Answer, name: &str) -> Option<f64> {
     let text = String::from_utf8_lossy(&answer.body);
-    let value = text.lines().find_map(|line| line.strip_prefix("yihao_registry_entries "));
-    value
-        .and_then(|value| value.trim().parse::<f64>().ok())
-        .map(|entries| entries as u64)
-        .ok_or_else(|| said("/metrics does not say yihao_registry_entries".to_owned()))
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value?.trim().parse().ok()
 }
 
 /// What a department orders.

@@ -152,8 +152,22 @@ impl Folder {
     /// # Errors
     /// `File`.
     pub fn write_settings(&self, listen: SocketAddr, more: &str) -> Result<(), Error> {
+        self.write_settings_with("", listen, more)
+    }
+
+    /// As [`write_settings`](Self::write_settings), with settings that belong to no table, a line each.
+    ///
+    /// # Errors
+    /// `File`.
+    pub fn write_settings_with(
+        &self,
+        first: &str,
+        listen: SocketAddr,
+        more: &str,
+    ) -> Result<(), Error> {
         let text = format!(
             r#"# A test hub. Relative paths count from this file's folder.
+{first}
 data = "data"
 listen = "{listen}"
 catalogue = "catalogue.json"

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::{Timestamp, civil::Date, tz::Offset};
-use licence::{Holder, Licence, LicenceStatus, Trust};
+use licence::{Holder, Licence, LicenceId, LicenceStatus, ProjectCode, Trust};
 
 use super::{CodeList, CodeMap, DateForm, Field, Several, TimeForm};
 use crate::{Operation, Refused, Shared};
@@ -185,19 +185,15 @@ impl<'a> Source<'a> {
             "holder_number" => self.holders(field, |holder| Ok(lent(holder.id.number())))?,
             "identifier" => lent(self.item.identifier().as_str()),
             "issued_on" => made(day(map.dates, licence.issued_on)),
-            "issuer" => made(licence.issuer.to_string()),
+            "issuer" => lent(licence.issuer.as_str()),
             "issuer_name" => lent(&licence.issuer_name),
             "key" => made(self.item.key(self.connector)),
             "licence_type" => code(CodeList::LicenceType, licence.licence_type.as_ref())?,
             "name" => lent(&licence.name),
             "number" => lent(&licence.number),
             "operation" => code(CodeList::Operation, Operation::of_item(self.item).word())?,
-            "predecessor" => {
-                made(licence.predecessor.as_ref().map_or_else(String::new, ToString::to_string))
-            }
-            "project" => {
-                made(licence.project.as_ref().map_or_else(String::new, ToString::to_string))
-            }
+            "predecessor" => lent(licence.predecessor.as_ref().map_or("", LicenceId::as_str)),
+            "project" => lent(licence.project.as_ref().map_or("", ProjectCode::as_str)),
             "region" => match &licence.region {
                 Some(region) => code(CodeList::Region, region.as_ref())?,
                 None => lent(""),
@@ -253,7 +249,7 @@ impl<'a> Source<'a> {
                 return Err(MapProblem::SeveralHolders { element: field.name.clone() });
             }
             Several::First => &holders[..holders.len().min(1)],
-            Several::Joined | Several::Refused => &holders[..],
+            Several::Joined | Several::Refused => holders,
         };
         let mut joined = String::new();
         for (position, holder) in taken.iter().enumerate() {

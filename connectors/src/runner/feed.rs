@@ -16,8 +16,10 @@ use crate::{Filter, Refused, Shared};
 /// Batch manifests by digest.
 pub(super) type Manifests = BTreeMap<Sha256Digest, Arc<StoredManifest>>;
 
-/// Licences read from the store and parsed at a time.
-const PORTION: usize = 64;
+/// Licences read from the store and parsed at a time: as many as have about so many bytes, if they are as large as the
+/// ones before, within these bounds.
+const PORTION_BYTES: usize = 256 << 10;
+const PORTION: std::ops::RangeInclusive<usize> = 16..=256;
 /// Portions under way at a time, so that reading and parsing keep as many processors busy.
 const PORTIONS: usize = 3;
 
@@ -110,9 +112,10 @@ impl Reader {
         let (mut bytes, mut manifest_bytes) = (0, 0);
         // Read in portions, so that large documents are not all in memory before the bound is noticed.
         let mut under_way = VecDeque::with_capacity(PORTIONS);
+        let mut records = *PORTION.start();
         loop {
             while under_way.len() < PORTIONS {
-                let portion: Vec<Change> = wanted.by_ref().take(PORTION).collect();
+                let portion: Vec<Change> = wanted.by_ref().take(records).collect();
                 if portion.is_empty() {
                     break;
                 }
@@ -124,7 +127,9 @@ impl Reader {
             }
             let Some(mut portion) = under_way.pop_front() else { return Ok(()) };
             let broken_off = |_| StoreError::Io { detail: "reading was broken off".to_owned() };
-            for item in (&mut portion.0).await.map_err(broken_off)?? {
+            let read = (&mut portion.0).await.map_err(broken_off)??;
+            records = next_portion(&read);
+            for item in read {
                 let item = match item {
                     Ok(item) => item,
                     Err(refused) => {
@@ -161,6 +166,12 @@ impl Reader {
             }
         }
     }
+}
+
+/// How many licences to read next, after these.
+fn next_portion(read: &[Result<Shared, Refused>]) -> usize {
+    let bytes: usize = read.iter().flatten().map(|item| item.document.len()).sum();
+    (PORTION_BYTES * read.len() / bytes.max(1)).clamp(*PORTION.start(), *PORTION.end())
 }
 
 /// A portion that is being read. Dropping it gives it up.

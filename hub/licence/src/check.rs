@@ -44,13 +44,13 @@ pub fn organisation_code(characters: &[u8; 8]) -> Option<u8> {
 
 /// ISO 7064 MOD 37,36 hybrid over digits and capitals, of any length. Source: ISO 7064, 8.
 pub fn mod_37_36(characters: impl IntoIterator<Item = u8>) -> Option<u8> {
-    let rest = hybrid(characters.into_iter().map(base36_value), 36)?;
+    let rest = hybrid::<36>(characters.into_iter().map(base36_value))?;
     Some(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[rest as usize])
 }
 
 /// ISO 7064 MOD 11,10 hybrid over digits, of any length. Source: ISO 7064, 8.
 pub fn mod_11_10(digits: impl IntoIterator<Item = u8>) -> Option<u8> {
-    let rest = hybrid(digits.into_iter().map(digit_value), 10)?;
+    let rest = hybrid::<10>(digits.into_iter().map(digit_value))?;
     Some(b'0' + rest as u8)
 }
 
@@ -69,17 +69,17 @@ pub(crate) fn is_credit_code_character(byte: u8) -> bool {
     credit_code_value(byte).is_some()
 }
 
-/// The check value of an ISO 7064 hybrid system MOD m+1,m: the value that brings the carried sum to 1.
-fn hybrid(values: impl Iterator<Item = Option<u32>>, m: u32) -> Option<u32> {
-    let mut carried = m;
+/// The check value of an ISO 7064 hybrid system MOD M+1,M: the value that brings the carried sum to 1.
+fn hybrid<const M: u32>(values: impl Iterator<Item = Option<u32>>) -> Option<u32> {
+    let mut carried = M;
     for value in values {
-        let sum = match (carried + value?) % m {
-            0 => m,
+        let sum = match (carried + value?) % M {
+            0 => M,
             sum => sum,
         };
-        carried = sum * 2 % (m + 1);
+        carried = sum * 2 % (M + 1);
     }
-    Some((m + 1 - carried) % m)
+    Some((M + 1 - carried) % M)
 }
 
 /// The value of each byte in [`CREDIT_CODE_ALPHABET`]; 31 for those that are not in it.
