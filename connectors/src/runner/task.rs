@@ -48,6 +48,9 @@ const REPLIES_OVERLAP_MICROS: u64 = 3_600_000_000;
 /// Handled replies remembered in memory; the store remembers them all.
 const REPLIES_REMEMBERED: usize = 100_000;
 
+/// How long a stretch may take to be read when the runner is stopped.
+const READING_ENDS: Duration = Duration::from_secs(5);
+
 /// How long the clock is trusted at most while waiting for the hours in which records may be sent.
 const WINDOW_CHECK: Duration = Duration::from_secs(60);
 
@@ -201,7 +204,7 @@ impl Task {
         loop {
             match self.round().await {
                 Ok(()) => {}
-                Err(Break::Command(None | Some(Command::Stop))) => return,
+                Err(Break::Command(None | Some(Command::Stop))) => return self.end().await,
                 Err(Break::Command(Some(command))) => self.obey(command).await,
                 Err(Break::Delivery(error)) => self.rest(
                     error.code(),
@@ -214,6 +217,14 @@ impl Task {
                     self.rest(error.code(), error.to_string(), advice, None);
                 }
             }
+        }
+    }
+
+    /// Waits for what is being read: whoever stopped the runner may close the store after.
+    async fn end(mut self) {
+        if let Some(mut ahead) = self.ahead.take() {
+            // Whether it could be read is of no interest any more.
+            let _ = time::timeout(READING_ENDS, &mut ahead.reading).await;
         }
     }
 
