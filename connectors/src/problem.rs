@@ -351,6 +351,10 @@ pub enum Problem {
         code: &'static str,
     },
 
+    /// The hub's own program has a defect that this brought to light.
+    #[error("a defect in the hub broke this off")]
+    Defect,
+
     /// One record after the other was refused, which is rarely the records' fault.
     #[error("{in_a_row} records in a row were refused, none was taken (last: {last})")]
     EveryRecordRefused {
@@ -412,6 +416,7 @@ impl Problem {
             Self::CountsNotTold => "counts_not_told",
             Self::KeyServiceWrong { .. } => "key_service_wrong",
             Self::EveryRecordRefused { .. } => "every_record_refused",
+            Self::Defect => "defect",
         }
     }
 
@@ -544,6 +549,9 @@ impl Problem {
             Self::KeyServiceWrong { .. } => {
                 "Ask the department: its key service must sign the very bytes it is sent, with the issuer's valid \
                  certificate, by an authority whose anchor this hub has. The rows wait, and go on by themselves."
+            }
+            Self::Defect => {
+                "A defect of the hub: report it with the log of that time. It is tried again."
             }
             Self::EveryRecordRefused { .. } => {
                 "Something is wrong between the two systems rather than with the records: ask the counterpart. Until \

@@ -16,6 +16,8 @@ pub(crate) fn kept(text: &str) -> String {
             Some(letter) if letter.is_ascii_alphanumeric() || is_wide_digit(letter) => {
                 word.push(letter)
             }
+            // It would part a number without showing.
+            Some(letter) if is_invisible(letter) => {}
             other => {
                 let digits =
                     word.chars().filter(|c| c.is_ascii_digit() || is_wide_digit(*c)).count();
@@ -37,12 +39,31 @@ pub(crate) fn kept(text: &str) -> String {
     }
 }
 
+/// The name of a column, if it is one: a server writes whatever it likes where the name belongs.
+pub(crate) fn column(name: &str) -> Option<String> {
+    let fits = (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().filter(u8::is_ascii_digit).count() < MASK_FROM;
+    fits.then(|| name.to_owned())
+}
+
+/// A database's SQLSTATE, if it is one; else nothing.
+pub(crate) fn sqlstate(text: &str) -> &str {
+    let fits = text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if fits { text } else { "" }
+}
+
 /// A counterpart's code: a short word, or `refused` if it is not one.
 pub(crate) fn code(text: &str) -> String {
     let fits = (1..=40).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         && text.bytes().filter(u8::is_ascii_digit).count() < MASK_FROM;
     if fits { text.to_owned() } else { "refused".to_owned() }
+}
+
+/// Characters that show nothing, or turn the direction of what follows.
+fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
 fn is_wide_digit(letter: char) -> bool {
@@ -62,6 +83,7 @@ mod tests {
             ("row 17 of 200: too long", "row 17 of 200: too long"),
             ("2025-03-01 field missing", "2025-03-01 field missing"),
             ("a\u{0}b\nc", "a b c"),
+            ("110105\u{200B}19491231002X\u{202E} 错误", "*** 错误"),
             ("", ""),
         ] {
             assert_eq!(kept(given), expected);
@@ -72,6 +94,18 @@ mod tests {
     fn length_is_bounded() {
         assert_eq!(kept(&"错".repeat(1_000)).chars().count(), MAX_CHARS + 1);
         assert!(kept(&"1".repeat(1_000_000)).chars().count() <= MAX_CHARS + 1);
+    }
+
+    #[test]
+    fn only_names_and_codes_of_a_database_are_kept() {
+        assert_eq!(column("issue_dept").as_deref(), Some("issue_dept"));
+        for other in ["11010519491231002X", "张三", "a b", "", &"x".repeat(65)] {
+            assert_eq!(column(other), None);
+        }
+        assert_eq!(
+            (sqlstate("22P02"), sqlstate("11010519491231002X"), sqlstate("错误")),
+            ("22P02", "", "")
+        );
     }
 
     #[test]

@@ -540,11 +540,20 @@ impl ConnectorSettings {
             ("batch", self.batch.is_some()),
             ("batch_bytes", self.batch_bytes.is_some()),
             ("date_form", self.date_form.is_some()),
+            ("sharing", self.sharing.is_some()),
+            ("regions", self.regions.is_some()),
+            ("pace", self.pace.is_some()),
+            ("windows", self.windows.is_some()),
+            ("concurrency", self.concurrency.is_some()),
+            ("reconcile_at", self.reconcile_at.is_some()),
+            ("stop_after_refused", self.stop_after_refused.is_some()),
         ];
+        // The whole signed licence goes to `http`; the tables of cases are what they are.
+        let map = [("code_map", self.code_map.is_some())];
         let cases = [("departments", self.departments.is_some())];
         let others: Vec<(&'static str, bool)> = match kind {
-            "http" => [&frontdb[..], &cases].concat(),
-            "casebase" => [&http[..], &licences].concat(),
+            "http" => [&frontdb[..], &cases, &map].concat(),
+            "casebase" => [&http[..], &licences, &map].concat(),
             _ => [&http[..], &cases].concat(),
         };
         for (setting, given) in others {

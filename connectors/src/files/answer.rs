@@ -145,7 +145,8 @@ impl Counts {
         }
         if self.types.is_empty() {
             for (bucket, tally) in self.by_bucket()?.unwrap_or_default() {
-                *counts.entry(bucket.licence_type).or_default() += tally.count;
+                let held = counts.entry(bucket.licence_type).or_default();
+                *held = held.saturating_add(tally.count);
             }
         }
         Some(counts)

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use mysql_async::{DriverError, Error};
 
-use crate::{DeliveryError, Problem, pem};
+use crate::{DeliveryError, Problem, pem, remark};
 
 /// `Ok` for this one error of the server, for statements that are nice to have.
 pub(crate) fn without(number: u16) -> impl FnOnce(Error) -> Result<(), Error> {
@@ -78,6 +78,7 @@ fn server_error(
     column: Option<String>,
 ) -> DeliveryError {
     use DeliveryError::{Configuration, Refused, Unreachable};
+    let state = remark::sqlstate(state);
     let sqlstate = format!("{state}/{number}");
     let class = state.get(..2).unwrap_or_default();
     match (number, class) {
@@ -123,9 +124,7 @@ fn column(message: &str) -> Option<String> {
     let whole = rest.split([' ', '\n']).next()?;
     let name =
         whole.trim_end_matches(['\'', '`']).rsplit(['.', '`']).find(|part| !part.is_empty())?;
-    let fits = (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    fits.then(|| name.to_owned())
+    remark::column(name)
 }
 
 #[cfg(test)]
@@ -191,7 +190,7 @@ mod tests {
                 Some("issue_dept"),
             ),
             ("Duplicate entry '11010519491231002X' for key 'x'", None),
-            ("for column '11010519491231002X 张三'", Some("11010519491231002X")),
+            ("for column '11010519491231002X 张三'", None),
             ("", None),
         ] {
             assert_eq!(column(message).as_deref(), named, "{message}");

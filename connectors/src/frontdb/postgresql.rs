@@ -298,7 +298,7 @@ impl Writes {
         let may_update: bool = client
             .query_one("SELECT has_table_privilege('up_lic_data', 'UPDATE')", &[])
             .await?
-            .get(0);
+            .try_get(0)?;
         let columns: Vec<String> = layout.columns().map(str::to_owned).collect();
         let list = columns.join(", ");
         let types = client
@@ -308,8 +308,10 @@ impl Writes {
                 &[],
             )
             .await?;
-        let types: std::collections::HashMap<String, String> =
-            types.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let types: std::collections::HashMap<String, String> = types
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, tokio_postgres::Error>>()?;
         // Columns that only this counterpart has may be dates or numbers there.
         let cast = |column: &String| match types.get(column) {
             Some(name) => format!("\"{column}\"::{name}"),
@@ -362,7 +364,7 @@ impl Writes {
                 &[],
             )
             .await?
-            .get(0);
+            .try_get(0)?;
         let copy = format!("COPY up_lic_data ({list}, cd_time) FROM STDIN");
         let copy = if takes_copy { Some(client.prepare(&copy).await?) } else { None };
         Ok(Self { columns, copy, insert })

@@ -47,7 +47,7 @@ pub(crate) fn tallies(
         let Some(day) = day_of(&row.day) else { return Ok(None) };
         // Days may be written in two forms, when a code map was changed between.
         let held = tallies.entry(Bucket { licence_type, day }).or_default();
-        held.count += tally.count;
+        held.count = held.count.saturating_add(tally.count);
         held.digest = (held.digest + tally.digest) & ((1 << 60) - 1);
     }
     Ok(Some(tallies))
@@ -78,7 +78,8 @@ pub(crate) fn forms_of(day: Date) -> Vec<String> {
     forms
 }
 
-/// Error rows → replies. Rows that do not name one of our changes are not ours.
+/// Error rows → replies. Rows without our prefix are not ours; one that has it, but no number of a change, is about a
+/// change that there is not: it must not hide those behind it.
 pub(crate) fn page(connector: &str, rows: Vec<ErrorRow>, now_micros: u64) -> ReplyPage {
     let prefix = encode::guid_prefix(connector);
     let more = rows.len() >= ERRORS_LIMIT;
@@ -87,7 +88,7 @@ pub(crate) fn page(connector: &str, rows: Vec<ErrorRow>, now_micros: u64) -> Rep
         .filter_map(|row| {
             let digits = row.row_guid.strip_prefix(&prefix)?;
             let fits = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-            let seq = Seq(digits.parse().ok().filter(|_| fits)?);
+            let seq = Seq(digits.parse().ok().filter(|_| fits).unwrap_or(u64::MAX));
             let remark = remark::kept(&row.remark);
             Some(Reply {
                 position: ReplyPosition { micros: row.micros, key: row.row_guid },
@@ -107,7 +108,8 @@ pub(crate) fn failure(
     error: &tokio_postgres::Error,
 ) -> DeliveryError {
     if let Some(database) = error.as_db_error() {
-        let (code, column) = (database.code().code(), database.column());
+        let code = remark::sqlstate(database.code().code());
+        let column = database.column().and_then(remark::column);
         return sql_error(schema, tables, address, timeout, code, column);
     }
     let to = address.to_owned();
@@ -158,7 +160,7 @@ fn sql_error(
     address: &str,
     timeout: Duration,
     sqlstate: &str,
-    column: Option<&str>,
+    column: Option<String>,
 ) -> DeliveryError {
     use DeliveryError::{Configuration, Refused, Unreachable};
     let code = sqlstate.to_owned();
@@ -171,9 +173,7 @@ fn sql_error(
         ("42", _) => Configuration(Problem::TableDiffers { sqlstate: code }),
         ("28", _) => Configuration(Problem::LoginRefused { sqlstate: code }),
         ("3D", _) => Configuration(Problem::DatabaseMissing { sqlstate: code }),
-        ("22" | "23" | "54", _) => {
-            Refused(Problem::ValueRefused { sqlstate: code, column: column.map(str::to_owned) })
-        }
+        ("22" | "23" | "54", _) => Refused(Problem::ValueRefused { sqlstate: code, column }),
         // Raised by a trigger over there: it is about a row.
         ("P0", _) => Refused(Problem::ValueRefused { sqlstate: code, column: None }),
         (_, "57014") => Unreachable(Problem::TimedOut { to: address.to_owned(), after: timeout }),
@@ -221,7 +221,7 @@ mod tests {
                 "db:5432",
                 Duration::from_secs(30),
                 sqlstate,
-                Some("issue_dept"),
+                Some("issue_dept".to_owned()),
             );
             let found = match &error {
                 DeliveryError::Unreachable(_) => "unreachable",
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn only_rows_that_name_our_changes_are_replies() {
+    fn rows_with_our_prefix_are_replies_if_only_about_a_change_that_there_is_not() {
         let row = |guid: &str| ErrorRow {
             row_guid: guid.to_owned(),
             remark: "退回".to_owned(),
@@ -252,7 +252,9 @@ mod tests {
         ];
         let page = page("province", rows.iter().map(|guid| row(guid)).collect(), 9);
         let found: Vec<u64> = page.replies.iter().map(|reply| reply.refused.seq.0).collect();
-        assert_eq!(found, [42, u64::MAX]);
+        // The highest number stands for none: no change ever has it.
+        let none = u64::MAX;
+        assert_eq!(found, [42, none, none, none, none, none, none]);
         assert!(!page.more);
         assert_eq!((page.replies[0].position.micros, page.now_micros), (5, 9));
     }

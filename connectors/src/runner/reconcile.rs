@@ -261,7 +261,8 @@ impl Sides<'_> {
                 for count in &found.types {
                     let by = count.difference.unsigned_abs();
                     let less = count.difference < 0;
-                    *(if less { &mut found.missing } else { &mut found.extra }) += by;
+                    let side = if less { &mut found.missing } else { &mut found.extra };
+                    *side = side.saturating_add(by);
                 }
             }
         }
@@ -558,7 +559,9 @@ type Counts = BTreeMap<LicenceTypeCode, u64>;
 fn by_type(tallies: &Tallies) -> Counts {
     let mut counts = Counts::new();
     for (bucket, tally) in tallies {
-        *counts.entry(bucket.licence_type).or_default() += tally.count;
+        let held = counts.entry(bucket.licence_type).or_default();
+        // What a counterpart tells may be any number.
+        *held = held.saturating_add(tally.count);
     }
     counts
 }

@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use indexes::{LicenceStore, SetAside, Settled, StoreError};
 use jiff::Timestamp;
 use licence::Seq;
@@ -71,6 +72,8 @@ enum Break {
     Delivery(DeliveryError),
     /// The store failed.
     Store(StoreError),
+    /// A round panicked.
+    Defect,
 }
 
 impl From<StoreError> for Break {
@@ -202,8 +205,15 @@ impl Task {
     pub(super) async fn run(mut self) {
         describe_metrics();
         loop {
-            match self.round().await {
+            let round = AssertUnwindSafe(self.round()).catch_unwind().await;
+            match round.unwrap_or(Err(Break::Defect)) {
                 Ok(()) => {}
+                Err(Break::Defect) => {
+                    // What was going on is not trusted any more; the store tells where to go on.
+                    (self.work, self.ahead, self.durable) = (None, None, None);
+                    let problem = Problem::Defect;
+                    self.rest(problem.code(), problem.to_string(), problem.advice(), None);
+                }
                 Err(Break::Command(None | Some(Command::Stop))) => return self.end().await,
                 Err(Break::Command(Some(command))) => self.obey(command).await,
                 Err(Break::Delivery(error)) => self.rest(

@@ -108,6 +108,10 @@ async fn check(findings: &mut Findings, config: &Config) {
         let what = format!("connector {}", connector.name());
         findings.check(&what, connector.check(), "mend its [[connectors]] table");
     }
+    for source in &config.inbound {
+        let what = format!("source {}", source.name());
+        findings.check(&what, connectors::inbound::check(source), "mend its [[inbound]] table");
+    }
 }
 
 /// Anchors, revocation lists, and what their folder says.

@@ -66,7 +66,7 @@ pub(super) async fn compare(hub: &Hub, name: &str, trigger: Trigger) -> Result<R
 
 /// For alerts: what differs and is not explained, and when that was found.
 fn told(found: &Reconciliation) {
-    let differing = found.missing + found.extra + found.different;
+    let differing = found.missing.saturating_add(found.extra).saturating_add(found.different);
     metrics::gauge!("yihao_connector_differences", "connector" => found.connector.clone())
         .set(differing as f64);
     metrics::gauge!("yihao_connector_compared_seconds", "connector" => found.connector.clone())

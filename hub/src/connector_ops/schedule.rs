@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Weak},
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp, civil::Time, tz::Offset};
 
 use super::{
@@ -18,6 +20,8 @@ use crate::Hub;
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 /// So long after its time it is still made up for: a counterpart, or the hub, may have been down.
 const MADE_UP_FOR: SignedDuration = SignedDuration::from_hours(6);
+/// How long one may take.
+const LONGEST: Duration = Duration::from_secs(2 * 3_600);
 /// The pause after one that failed.
 const PAUSE: SignedDuration = SignedDuration::from_mins(10);
 
@@ -62,9 +66,13 @@ pub async fn look(hub: &Hub, resting: &mut Resting) {
         if rests || !is_due(at, now, last(hub, &name).await) {
             continue;
         }
-        match compare(hub, &name, Trigger::Schedule).await {
-            Ok(_) | Err(OpsError::Reconciling) => {}
-            Err(error) => {
+        // One that hangs, or has a defect, keeps no other from being compared.
+        let compared = AssertUnwindSafe(compare(hub, &name, Trigger::Schedule)).catch_unwind();
+        match tokio::time::timeout(LONGEST, compared).await {
+            Err(_) => tracing::warn!(connector = name, "the daily comparison took too long"),
+            Ok(Err(_)) => tracing::error!(connector = name, "the daily comparison met a defect"),
+            Ok(Ok(Ok(_) | Err(OpsError::Reconciling))) => {}
+            Ok(Ok(Err(error))) => {
                 tracing::warn!(
                     connector = name,
                     error.code = error.code(),

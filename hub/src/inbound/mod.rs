@@ -10,6 +10,7 @@ mod record;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
@@ -23,7 +24,7 @@ use connectors::{
         Signatures, Source,
     },
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use indexes::{BlobError, Collection, Proof, StoreError, StoredLicence};
 use jiff::Timestamp;
 use licence::{Licence, LicenceId, StatusChange, StatusOrder};
@@ -40,6 +41,8 @@ use crate::{
     records::{self, Draft, Kept},
 };
 
+/// How far ahead of ours a counterpart's clock is believed: more than time zones are apart.
+const DAY_MICROS: u64 = 86_400_000_000;
 /// Licences worked on at a time; rows of one licence one after the other.
 const LANES: usize = 16;
 /// Pages of a round, after which the place is looked at again.
@@ -332,7 +335,9 @@ impl Task {
             let at = hub.clock.now();
             // A round can be broken off anywhere, as by a kill.
             let round = tokio::select! {
-                round = self.worker.round(&hub, &self.state) => round,
+                round = AssertUnwindSafe(self.worker.round(&hub, &self.state)).catch_unwind() => {
+                    round.unwrap_or(Err(Trouble::Counterpart(DeliveryError::Configuration(Problem::Defect))))
+                }
                 _ = watched.wait_for(|state| state.paused) => continue,
             };
             drop(hub);
@@ -461,6 +466,9 @@ impl Worker {
         now_micros: u64,
         place: &mut Place,
     ) -> Result<bool, Trouble> {
+        // A clock over there that was wrong for a moment must not have everything passed over that is written until then.
+        let ours = u64::try_from(hub.clock.now().as_microsecond()).unwrap_or(0);
+        let now_micros = now_micros.min(ours.saturating_add(DAY_MICROS));
         let mut draft = Draft::new();
         let mut written = BTreeSet::new();
         let mut new = Vec::new();

@@ -949,6 +949,13 @@ static CONNECTOR_ERRORS: &[ErrorRow] = &[
         "Ask the department: its service must sign the very bytes it is sent, with the issuer's valid certificate, by an authority whose anchor this hub has. The rows wait, and go on by themselves.",
     ),
     (
+        "defect",
+        "系统自身的一处缺陷使推送中断。",
+        "请把此时的日志交给开发人员；系统会继续尝试。",
+        "A defect of the system broke this off.",
+        "Report it to the developers with the log of that time; it is tried again.",
+    ),
+    (
         "every_record_refused",
         "连续多条记录都被退回，没有一条收下。",
         "多半是两个系统之间的问题，而不是记录的问题，请询问对方。在对方收下一条之前，每次只试一条，间隔逐渐加长；原因消除后请点“恢复推送”，再重试退回的记录。",
