@@ -19,6 +19,7 @@
 //! a connector and how its state is shown (`hub`). No error, log line or metric here holds a number, a name or a
 //! field of a licence.
 
+mod bounded_list;
 pub mod casebase;
 pub mod city_receiver;
 pub mod code_map;

@@ -466,6 +466,13 @@ async fn files_of_somebody_who_means_harm_do_none() {
     let large = fs::File::create(inbox.join("a3.manifest.json")).unwrap();
     large.set_len(1 << 40).unwrap();
     fs::write(inbox.join("a3.done"), b"").unwrap();
+    // A folder where a file is announced; names that no answer could have.
+    scene.put("a0", &Scene::manifest("a0", Content::Ndjson, "utf-8", 1, b"{}\n"), b"{}\n");
+    fs::remove_file(inbox.join("a0.ndjson")).unwrap();
+    fs::create_dir(inbox.join("a0.ndjson")).unwrap();
+    for length in [240, 250] {
+        fs::write(inbox.join(format!("{}.done", "a".repeat(length))), b"").unwrap();
+    }
     // An unclosed quote, and lines without end.
     let data = format!("{}{}", scene.csv(&[&[]]), "\"".repeat(100_001)).into_bytes();
     scene.put("a4", &Scene::manifest("a4", Content::Csv, "utf-8", 1, &data), &data);
@@ -477,6 +484,7 @@ async fn files_of_somebody_who_means_harm_do_none() {
     assert_eq!(scene.answer("a3").await, ["refused", "manifest_form"]);
     assert_eq!(scene.answer("a4").await, ["refused", "manifest_records"]);
     assert_eq!(scene.answer("a5").await, ["refused", "manifest_records"]);
+    scene.until_code("answer_malformed").await;
     assert_eq!(scene.held().await, [(1, LicenceStatus::Valid)]);
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use licence::{LicenceId, LicenceTypeCode};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Bucket, Holding, Mark, Tally};
+use crate::{Bucket, Holding, Mark, Tally, bounded_list, inbound::BATCH_RECORDS};
 
 /// The name of the format.
 pub const ANSWER_FORMAT: &str = "yihao-files-answer-1";
@@ -46,9 +46,13 @@ pub struct Answer {
     /// Why it was refused as a whole, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
-    /// The records of it that were not taken.
-    #[serde(default)]
+    /// The records of it that were not taken, at most [`BATCH_RECORDS`].
+    #[serde(default, deserialize_with = "bounded_records")]
     pub records: Vec<AnswerRecord>,
+}
+
+fn bounded_records<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<AnswerRecord>, D::Error> {
+    bounded_list::read(from, usize::try_from(BATCH_RECORDS).unwrap_or(usize::MAX))
 }
 
 /// A record that was not taken. `Debug` shows no remark.
@@ -218,6 +222,19 @@ mod tests {
         let identifier = samples::issued(1).identifier().clone();
         let holding = Holding { identifier, mark: Mark(7) };
         assert_eq!(HoldingRecord::new(&bucket, &holding).read(), Some((bucket, holding)));
+    }
+
+    #[test]
+    fn an_answer_about_more_records_than_any_batch_has_is_not_read() {
+        let answer = |records: u64| {
+            let records = vec!["{}"; usize::try_from(records).unwrap()].join(",");
+            let text =
+                format!(r#"{{"format":"","batch":"","result":"taken","records":[{records}]}}"#);
+            serde_json::from_str::<Answer>(&text)
+        };
+        assert_eq!(answer(BATCH_RECORDS).unwrap().records.len() as u64, BATCH_RECORDS);
+        let error = answer(BATCH_RECORDS + 1).unwrap_err().to_string();
+        assert!(error.contains("more than 20000"), "{error}");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub const BATCH_RECORDS: u64 = 20_000;
 pub const BATCH_BYTES: usize = 32 << 20;
 /// A record that is larger is refused, in bytes.
 const RECORD_LIMIT: usize = 1 << 20;
+/// Most elements of a CSV file.
+const COLUMNS: usize = 2_000;
 /// The mark that some programs begin a UTF-8 file with.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -99,11 +101,11 @@ impl FileBatch {
         let (names, records) = match content {
             Content::Ndjson => (Vec::new(), lines(&data, begin, most)),
             Content::Csv => {
-                let (names, records) = csv_records(&data, begin, most);
-                let names = names
-                    .iter()
-                    .map(|name| decoded(encoding, name).unwrap_or_default().trim().to_owned())
-                    .collect();
+                let mut records = csv_records(&data, begin, most.saturating_add(1));
+                let names = match records.first() {
+                    Some(_) => csv_names(&data[records.remove(0)], encoding)?,
+                    None => Vec::new(),
+                };
                 (names, records)
             }
         };
@@ -229,28 +231,64 @@ fn lines(data: &[u8], begin: usize, most: usize) -> Vec<Range<usize>> {
     found
 }
 
-/// The names in the first line, and where the records are; one more than `most` at most.
-fn csv_records(data: &[u8], begin: usize, most: usize) -> (Vec<Vec<u8>>, Vec<Range<usize>>) {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(data.get(begin..).unwrap_or_default());
-    let mut names = Vec::new();
-    let mut starts: Vec<usize> = Vec::new();
-    let mut record = csv::ByteRecord::new();
-    let mut first = true;
-    while starts.len() <= most && matches!(reader.read_byte_record(&mut record), Ok(true)) {
-        if first {
-            names = record.iter().map(<[u8]>::to_vec).collect();
-            first = false;
-            continue;
-        }
-        let start = record.position().map_or(0, csv::Position::byte);
-        starts.push(begin + usize::try_from(start).unwrap_or(usize::MAX));
+/// The names of the elements.
+///
+/// # Errors
+/// The line is longer than a record, or has more names than any.
+fn csv_names(line: &[u8], encoding: &'static Encoding) -> Result<Vec<String>, BatchRefused> {
+    let refused = |why: String| BatchRefused::new("columns_missing", why);
+    if line.len() > RECORD_LIMIT {
+        return Err(refused(format!("the line of names is longer than {RECORD_LIMIT} bytes")));
     }
-    let ends = starts.iter().skip(1).copied().chain([data.len()]);
-    let ranges = starts.iter().zip(ends).map(|(start, end)| *start..end.max(*start)).collect();
-    (names, ranges)
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line);
+    let mut names = csv::ByteRecord::new();
+    let read = reader.read_byte_record(&mut names);
+    if !read.is_ok_and(|read| read) || names.len() > COLUMNS {
+        return Err(refused(format!("the line of names has more than {COLUMNS} names")));
+    }
+    let name = |name| decoded(encoding, name).unwrap_or_default().trim().to_owned();
+    Ok(names.iter().map(name).collect())
+}
+
+/// Where the records of CSV are from `begin` on, one more than `most` at most. Nothing is taken apart for it, so that a
+/// record of any length costs nothing; records end where the `csv` crate has them end.
+fn csv_records(data: &[u8], begin: usize, most: usize) -> Vec<Range<usize>> {
+    /// What a byte follows.
+    #[derive(PartialEq)]
+    enum At {
+        /// The end of a record, or an empty line.
+        Start,
+        /// A comma.
+        Comma,
+        /// What is not quoted.
+        Plain,
+        /// A quote that began a value, or what follows it.
+        Quoted,
+        /// A quote inside: the end of it, or the first of two that stand for one.
+        Quote,
+    }
+    let (mut found, mut start, mut at) = (Vec::new(), begin, At::Start);
+    for (place, byte) in data.iter().enumerate().skip(begin) {
+        at = match (at, byte) {
+            (At::Quoted, b'"') => At::Quote,
+            (At::Quoted, _) | (At::Quote | At::Start | At::Comma, b'"') => At::Quoted,
+            (At::Start, b'\r' | b'\n') => At::Start,
+            (_, b'\r' | b'\n') => {
+                found.push(start..place + 1);
+                start = place + 1;
+                if found.len() > most {
+                    return found;
+                }
+                At::Start
+            }
+            (_, b',') => At::Comma,
+            _ => At::Plain,
+        };
+    }
+    if at != At::Start {
+        found.push(start..data.len());
+    }
+    found
 }
 
 #[cfg(test)]
@@ -383,5 +421,45 @@ mod tests {
         assert_eq!(read(Content::Csv, "utf-8", 1, b"op,x\nI,1\n"), ["columns_missing"]);
         assert_eq!(read(Content::Csv, "utf-8", 0, b""), ["columns_missing"]);
         assert_eq!(announced("b1", b"{").unwrap_err().code, "manifest_form");
+    }
+
+    #[test]
+    fn the_line_of_names_is_bounded_before_it_is_taken_apart() {
+        let commas = ",".repeat(RECORD_LIMIT + 1);
+        let wide = format!("op,名称{}", ",x".repeat(COLUMNS - 1));
+        let quoted = format!("op,名称,\"\n{commas}\"");
+        for names in [&commas, &wide, &quoted] {
+            let data = format!("{names}\nI,a\n");
+            assert_eq!(read(Content::Csv, "utf-8", 1, data.as_bytes()), ["columns_missing"]);
+        }
+        let most = format!("op,名称{}\nI,a{}\n", ",x".repeat(COLUMNS - 2), ",".repeat(COLUMNS - 2));
+        assert_eq!(read(Content::Csv, "utf-8", 1, most.as_bytes()), ["1 a I"]);
+        // A record is told alone, as before.
+        let data = format!("op,名称\nI,a\n{commas}\nU,b\n");
+        let expected = ["1 a I", "2 row_too_large", "3 b U"];
+        assert_eq!(read(Content::Csv, "utf-8", 3, data.as_bytes()), expected);
+    }
+
+    #[test]
+    fn records_end_where_the_reader_has_them_end() {
+        // Each text of seven of these bytes.
+        for number in 0..5_u32.pow(7) {
+            let byte = |place| b"a,\"\n\r"[(number / 5_u32.pow(place) % 5) as usize];
+            let text: Vec<u8> = (0..7).map(byte).collect();
+            let reader = |bytes: &[u8]| -> Vec<csv::ByteRecord> {
+                let mut reader = csv::ReaderBuilder::new();
+                let mut reader = reader.has_headers(false).flexible(true).from_reader(bytes);
+                reader.byte_records().map(Result::unwrap).collect()
+            };
+            let apart: Vec<_> = csv_records(&text, 0, 100)
+                .into_iter()
+                .flat_map(|range| {
+                    let one = reader(&text[range]);
+                    assert_eq!(one.len(), 1);
+                    one
+                })
+                .collect();
+            assert_eq!(apart, reader(&text), "{}", text.escape_ascii());
+        }
     }
 }

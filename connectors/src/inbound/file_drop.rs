@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,7 @@ use crate::{
         answer::{ANSWER_END, Answer},
         manifest::{Content, DONE_END, MANIFEST_END, MANIFEST_LIMIT, sha256},
     },
-    sftp::{self, Session, Sftp, Target, join},
+    sftp::{self, Entry, Session, Sftp, Target, join},
 };
 
 /// Most files in a folder that is listed.
@@ -29,6 +32,8 @@ const KEPT_FILES: usize = 1_000_000;
 const CLEAN_FILES: usize = 5_000;
 /// How often it is looked for old files, at most, and only when a batch came.
 const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
+/// Longest stem, in bytes: with it a file's name is at most 255 bytes while it is being written too, by whichever side.
+const STEM: usize = 255 - MANIFEST_END.len() - sftp::PART.len();
 /// How the names of a batch's files end, the marker first.
 const ENDS: [&str; 4] = [DONE_END, Content::Ndjson.end(), Content::Csv.end(), MANIFEST_END];
 
@@ -55,6 +60,8 @@ pub struct FileDrop {
     sftp: Sftp,
     /// When files were last cleaned up; `None`: not since the start.
     cleaned: Mutex<Option<Instant>>,
+    /// How many markers were passed over when it was last looked.
+    passed_over: AtomicUsize,
 }
 
 impl fmt::Debug for FileDrop {
@@ -120,7 +127,7 @@ impl FileDrop {
     /// Nothing is connected to before something is asked for.
     pub fn new(settings: DropSettings) -> Self {
         let sftp = Sftp::new(settings.target.clone());
-        Self { settings, sftp, cleaned: Mutex::new(None) }
+        Self { settings, sftp, cleaned: Mutex::new(None), passed_over: AtomicUsize::new(0) }
     }
 
     /// How many batches are remembered at least.
@@ -128,7 +135,8 @@ impl FileDrop {
         self.settings.keep_batches
     }
 
-    /// The batches that are complete, by name.
+    /// The batches that are complete, by name. Those whose files could not be named are passed over: those of longer
+    /// stems, and names that are not UTF-8, which nobody can ask for.
     ///
     /// # Errors
     /// As the connection and the server have it; there is no such folder.
@@ -136,14 +144,14 @@ impl FileDrop {
         let session = self.sftp.session().await?;
         let listed = session.list(&self.settings.folder, FILES).await?;
         session.keep();
-        let mut markers: Vec<Marker> = listed
-            .into_iter()
-            .filter(|entry| entry.is_file && sftp::is_name(&entry.name))
-            .filter_map(|entry| {
-                let stem = entry.name.strip_suffix(DONE_END).filter(|stem| !stem.is_empty())?;
-                Some(Marker { stem: stem.to_owned(), modified: entry.modified })
-            })
-            .collect();
+        let (mut markers, passed_over) = usable(listed);
+        if self.passed_over.swap(passed_over, Ordering::Relaxed) != passed_over && passed_over > 0 {
+            tracing::warn!(
+                inbound = self.settings.name,
+                markers = passed_over,
+                "batches are passed over: their names are longer than {STEM} bytes, or not UTF-8"
+            );
+        }
         markers.sort_by(|one, other| one.stem.cmp(&other.stem));
         Ok(markers)
     }
@@ -203,6 +211,10 @@ impl FileDrop {
     /// As the connection and the server have it.
     pub async fn conclude(&self, conclusion: &Conclusion) -> Result<(), DeliveryError> {
         let (settings, stem) = (&self.settings, &conclusion.stem);
+        if !fits(stem) {
+            // Nothing of this name could be written, ever.
+            return Ok(());
+        }
         let session = self.sftp.session().await?;
         session.make_folder(&settings.answers).await?;
         let answer = join(&settings.answers, &format!("{stem}{ANSWER_END}"));
@@ -301,6 +313,26 @@ impl FileDrop {
     }
 }
 
+/// The markers in a folder, and how many others have names that nothing can be done with.
+fn usable(listed: Vec<Entry>) -> (Vec<Marker>, usize) {
+    let (mut markers, mut passed_over) = (Vec::new(), 0);
+    for entry in listed.into_iter().filter(|entry| entry.is_file && sftp::is_name(&entry.name)) {
+        match entry.name.strip_suffix(DONE_END) {
+            None | Some("") => {}
+            Some(stem) if fits(stem) => {
+                markers.push(Marker { stem: stem.to_owned(), modified: entry.modified });
+            }
+            Some(_) => passed_over += 1,
+        }
+    }
+    (markers, passed_over)
+}
+
+/// Whether files with this stem can be named. Bytes that are not UTF-8 come as U+FFFD.
+fn fits(stem: &str) -> bool {
+    stem.len() <= STEM && !stem.contains(char::REPLACEMENT_CHARACTER)
+}
+
 /// A file's bytes; `None`: there is none; inside `None`: it is larger.
 async fn bounded(
     session: &Session,
@@ -311,5 +343,29 @@ async fn bounded(
         Ok(bytes) => Ok(bytes.map(Some)),
         Err(DeliveryError::Configuration(Problem::AnswerTooLarge { .. })) => Ok(Some(None)),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_whose_files_could_not_be_named_are_passed_over() {
+        let entry = |name: String, is_file| Entry { name, size: 0, modified: 7, is_file };
+        let longest = "a".repeat(STEM);
+        let listed = vec![
+            entry(format!("{longest}.done"), true),
+            entry(format!("{longest}b.done"), true),
+            entry(format!("{}.done", "a".repeat(250)), true),
+            entry("b\u{FFFD}.done".to_owned(), true),
+            entry(".done".to_owned(), true),
+            entry("c.done".to_owned(), false),
+            entry("d.csv".to_owned(), true),
+            entry("e.done".to_owned(), true),
+        ];
+        let marker = |stem: &str| Marker { stem: stem.to_owned(), modified: 7 };
+        assert_eq!(usable(listed), (vec![marker(&longest), marker("e")], 3));
+        assert_eq!(format!("{longest}{MANIFEST_END}{}", sftp::PART).len(), 255);
     }
 }

@@ -9,10 +9,10 @@ use licence::{
     ChangeKind, LicenceId, LicenceStatus, LicenceTypeCode, Sha256Digest, StatusOrder, Trust,
     TrustReason,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Mark, Shared};
+use crate::{Mark, Shared, bounded_list};
 
 /// The `specversion` of every event.
 pub const SPEC_VERSION: &str = "1.0";
@@ -30,6 +30,8 @@ pub const TRUST_CHANGED: &str = "cn.yihao.licence.trust_changed.v1";
 pub const MANIFEST: &str = "cn.yihao.licence.manifest.v1";
 /// Most orders before the one that an event is about.
 pub const MAX_ORDERS: usize = 8;
+/// Most events of a request that any hub takes: an answer refuses no more.
+const REFUSED: usize = 10_000;
 /// Most bytes of `source`.
 pub const MAX_SOURCE: usize = 120;
 
@@ -150,9 +152,13 @@ pub struct Answer {
     pub format: String,
     /// How many events are taken, those that came before or changed nothing included.
     pub accepted: u64,
-    /// The others.
-    #[serde(default)]
+    /// The others; no more are read than a request can have.
+    #[serde(default, deserialize_with = "bounded_refused")]
     pub refused: Vec<RefusedEvent>,
+}
+
+fn bounded_refused<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<RefusedEvent>, D::Error> {
+    bounded_list::read(from, REFUSED)
 }
 
 /// An event that the receiver does not take.
@@ -308,6 +314,19 @@ mod tests {
         ] {
             assert_eq!(number_of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_refuses_more_than_any_request_has_is_not_read() {
+        let answer = |count: usize| {
+            let refused = vec![r#"{"id":"","code":""}"#; count].join(",");
+            serde_json::from_str::<Answer>(&format!(
+                r#"{{"format":"","accepted":0,"refused":[{refused}]}}"#
+            ))
+        };
+        assert_eq!(answer(REFUSED).unwrap().refused.len(), REFUSED);
+        let error = answer(REFUSED + 1).unwrap_err().to_string();
+        assert!(error.contains("more than 10000"), "{error}");
     }
 
     #[test]

@@ -16,6 +16,11 @@ use crate::{DeliveryError, Problem};
 const PIECE: usize = 32_768;
 /// Requests under way at a time, so that a long way does not slow a file down.
 const AT_ONCE: usize = 16;
+/// How many times as long as one answer a file or a listing may take altogether, and how long at most.
+const WHOLE: u32 = 40;
+const LONGEST: Duration = Duration::from_secs(3_600);
+/// Longest name that a listing may have, in bytes: no file system has longer ones.
+const NAME_LIMIT: usize = 1_024;
 /// Extensions of OpenSSH (its PROTOCOL file, sections 4.3 and 4.6).
 const POSIX_RENAME: &str = "posix-rename@openssh.com";
 const FSYNC: &str = "fsync@openssh.com";
@@ -52,7 +57,8 @@ pub struct Session {
     fsync: bool,
     to: String,
     timeout: Duration,
-    connection: Connection,
+    /// `None`: over a pipe of a test.
+    connection: Option<Connection>,
 }
 
 impl fmt::Debug for Session {
@@ -113,22 +119,29 @@ impl Session {
             raw,
             to,
             timeout: target.timeout,
-            connection,
+            connection: Some(connection),
         })
     }
 
     /// Whether the connection has ended. That it has not does not show that it works.
     pub fn is_closed(&self) -> bool {
-        self.connection.handle.is_closed()
+        self.connection.as_ref().is_none_or(|connection| connection.handle.is_closed())
     }
 
     /// What is in a folder, in no order, without `.` and `..`.
     ///
     /// # Errors
     /// `Configuration`: there is no such folder, or we may not read it; or there are more than `limit` files in it.
+    /// `Unreachable`: also when the whole takes too long, as with all that goes over a file.
     pub async fn list(&self, folder: &str, limit: usize) -> Result<Vec<Entry>, DeliveryError> {
+        self.in_all(self.list_whole(folder, limit)).await
+    }
+
+    async fn list_whole(&self, folder: &str, limit: usize) -> Result<Vec<Entry>, DeliveryError> {
         let handle = self.within(folder, self.raw.opendir(folder)).await?.handle;
         let mut entries = Vec::new();
+        // `.` and `..` count: a server that tells nothing else must not go on for ever.
+        let mut seen = 0;
         loop {
             let page = match self.answer(self.raw.readdir(handle.as_str())).await? {
                 Ok(page) => page,
@@ -138,12 +151,17 @@ impl Session {
             if page.files.is_empty() {
                 break; // not as the protocol has it; it must not go on for ever
             }
+            seen += page.files.len();
             for file in page.files {
+                if file.filename.len() > NAME_LIMIT {
+                    let why = "a file's name is longer than any";
+                    return Err(DeliveryError::Configuration(Problem::AnswerMalformed { why }));
+                }
                 if file.filename != "." && file.filename != ".." {
                     entries.push(entry(file.filename, &file.attrs));
                 }
             }
-            if entries.len() > limit {
+            if entries.len() > limit || seen > limit.saturating_add(2) {
                 let problem = Problem::FolderFull { path: folder.to_owned(), limit };
                 return Err(DeliveryError::Configuration(problem));
             }
@@ -170,9 +188,18 @@ impl Session {
     /// A file's bytes; `None`: there is none of this name.
     ///
     /// # Errors
-    /// `Configuration` with `AnswerTooLarge`: it has more than `limit` bytes.
+    /// `Configuration` with `AnswerTooLarge`: it has more than `limit` bytes; with `AnswerMalformed`: it is no plain file.
     pub async fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, DeliveryError> {
+        self.in_all(self.read_whole(path, limit)).await
+    }
+
+    async fn read_whole(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, DeliveryError> {
         let Some(about) = self.about(path).await? else { return Ok(None) };
+        if !about.is_file {
+            // Opening a pipe would wait for somebody who writes into it.
+            let why = "what has the name of a file is a folder, a pipe or a device";
+            return Err(DeliveryError::Configuration(Problem::AnswerMalformed { why }));
+        }
         let Some(size) = usize::try_from(about.size).ok().filter(|size| *size <= limit) else {
             return Err(DeliveryError::Configuration(Problem::AnswerTooLarge { limit }));
         };
@@ -199,6 +226,15 @@ impl Session {
         &self,
         path: &str,
         longest: usize,
+        visit: impl FnMut(&[u8]) -> Result<(), &'static str> + Send,
+    ) -> Result<Option<Result<(), &'static str>>, DeliveryError> {
+        self.in_all(self.lines_whole(path, longest, visit)).await
+    }
+
+    async fn lines_whole(
+        &self,
+        path: &str,
+        longest: usize,
         mut visit: impl FnMut(&[u8]) -> Result<(), &'static str> + Send,
     ) -> Result<Option<Result<(), &'static str>>, DeliveryError> {
         let Some(about) = self.about(path).await? else { return Ok(None) };
@@ -210,7 +246,11 @@ impl Session {
         let mut rest = Vec::new();
         let mut outcome = Ok(());
         while let Some(piece) = read.next().await {
-            rest.extend_from_slice(&piece?);
+            let piece = piece?;
+            if piece.is_empty() {
+                break; // its size is not what was told
+            }
+            rest.extend_from_slice(&piece);
             let end = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             for line in rest[..end].split_inclusive(|byte| *byte == b'\n') {
                 outcome = outcome.and_then(|()| one_line(line, longest, &mut visit));
@@ -237,6 +277,10 @@ impl Session {
     /// # Errors
     /// As the connection and the server have it; what came over stays as `NAME.part`.
     pub async fn put(&self, path: &str, bytes: &[u8]) -> Result<Put, DeliveryError> {
+        self.in_all(self.put_whole(path, bytes)).await
+    }
+
+    async fn put_whole(&self, path: &str, bytes: &[u8]) -> Result<Put, DeliveryError> {
         let there = self.about(path).await?;
         if let Some(there) = &there
             && there.size == bytes.len() as u64
@@ -372,6 +416,17 @@ impl Session {
         Ok(read)
     }
 
+    /// All of it in time, however many requests it takes: each answer may come just in time and bring one byte.
+    async fn in_all<T>(
+        &self,
+        work: impl Future<Output = Result<T, DeliveryError>>,
+    ) -> Result<T, DeliveryError> {
+        let limit = self.timeout.saturating_mul(WHOLE).min(LONGEST).max(self.timeout);
+        time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(failure::timed_out(&self.to, limit)))
+    }
+
     /// An answer in time, whatever it says.
     async fn answer<T>(
         &self,
@@ -433,7 +488,111 @@ fn pieces(whole: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use russh_sftp::{
+        protocol::{Attrs, Data, File, Handle, Name, Status},
+        server::{self, Handler},
+    };
+
     use super::*;
+
+    /// A server that keeps to the protocol in each answer, and means harm.
+    struct Harmful {
+        /// In every page of every listing.
+        name: String,
+        /// Of every file.
+        size: u64,
+        /// One byte in each answer, after this long; `None`: the file has ended.
+        byte_after: Option<Duration>,
+    }
+
+    impl Handler for Harmful {
+        type Error = StatusCode;
+
+        fn unimplemented(&self) -> StatusCode {
+            StatusCode::OpUnsupported
+        }
+
+        async fn opendir(&mut self, id: u32, handle: String) -> Result<Handle, StatusCode> {
+            Ok(Handle { id, handle })
+        }
+
+        async fn readdir(&mut self, id: u32, _: String) -> Result<Name, StatusCode> {
+            Ok(Name { id, files: vec![File::dummy(self.name.as_str())] })
+        }
+
+        async fn stat(&mut self, id: u32, _: String) -> Result<Attrs, StatusCode> {
+            let (size, permissions) = (Some(self.size), Some(0o100_644));
+            Ok(Attrs { id, attrs: FileAttributes { size, permissions, ..FileAttributes::empty() } })
+        }
+
+        async fn open(
+            &mut self,
+            id: u32,
+            handle: String,
+            _: OpenFlags,
+            _: FileAttributes,
+        ) -> Result<Handle, StatusCode> {
+            Ok(Handle { id, handle })
+        }
+
+        async fn read(&mut self, id: u32, _: String, _: u64, _: u32) -> Result<Data, StatusCode> {
+            time::sleep(self.byte_after.ok_or(StatusCode::Eof)?).await;
+            Ok(Data { id, data: vec![b'x'] })
+        }
+
+        async fn close(&mut self, id: u32, _: String) -> Result<Status, StatusCode> {
+            let (error_message, language_tag) = (String::new(), String::new());
+            Ok(Status { id, status_code: StatusCode::Ok, error_message, language_tag })
+        }
+    }
+
+    /// A session with a server that lists files of this name only.
+    async fn session(name: &str, size: u64, byte_after: Option<Duration>) -> Session {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        server::run(theirs, Harmful { name: name.to_owned(), size, byte_after }).await;
+        let raw = RawSftpSession::new(ours);
+        raw.init().await.unwrap();
+        Session {
+            raw,
+            posix_rename: false,
+            fsync: false,
+            to: "files:22".to_owned(),
+            timeout: Duration::from_millis(100),
+            connection: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_never_ends_is_given_up() {
+        for name in [".", "..", "a"] {
+            let error = session(name, 0, None).await.list("in", 100).await.unwrap_err();
+            assert_eq!(error.code(), "folder_full", "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_longer_than_any_is_no_name() {
+        let long = "a".repeat(NAME_LIMIT + 1);
+        let error = session(&long, 0, None).await.list("in", 100).await.unwrap_err();
+        assert_eq!(error.code(), "answer_malformed");
+    }
+
+    #[tokio::test]
+    async fn a_file_ends_where_it_ends_whatever_size_was_told() {
+        let session = session("a", u64::MAX, None).await;
+        let lines = session.lines("a", 10, |_| Ok(())).await.unwrap();
+        assert_eq!(lines, Some(Ok(())));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_comes_byte_by_byte_is_given_up() {
+        let session = session("a", 1 << 20, Some(Duration::from_millis(1))).await;
+        let error = session.read("a", 1 << 20).await.unwrap_err();
+        let DeliveryError::Unreachable(Problem::TimedOut { after, .. }) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(after, session.timeout * WHOLE);
+    }
 
     #[test]
     fn pieces_cover_the_whole_once() {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use connectors::{
+    DeliveryError, Problem,
     code_map::CodeMap,
     files::answer::{ANSWER_FORMAT, Answer as BatchAnswer, AnswerRecord, Outcome},
     inbound::{Answer, Aside, BatchRefused, Conclusion, FileBatch, FileDrop, Found, Marker},
@@ -54,8 +55,17 @@ impl Worker {
         state: &watch::Sender<InboundState>,
     ) -> Result<(), Trouble> {
         self.conclude(hub, folder, place).await?;
+        let mut trouble = None;
         for marker in folder.markers().await? {
-            let Found { manifest, batch } = folder.open(&marker, map).await?;
+            let Found { manifest, batch } = match folder.open(&marker, map).await {
+                Ok(found) => found,
+                // Files that we may not read, and what is no file: told at the end; the other batches are none the worse.
+                Err(error) if is_of_one_batch(&error) => {
+                    trouble.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let mut draft = Draft::new();
             let conclusion = match &batch {
                 Err(refused) => {
@@ -99,7 +109,7 @@ impl Worker {
             self.asked(hub.clock.now());
             self.forget_batches(hub, folder.keep_batches(), place).await?;
         }
-        Ok(())
+        trouble.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// How many batches are remembered.
@@ -269,6 +279,21 @@ impl Worker {
         metrics::counter!("yihao_inbound_batches_total", "source" => source, "outcome" => outcome)
             .increment(1);
     }
+}
+
+/// Whether it is about the files of one batch, as far as can be told: the server answers, and says no.
+fn is_of_one_batch(error: &DeliveryError) -> bool {
+    let (DeliveryError::Configuration(problem) | DeliveryError::Unreachable(problem)) = error
+    else {
+        return false;
+    };
+    matches!(
+        problem,
+        Problem::FileRightMissing { .. }
+            | Problem::FileServerFailing { .. }
+            | Problem::FolderMissing { .. }
+            | Problem::AnswerMalformed { .. }
+    )
 }
 
 fn line_of(key: &str) -> u64 {
