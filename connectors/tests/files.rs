@@ -252,6 +252,41 @@ async fn answers_that_nobody_understands_are_told_put_aside_and_never_lost() {
 }
 
 #[tokio::test]
+async fn many_answers_that_nobody_understands_hold_up_neither_each_other_nor_a_good_one() {
+    let mut there = DropBox::start().await;
+    there.rest();
+    let connector = open(&there.settings());
+    for seq in [0, 2, 4] {
+        arrives(&*connector, &batch(seq..seq + 2)).await;
+    }
+    let start = ReplyPosition::default();
+    let answer = |marker: &str| {
+        let name = format!("{}{ANSWER_END}", marker.strip_suffix(DONE_END).unwrap());
+        there.out().join("answers").join(name)
+    };
+    let markers: Vec<String> =
+        there.names("").into_iter().filter(|name| name.ends_with(DONE_END)).collect();
+    assert_eq!(markers.len(), 3);
+    fs::write(answer(&markers[0]), "<html>").unwrap();
+    fs::write(answer(&markers[1]), "").unwrap();
+    assert_eq!(connector.replies(&start).await.unwrap().replies, []);
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    let stem = markers[2].strip_suffix(DONE_END).unwrap();
+    let good = format!(
+        r#"{{"format":"yihao-files-answer-1","batch":"{stem}","result":"taken","records":[{{"line":1}}]}}"#
+    );
+    fs::write(answer(&markers[2]), good).unwrap();
+    let page = connector.replies(&start).await.unwrap();
+    assert_eq!(page.replies.len(), 1);
+    assert_eq!(there.names("answers/unreadable").len(), 2);
+    // Told when the rest is handled, and once.
+    let after = &page.replies[0].position;
+    assert_eq!(connector.replies(after).await.unwrap_err().code(), "answer_file_unusable");
+    assert_eq!(there.names("answers/handled").len(), 1);
+    assert_eq!(connector.replies(after).await.unwrap().replies, []);
+}
+
+#[tokio::test]
 async fn what_was_answered_is_kept_as_long_as_the_settings_say() {
     let there = DropBox::start().await;
     let store = memory();

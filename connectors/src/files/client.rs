@@ -1,7 +1,7 @@
 //! What is read and written on the file server.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{self, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -69,6 +69,8 @@ struct Answers {
     given: Option<(ReplyPosition, Vec<String>)>,
     /// Answers that cannot be understood: since when they are as they are.
     doubtful: BTreeMap<String, (Entry, Instant)>,
+    /// The first of those that were put aside, until it is told.
+    untold: Option<DeliveryError>,
     cleaned_at: Option<Instant>,
 }
 
@@ -160,7 +162,8 @@ impl Client {
         Ok(())
     }
 
-    /// What answers say that are there, after `after` as far as that was given by this instance.
+    /// What answers say that are there, after `after` as far as that was given by this instance. One that cannot be
+    /// understood is told once nothing else is left to be said.
     pub(crate) async fn replies(&self, after: &ReplyPosition) -> Result<ReplyPage, DeliveryError> {
         let mut answers = self.answers.lock().await;
         let session = self.reading.session().await?;
@@ -178,7 +181,9 @@ impl Client {
         let mut replies = 0;
         let mut more = false;
         let listed = self.list_answers(&session).await?;
-        answers.doubtful.retain(|name, _| listed.iter().any(|entry| entry.name == *name));
+        let names: HashSet<&str> = listed.iter().map(|entry| entry.name.as_str()).collect();
+        answers.doubtful.retain(|name, _| names.contains(name.as_str()));
+        drop(names);
         for entry in listed {
             if replies > REPLIES {
                 more = true;
@@ -198,6 +203,11 @@ impl Client {
         }
         session.keep();
         let (page, whole) = page(found, goes_on.then_some(after), more);
+        if page.replies.is_empty()
+            && let Some(error) = answers.untold.take()
+        {
+            return Err(error);
+        }
         answers.given = page.replies.last().map(|last| (last.position.clone(), whole));
         Ok(page)
     }
@@ -236,6 +246,10 @@ impl Client {
             Err(DeliveryError::Configuration(Problem::AnswerTooLarge { .. })) => {
                 return Ok(Err("is larger than any answer"));
             }
+            // Of this file; if it is so with all of them, none can be put aside either, and that is told.
+            Err(DeliveryError::Configuration(Problem::FileRightMissing { .. })) => {
+                return Ok(Err("may not be read"));
+            }
             Err(error) => return Err(error),
         };
         let answer = match reply::parse(&bytes, settings.encoding) {
@@ -256,7 +270,8 @@ impl Client {
         Ok(reply::replies(&answer, manifest.as_ref(), &settings.name, entry.modified))
     }
 
-    /// An answer that cannot be understood may still be on its way. If it stays as it is, it is put aside, and told.
+    /// An answer that cannot be understood may still be on its way. If it stays as it is, it is put aside, and is to be
+    /// told.
     async fn doubt(
         &self,
         answers: &mut Answers,
@@ -276,14 +291,22 @@ impl Client {
         if since.elapsed() < SETTLE {
             return Ok(());
         }
-        answers.doubtful.remove(&name);
-        self.move_to(session, &name, UNREADABLE).await?;
+        match self.move_to(session, &name, UNREADABLE).await {
+            Ok(()) => answers.doubtful.remove(&name),
+            Err(error @ DeliveryError::Configuration(_)) => {
+                answers.untold.get_or_insert(error);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         tracing::warn!(
             connector = self.settings.name,
             file = name,
             "an answer cannot be understood: it {why}"
         );
-        Err(DeliveryError::Configuration(Problem::AnswerFileUnusable { file: name, why }))
+        let problem = Problem::AnswerFileUnusable { file: name, why };
+        answers.untold.get_or_insert(DeliveryError::Configuration(problem));
+        Ok(())
     }
 
     /// An answer was handled.
