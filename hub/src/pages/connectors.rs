@@ -308,7 +308,8 @@ async fn all(visitor: &Visitor, renew: bool) -> Result<(StatusCode, views::Conne
     connectors.extend(cases);
     let sources = visitor.hub.inbound().values();
     let sources = sources.map(|source| source_card(visitor, &source.state())).collect();
-    Ok((StatusCode::OK, views::Connectors { page, renew, connectors, sources }))
+    let who = fill(visitor.t().acts_by, &[("who", &visitor.logged_in()?.account.name)]);
+    Ok((StatusCode::OK, views::Connectors { page, renew, who, connectors, sources }))
 }
 
 /// By the machine's clock, as samples are.
@@ -618,12 +619,19 @@ fn card(
             .then(|| fill(t.show_set_aside, &[("n", &number(state.set_aside))])),
         charts: charts(t, state, samples, all_charts),
         operate_label: named(t.operate_of),
+        acts: vec![("reconcile", t.reconcile), switch(t, state.paused), ("replay", t.replay)],
+        replays: true,
         id: state.name.clone(),
         name: state.name.clone(),
     };
     connector.facts.extend(resending.into_iter().chain(opens));
     connector.facts.extend(certificate(visitor, &state.name));
     connector
+}
+
+/// Pause, or resume.
+fn switch(t: &Texts, paused: bool) -> (&'static str, &'static str) {
+    if paused { ("resume", t.resume) } else { ("pause", t.pause) }
 }
 
 fn courier_card(visitor: &Visitor, state: &CourierState) -> views::Connector {
@@ -654,6 +662,8 @@ fn courier_card(visitor: &Visitor, state: &CourierState) -> views::Connector {
             .then(|| fill(t.show_set_aside, &[("n", &number(state.set_aside))])),
         charts: Vec::new(),
         operate_label: named(t.operate_of),
+        acts: vec![switch(t, state.paused)],
+        replays: false,
         id: state.name.clone(),
         name: state.name.clone(),
     }
@@ -703,6 +713,8 @@ fn source_card(visitor: &Visitor, state: &InboundState) -> views::Connector {
         set_aside: None,
         charts: Vec::new(),
         operate_label: fill(t.operate_of, &[("name", &state.name)]),
+        acts: vec![switch(t, state.paused)],
+        replays: false,
     };
     connector.facts.extend(certificate(visitor, &state.name));
     connector

@@ -333,6 +333,8 @@ pub(crate) struct Event {
 pub(crate) struct Connectors {
     pub(crate) page: Frame,
     pub(crate) renew: bool,
+    /// Who would do something.
+    pub(crate) who: String,
     pub(crate) connectors: Vec<Connector>,
     /// Where rows are fetched from.
     pub(crate) sources: Vec<Connector>,
@@ -350,6 +352,10 @@ pub(crate) struct Connector {
     pub(crate) set_aside: Option<String>,
     pub(crate) charts: Vec<Chart>,
     pub(crate) operate_label: String,
+    /// What can be done at once, with its button: the one that changes least first, which Enter does.
+    pub(crate) acts: Vec<(&'static str, &'static str)>,
+    /// Whether one of them asks from where on.
+    pub(crate) replays: bool,
 }
 
 /// A line over the last 24 hours.
