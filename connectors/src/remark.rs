@@ -50,7 +50,10 @@ pub(crate) fn column(name: &str) -> Option<String> {
 /// A database's SQLSTATE, if it is one; else nothing.
 pub(crate) fn sqlstate(text: &str) -> &str {
     let fits = text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if fits { text } else { "" }
+    match fits {
+        true => text,
+        false => Default::default(),
+    }
 }
 
 /// A counterpart's code: a short word, or `refused` if it is not one.
